@@ -1,0 +1,47 @@
+# SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Documentation that the modules share."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    DOCUMENTATION = r"""
+options:
+  config_dir:
+    description:
+      - The configuration directory of the Postfix instance, as C(postfix -c) takes it.
+    type: path
+    default: /etc/postfix
+requirements:
+  - Postfix 3.5 or later on the node
+  - python3-cryptography 3.3.2 or later on the node
+seealso:
+  - name: Postfix TLS support
+    description: The parameters behind the options.
+    link: https://www.postfix.org/TLS_README.html
+"""
+
+    ATTRIBUTES = r"""
+options: {}
+attributes:
+  action_group:
+    description: Use C(group/mailfleet.smtp_hardening.smtp) in C(module_defaults) to set defaults for this module.
+    support: full
+    membership:
+      - mailfleet.smtp_hardening.smtp
+  check_mode:
+    description: Can run in check mode and tells what would change without changing it.
+    support: full
+  diff_mode:
+    description: Returns what has changed, or would change, in diff format.
+    support: full
+  idempotent:
+    description: A second run with the same options changes nothing.
+    support: full
+  platform:
+    description: Works where Postfix runs.
+    support: full
+    platforms: posix
+"""

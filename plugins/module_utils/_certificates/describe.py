@@ -1,0 +1,96 @@
+# SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a certificate says, as return values: never a byte of a key."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+from typing import Any, Dict, List, Optional, Sequence
+
+from .chain import certificates_pem, is_issued_by
+from .keys import describe_public_key, public_bytes
+
+try:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import serialization
+except ImportError:  # pragma: no cover - library.MISSING says so before a function here is called
+    pass
+
+
+def describe(certificates: Sequence[Any], now: datetime.datetime) -> Dict[str, Any]:
+    """The leaf's facts and the chain in PEM, for results, tables and audits."""
+    leaf = certificates[0]
+    kind, bits = describe_public_key(leaf.public_key())
+    return {
+        "subject": leaf.subject.rfc4514_string(),
+        "issuer": leaf.issuer.rfc4514_string(),
+        "self_signed": is_issued_by(leaf, leaf),
+        "subject_alternative_names": dns_names(leaf),
+        "serial": format(leaf.serial_number, "X"),
+        "not_before": not_before(leaf).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "not_after": not_after(leaf).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "days_left": (not_after(leaf) - now).days,
+        "key_type": kind,
+        "key_size": bits,
+        "signature_hash": hash_name(leaf),
+        "certificate_sha256": certificate_fingerprint(leaf),
+        "public_key_sha256": public_key_fingerprint(leaf),
+        "chain": certificates_pem(certificates).decode(),
+    }
+
+
+def certificate_fingerprint(certificate: Any) -> str:
+    """As Postfix prints it with smtpd_tls_fingerprint_digest = sha256."""
+    return _fingerprint(certificate.public_bytes(serialization.Encoding.DER))
+
+
+def public_key_fingerprint(certificate: Any) -> str:
+    """Of SubjectPublicKeyInfo: what Postfix matches and TLSA ``3 1 1`` publishes (RFC 7671)."""
+    return _fingerprint(public_bytes(certificate.public_key()))
+
+
+def dns_names(certificate: Any) -> List[str]:
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    return list(names.get_values_for_type(x509.DNSName))
+
+
+def extended_key_usages(certificate: Any) -> Optional[List[str]]:
+    """Dotted OIDs; ``None`` where the certificate is for any use."""
+    try:
+        usages = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return None
+    return [usage.dotted_string for usage in usages]
+
+
+def hash_name(certificate: Any) -> Optional[str]:
+    algorithm = certificate.signature_hash_algorithm
+    return algorithm.name if algorithm else None
+
+
+def not_before(certificate: Any) -> datetime.datetime:
+    return _utc(certificate, "not_valid_before")
+
+
+def not_after(certificate: Any) -> datetime.datetime:
+    return _utc(certificate, "not_valid_after")
+
+
+def utc_now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.timezone.utc)
+
+
+def _utc(certificate: Any, attribute: str) -> datetime.datetime:
+    """cryptography 42 brought the aware attributes and deprecated the naive ones."""
+    aware = getattr(certificate, attribute + "_utc", None)
+    return aware or getattr(certificate, attribute).replace(tzinfo=datetime.timezone.utc)
+
+
+def _fingerprint(data: bytes) -> str:
+    digest = hashlib.sha256(data).hexdigest().upper()
+    return ":".join(digest[i : i + 2] for i in range(0, len(digest), 2))

@@ -1,0 +1,117 @@
+# SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Certificates made here: self-signed ones, requests, and what a fleet's CA signs."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from typing import Any, List, Sequence, Tuple
+
+from .._errors import CertificateError
+
+try:
+    from cryptography import x509
+    from cryptography.hazmat.backends import default_backend
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+except ImportError:  # pragma: no cover - library.MISSING says so before a function here is called
+    pass
+
+CLOCK_SKEW = datetime.timedelta(hours=1)
+"""Certificates begin a little earlier than now, for peers whose clock is behind."""
+
+
+@dataclass(frozen=True)
+class CertificateSpec:
+    """Whom a certificate names (DNS names, the first one also as CN) and for how many days."""
+
+    names: Tuple[str, ...]
+    days: int
+
+
+def self_sign(spec: CertificateSpec, key: Any, now: datetime.datetime) -> Any:
+    """A certificate of ``key`` by itself: good for encryption, no proof of identity."""
+    subject = _subject(spec.names[0])
+    builder = _leaf(subject, subject, key.public_key(), spec, now)
+    return builder.sign(key, hashes.SHA256(), default_backend())
+
+
+def request(names: Sequence[str], key: Any) -> bytes:
+    """A certificate signing request in PEM (RFC 2986)."""
+    builder = x509.CertificateSigningRequestBuilder().subject_name(_subject(names[0]))
+    builder = builder.add_extension(_alternative_names(names), critical=False)
+    return builder.sign(key, hashes.SHA256(), default_backend()).public_bytes(serialization.Encoding.PEM)
+
+
+def sign_request(csr_pem: bytes, spec: CertificateSpec, ca_certificate: Any, ca_key: Any, now: datetime.datetime) -> Any:
+    """A leaf certificate for the key in the request.
+
+    Only the key is taken from the request: the names are the caller's, so that a node cannot
+    ask for another node's name. serverAuth and clientAuth both: the same certificate shows
+    who a node is when it receives and when it sends.
+    """
+    csr = x509.load_pem_x509_csr(csr_pem, default_backend())
+    if not csr.is_signature_valid:
+        raise CertificateError("The node's certificate request is not signed by its own key; run the task again.")
+    builder = _leaf(_subject(spec.names[0]), ca_certificate.subject, csr.public_key(), spec, now)
+    builder = builder.add_extension(_authority(ca_certificate), critical=False)
+    return builder.sign(ca_key, hashes.SHA256(), default_backend())
+
+
+def make_ca(common_name: str, key: Any, days: int, now: datetime.datetime) -> Any:
+    """A self-signed CA that may sign leaves and no further CAs (RFC 5280 section 4.2.1.9)."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+    builder = _dated(name, name, key.public_key(), days, now)
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    builder = builder.add_extension(_key_usage(digital_signature=True, key_cert_sign=True, crl_sign=True), critical=True)
+    builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    return builder.sign(key, hashes.SHA256(), default_backend())
+
+
+def _leaf(subject: Any, issuer: Any, public_key: Any, spec: CertificateSpec, now: datetime.datetime) -> Any:
+    builder = _dated(subject, issuer, public_key, spec.days, now)
+    usages: List[Any] = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+    for extension, critical in (
+        (x509.BasicConstraints(ca=False, path_length=None), True),
+        (_key_usage(digital_signature=True), True),
+        (x509.ExtendedKeyUsage(usages), False),
+        (_alternative_names(spec.names), False),
+        (x509.SubjectKeyIdentifier.from_public_key(public_key), False),
+    ):
+        builder = builder.add_extension(extension, critical=critical)
+    return builder
+
+
+def _dated(subject: Any, issuer: Any, public_key: Any, days: int, now: datetime.datetime) -> Any:
+    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(public_key)
+    builder = builder.serial_number(x509.random_serial_number())
+    return builder.not_valid_before(now - CLOCK_SKEW).not_valid_after(now + datetime.timedelta(days=days))
+
+
+def _subject(common_name: str) -> Any:
+    """The CN holds 64 characters at most (RFC 5280, ub-common-name): a longer name is in the SAN alone."""
+    if len(common_name) > 64:
+        return x509.Name([])
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def _alternative_names(names: Sequence[str]) -> Any:
+    return x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
+
+
+def _authority(ca_certificate: Any) -> Any:
+    try:
+        known = ca_certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+        return x509.AuthorityKeyIdentifier(known.digest, None, None)
+    except x509.ExtensionNotFound:
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_certificate.public_key())
+
+
+def _key_usage(**wanted: bool) -> Any:
+    usages = (
+        "digital_signature content_commitment key_encipherment data_encipherment key_agreement "
+        "key_cert_sign crl_sign encipher_only decipher_only"
+    ).split()
+    return x509.KeyUsage(**{usage: wanted.get(usage, False) for usage in usages})

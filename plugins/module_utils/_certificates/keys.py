@@ -1,0 +1,92 @@
+# SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Private keys: made, read and written as bytes, without paths.
+
+Works with python3-cryptography 3.3.2 (Debian bullseye) and later.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Mapping, Optional
+
+from .._errors import CertificateError, InvalidValue
+
+try:
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+except ImportError:  # pragma: no cover - library.MISSING says so before a function here is called
+    pass
+
+RSA_SIZES = (2048, 3072, 4096)
+CURVES = {256: "SECP256R1", 384: "SECP384R1"}
+
+
+@dataclass(frozen=True)
+class KeySpec:
+    """The kind of key that is wanted: C(rsa) with a size in bits, or C(ecdsa) on a NIST curve."""
+
+    kind: str
+    size: int
+
+    @classmethod
+    def read(cls, option: str, given: Mapping[str, Any]) -> "KeySpec":
+        kind = given["key_type"]
+        size = given.get("key_size") or (4096 if kind == "rsa" else 256)
+        sizes = RSA_SIZES if kind == "rsa" else tuple(CURVES)
+        if size not in sizes:
+            raise InvalidValue(
+                f"{option}.key_size", size, f"is no size for a key of type {kind}", f"use one of {', '.join(map(str, sizes))}"
+            )
+        return cls(kind, size)
+
+    def fits(self, public_key: Any) -> bool:
+        return (self.kind, self.size) == describe_public_key(public_key)
+
+
+def make_key(spec: KeySpec) -> Any:
+    """A new private key."""
+    if spec.kind == "rsa":
+        return rsa.generate_private_key(public_exponent=65537, key_size=spec.size, backend=_backend())
+    return ec.generate_private_key(getattr(ec, CURVES[spec.size])(), backend=_backend())
+
+
+def read_key(option: str, pem: bytes, passphrase: Optional[str] = None) -> Any:
+    """The private key in ``pem``; the error never repeats what was read."""
+    try:
+        return serialization.load_pem_private_key(pem, passphrase.encode() if passphrase else None, backend=_backend())
+    except TypeError as problem:
+        remedy = "give its passphrase" if passphrase is None else "leave the passphrase out"
+        raise CertificateError(f"{option}: {problem}; {remedy}.") from None
+    except Exception:  # cryptography raises ValueError and UnsupportedAlgorithm, by version
+        reason = "or the passphrase is wrong" if passphrase else "in PEM"
+        raise CertificateError(f"{option}: this is no private key that can be read, {reason}; give a PEM private key.") from None
+
+
+def write_key(key: Any) -> bytes:
+    """``key`` as unencrypted PKCS#8 PEM, as Postfix reads it."""
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def describe_public_key(public_key: Any) -> Any:
+    """(``rsa``, bits), (``ecdsa``, bits) or the name of another kind with 0."""
+    if isinstance(public_key, rsa.RSAPublicKey):
+        return "rsa", public_key.key_size
+    if isinstance(public_key, ec.EllipticCurvePublicKey):
+        return "ecdsa", public_key.curve.key_size
+    return type(public_key).__name__.lstrip("_").replace("PublicKey", "").lower(), 0
+
+
+def public_bytes(public_key: Any) -> bytes:
+    """SubjectPublicKeyInfo in DER: what fingerprints and TLSA 3 1 1 are taken of."""
+    return public_key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def _backend() -> Any:
+    """cryptography before 36 wants its backend named where none is the default."""
+    from cryptography.hazmat.backends import default_backend
+
+    return default_backend()

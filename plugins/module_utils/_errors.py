@@ -1,0 +1,37 @@
+# SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The one exception family that crosses the rooms; modules turn it into a failed task."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class HardeningError(Exception):
+    """Something a person must know, in one sentence that ends with what to do."""
+
+    def __init__(self, message: str, **facts: Any) -> None:
+        super().__init__(message)
+        self.facts = facts
+        """Return values that help to understand the failure, never secrets."""
+
+
+class InvalidValue(HardeningError):
+    """An option holds a value that cannot be meant: nothing was written."""
+
+    def __init__(self, option: str, value: Any, problem: str, remedy: str) -> None:
+        super().__init__(f"{option}: {value!r} {problem}; {remedy}.")
+        self.option = option
+
+
+class CertificateError(HardeningError):
+    """A key, certificate or chain is unusable for what was asked."""
+
+
+class PostfixError(HardeningError):
+    """Postfix or one of its commands does not answer as it must."""
+
+
+class ProofFailed(HardeningError):
+    """The wire shows something else than what was asked; the old state is back."""

@@ -1,0 +1,94 @@
+# SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The values that levels, certificates demands, protocols and ciphers can take.
+
+The spelling is Postfix's own (postconf(5)), so that an administrator needs no dictionary.
+Within each enum the order is that of protection, weakest first.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any, List, Type, TypeVar
+
+from .._errors import InvalidValue
+
+E = TypeVar("E", bound="Ordered")
+
+
+class Ordered(str, Enum):
+    """A closed list of words, ordered from the weakest to the strongest."""
+
+    def __str__(self) -> str:
+        return self.value
+
+    @property
+    def rank(self) -> int:
+        return list(type(self)).index(self)
+
+    @classmethod
+    def words(cls) -> List[str]:
+        return [member.value for member in cls]
+
+    @classmethod
+    def read(cls: Type[E], option: str, value: Any) -> E:
+        """The member spelt ``value``, or an error that names the option and the choices."""
+        try:
+            return cls(value)
+        except ValueError:
+            raise InvalidValue(option, value, "is not known", f"use one of {', '.join(cls.words())}") from None
+
+
+class ServerLevel(Ordered):
+    """postconf(5), smtpd_tls_security_level."""
+
+    NONE = "none"
+    MAY = "may"
+    ENCRYPT = "encrypt"
+
+
+class ClientCertificates(Ordered):
+    """postconf(5), smtpd_tls_ask_ccert and smtpd_tls_req_ccert."""
+
+    IGNORE = "ignore"
+    REQUEST = "request"
+    REQUIRE = "require"
+
+
+class ClientLevel(Ordered):
+    """postconf(5), smtp_tls_security_level."""
+
+    NONE = "none"
+    MAY = "may"
+    ENCRYPT = "encrypt"
+    DANE = "dane"
+    DANE_ONLY = "dane-only"
+    FINGERPRINT = "fingerprint"
+    VERIFY = "verify"
+    SECURE = "secure"
+
+    @property
+    def is_mandatory(self) -> bool:
+        """Whether Postfix uses its smtp_tls_mandatory_* lists at this level."""
+        return self not in (ClientLevel.NONE, ClientLevel.MAY)
+
+    @property
+    def trusts_a_ca(self) -> bool:
+        return self in (ClientLevel.VERIFY, ClientLevel.SECURE)
+
+
+class Protocol(Ordered):
+    """TLS versions as Postfix spells them. RFC 8996 retires the first two."""
+
+    TLS_1_0 = "TLSv1"
+    TLS_1_1 = "TLSv1.1"
+    TLS_1_2 = "TLSv1.2"
+    TLS_1_3 = "TLSv1.3"
+
+
+class CipherGrade(Ordered):
+    """postconf(5), smtpd_tls_ciphers: the minimum grade. It governs TLS 1.2 and below only."""
+
+    MEDIUM = "medium"
+    HIGH = "high"

@@ -1,0 +1,199 @@
+# SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""From what a task asks of one certificate to a plan for the store and main.cf."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any, Dict, Optional, Tuple
+
+from .._certificates import fitness
+from .._certificates.chain import Chain, build_chain, is_issued_by, order, read_certificates, read_chain, read_chain_file
+from .._certificates.describe import describe, dns_names, not_after, utc_now
+from .._certificates.issue import self_sign
+from .._certificates.keys import make_key, read_key
+from .._errors import CertificateError
+from .._model.certificates import CertificateWish
+from . import store
+from .plan import NewFile, Plan, Shown, plan_parameters
+from .state import State
+
+
+@dataclass(frozen=True)
+class CertificatePlan:
+    """The plan, with what it means for the certificate."""
+
+    plan: Plan
+    path: str
+    """The chain file that is, or will be, current."""
+    chain: Optional[Chain]
+    """``None`` where it is not made yet: in check mode, or until the controller has signed."""
+    reason: Optional[str]
+    """Why a new certificate is needed; ``None`` where the stored one stays."""
+    awaits_signature: bool = False
+
+
+def plan_certificate(state: State, wish: CertificateWish, check_mode: bool) -> CertificatePlan:
+    """Compare ``wish`` with the store. Makes keys in memory at most; writes nothing."""
+    stored, reason = _stored(state, wish)
+    folder = os.path.join(store.certificates_dir(state), wish.name)
+    path = store.current(state, wish.name)
+    chain = stored
+    if reason is not None:
+        path = store.next_path(folder, ".pem")
+        chain = None if check_mode else _provide(state, wish)
+    assert path is not None
+    awaits = reason is not None and wish.provider == "own_ca" and wish.signed is None
+    files = (_trust(state, wish),) + ((NewFile(path, chain.to_pem(), 0o600),) if reason and chain else ())
+    wanted = {}
+    for use in wish.use:
+        wanted.update(store.activation(state, use, path))
+    plan = plan_parameters(
+        state,
+        {} if awaits else wanted,
+        files=tuple(f for f in files if f is not None),
+        obsolete=_obsolete(state, wish, path) if chain and reason else (),
+        shown=_shown(wish, stored, chain, reason),
+    )
+    return CertificatePlan(plan, path, chain, reason, awaits)
+
+
+def report(state: State, wish: CertificateWish, planned: CertificatePlan) -> Dict[str, Any]:
+    """The return values that speak of the certificate itself."""
+    uses = store.uses_of(state, wish.name)
+    certificate = planned.chain and describe(planned.chain.certificates, utc_now())
+    return {
+        "certificate": certificate,
+        "path": planned.path,
+        "reason": planned.reason,
+        "active": {use: uses[use] or use in wish.use for use in store.USES},
+        "ca_file": store.trust_file(state),
+    }
+
+
+def _stored(state: State, wish: CertificateWish) -> Tuple[Optional[Chain], Optional[str]]:
+    """What the store holds under the name, and why that will not do."""
+    path = store.current(state, wish.name)
+    if path is None:
+        return None, "no certificate of this name is stored"
+    try:
+        chain = read_chain_file(path, store.read(path))
+    except CertificateError as problem:
+        return None, str(problem)
+    return chain, _PROVIDER_REASONS[wish.provider](chain, wish) or _age(chain, wish)
+
+
+def _age(chain: Chain, wish: CertificateWish) -> Optional[str]:
+    left = (not_after(chain.leaf) - utc_now()).days
+    if wish.provider != "pem" and left < wish.renew_before:
+        return f"the stored certificate has {left} days left, fewer than renew_before"
+    return None
+
+
+def _made_here_reason(chain: Chain, wish: CertificateWish) -> Optional[str]:
+    assert wish.key is not None and wish.spec is not None
+    if not wish.key.fits(chain.leaf.public_key()):
+        return "the stored certificate has another kind of key"
+    if tuple(dns_names(chain.leaf)) != wish.spec.names:
+        return "the stored certificate has other names"
+    return None
+
+
+def _self_signed_reason(chain: Chain, wish: CertificateWish) -> Optional[str]:
+    if not is_issued_by(chain.leaf, chain.leaf):
+        return "the stored certificate is not self-signed"
+    return _made_here_reason(chain, wish)
+
+
+def _own_ca_reason(chain: Chain, wish: CertificateWish) -> Optional[str]:
+    if not is_issued_by(chain.leaf, _ca(wish)[0]):
+        return "the stored certificate is not issued by this CA"
+    return _made_here_reason(chain, wish)
+
+
+def _pem_reason(chain: Chain, wish: CertificateWish) -> Optional[str]:
+    given = _given(wish)
+    return None if given.certificates == chain.certificates else "another certificate is given"
+
+
+_PROVIDER_REASONS = {"self_signed": _self_signed_reason, "own_ca": _own_ca_reason, "pem": _pem_reason}
+
+
+def _provide(state: State, wish: CertificateWish) -> Optional[Chain]:
+    """The new chain; ``None`` while the controller has not signed it."""
+    if wish.provider == "self_signed":
+        assert wish.key is not None and wish.spec is not None
+        key = make_key(wish.key)
+        return Chain(key, (self_sign(wish.spec, key, utc_now()),))
+    if wish.provider == "pem":
+        return _given(wish)
+    if wish.signed is None:
+        return None
+    key = read_key("pending key", store.read(store.pending_key(state, wish.name)))
+    chain = build_chain("own_ca", key, read_certificates("own_ca.certificate", wish.signed))
+    # The root may stay out of a chain; intermediates that the CA file holds belong into it.
+    authorities = [ca for ca in _ca(wish) if not is_issued_by(ca, ca)]
+    return Chain(key, order(chain.leaf, [*chain.certificates[1:], *authorities]))
+
+
+def _given(wish: CertificateWish) -> Chain:
+    """The chain of provider pem, refused where no peer should take it."""
+    assert wish.material is not None
+    chain = read_chain("pem", wish.material.private_key, wish.material.certificate, wish.material.passphrase)
+    problems = list(fitness.weaknesses(chain.leaf, utc_now()))
+    if problems:
+        raise CertificateError(f"pem.certificate: the certificate {' and '.join(problems)}; give one that peers will accept.")
+    return chain
+
+
+def _ca(wish: CertificateWish) -> Tuple[Any, ...]:
+    assert wish.ca_certificate is not None
+    return read_certificates("own_ca.ca_certificate", wish.ca_certificate)
+
+
+def _trust(state: State, wish: CertificateWish) -> Optional[NewFile]:
+    """The store's trust file, where the CA is not in it yet."""
+    if wish.ca_certificate is None:
+        return None
+    path = store.trust_file(state)
+    content = wish.ca_certificate.strip() + b"\n"
+    return None if os.path.exists(path) and store.read(path) == content else NewFile(path, content)
+
+
+def _obsolete(state: State, wish: CertificateWish, path: str) -> Tuple[str, ...]:
+    """Older chain files of the same name that no side uses after the swap, and the pending key."""
+    kept = {path}
+    for use in store.USES:
+        if use not in wish.use:
+            kept.update(store.active_paths(state, use))
+    folder = os.path.join(store.certificates_dir(state), wish.name)
+    older = [old for _number, old in store.generations(folder, ".pem") if old not in kept]
+    return (*older, store.pending_key(state, wish.name))
+
+
+def _shown(wish: CertificateWish, before: Optional[Chain], after: Optional[Chain], reason: Optional[str]) -> Tuple[Shown, ...]:
+    if reason is None:
+        return ()
+    return (Shown(f"certificate {wish.name}", _text(before), _text(after) if after else _promise(wish)),)
+
+
+def _text(chain: Optional[Chain]) -> str:
+    if chain is None:
+        return ""
+    facts = describe(chain.certificates, utc_now())
+    del facts["chain"], facts["days_left"]
+    return "".join(f"{name}: {_word(value)}\n" for name, value in facts.items())
+
+
+def _promise(wish: CertificateWish) -> str:
+    """What is known of a certificate that check mode does not make."""
+    lines: Dict[str, Any] = {"provider": wish.provider}
+    if wish.key is not None and wish.spec is not None:
+        lines.update(subject_alternative_names=wish.spec.names, key_type=wish.key.kind, key_size=wish.key.size)
+    return "".join(f"{name}: {_word(value)}\n" for name, value in lines.items())
+
+
+def _word(value: Any) -> str:
+    return ", ".join(value) if isinstance(value, (list, tuple)) else str(value)

@@ -1,0 +1,80 @@
+# SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Postfix's own commands: the only door to its configuration."""
+
+from __future__ import annotations
+
+from typing import Callable, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+from .._errors import PostfixError
+
+
+class Completed(NamedTuple):
+    rc: int
+    stdout: str
+    stderr: str
+
+
+Run = Callable[..., Completed]
+"""``run(argv, stdin=None)``: how a room starts a command; each module brings its own."""
+
+
+class Postfix:
+    """One Postfix instance: its configuration directory and the commands to ask and change it."""
+
+    def __init__(self, run: Run, config_dir: str) -> None:
+        self.run = run
+        self.config_dir = config_dir
+
+    def at(self, config_dir: str) -> "Postfix":
+        """The same commands on another configuration directory, as on a staged copy."""
+        return Postfix(self.run, config_dir)
+
+    def postconf(self, *arguments: str) -> str:
+        return self._must("postconf", *arguments)
+
+    def edit(self, wanted: Mapping[str, str], unwanted: Sequence[str], services: Sequence[str]) -> None:
+        """Set parameters, take parameters out, add or replace master.cf entries: a call each at most."""
+        if wanted:
+            self.postconf("-e", *(f"{name}={value}" for name, value in wanted.items()))
+        if unwanted:
+            self.postconf("-X", *unwanted)
+        if services:
+            self.postconf("-Me", *services)
+
+    def check(self) -> str:
+        """What ``postfix check`` and ``postconf -n`` complain about; fails where the first does."""
+        done = self.run(["postfix", "-c", self.config_dir, "check"])
+        if done.rc:
+            raise PostfixError(f"postfix check refuses the new configuration: {_one_line(done)}.")
+        return done.stderr + self.run(["postconf", "-c", self.config_dir, "-n"]).stderr
+
+    def is_running(self) -> bool:
+        return self.run(["postfix", "-c", self.config_dir, "status"]).rc == 0
+
+    def reload(self) -> None:
+        self._must("postfix", "reload")
+
+    def build_table(self, path: str, kind: str) -> None:
+        self._must("postmap", f"{kind}:{path}")
+
+    def ask_table(self, path: str, kind: str, keys: Sequence[str]) -> Tuple[Tuple[str, str], ...]:
+        """What the indexed table answers to each key that it has (``postmap -q -``)."""
+        argv = ["postmap", "-c", self.config_dir, "-q", "-", f"{kind}:{path}"]
+        done = self.run(argv, stdin="".join(f"{key}\n" for key in keys))
+        if done.rc not in (0, 1):
+            raise PostfixError(f"postmap -q {kind}:{path} fails: {_one_line(done)}.")
+        return tuple((key, value) for key, _tab, value in (line.partition("\t") for line in done.stdout.splitlines()))
+
+    def _must(self, command: str, *arguments: str, stdin: Optional[str] = None) -> str:
+        argv = [command, "-c", self.config_dir, *arguments]
+        done = self.run(argv, stdin=stdin)
+        if done.rc:
+            raise PostfixError(f"{' '.join(argv[:4])} fails: {_one_line(done)}.")
+        return done.stdout
+
+
+def _one_line(done: Completed) -> str:
+    text = (done.stderr or done.stdout).strip()
+    return "; ".join(line.strip() for line in text.splitlines()) or f"exit status {done.rc} and no message"

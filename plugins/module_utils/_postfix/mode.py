@@ -1,0 +1,168 @@
+# SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""From what a task asks of server and client to a plan."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from typing import Any, List, Optional, Tuple
+
+from .._certificates import fitness
+from .._certificates.chain import read_certificates
+from .._certificates.describe import utc_now
+from .._errors import CertificateError, InvalidValue
+from .._model.levels import ClientLevel, ServerLevel
+from .._model.policies import ClientPolicy, ServerPolicy, check_client, check_server, overlay
+from .._profiles import Profile
+from . import store
+from .levels import client_parameters, read_client, read_server, server_parameters
+from .plan import Plan, plan_parameters
+from .state import State
+
+TLSPROXY = "tlsproxy"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a task asks: a profile as the base, and the values that override it one by one."""
+
+    profile: Optional[Profile]
+    server: ServerPolicy
+    client: ClientPolicy
+
+
+@dataclass(frozen=True)
+class ModePlan:
+    """The plan, and the policies before and after it."""
+
+    plan: Plan
+    server_before: ServerPolicy
+    server_after: ServerPolicy
+    client_before: ClientPolicy
+    client_after: ClientPolicy
+    warnings: Tuple[str, ...]
+
+
+def plan_mode(state: State, wish: Wish) -> ModePlan:
+    """Compare ``wish`` with ``state``; refuse what would stop mail. Writes nothing."""
+    server, client = _asked(state, wish)
+    server_before, client_before = read_server(state.effective), read_client(state.effective)
+    server_after, client_after = overlay(server_before, server), overlay(client_before, client)
+    if server != ServerPolicy():
+        check_server(server_after)
+        _check_server_certificate(state, server_after)
+    if client != ClientPolicy():
+        check_client(client_after)
+    for option, path in (("server.ca_file", server.ca_file), ("client.ca_file", client.ca_file)):
+        if path is not None:
+            read_ca_file(option, path)
+    if wish.profile is not None and wish.profile.demands_ca_signed:
+        _check_agents_certificates(state, server_after.ca_file)
+
+    wanted = {**server_parameters(server, state.version), **client_parameters(client, state.version)}
+    services = _services(state, client)
+    return ModePlan(
+        plan=plan_parameters(state, wanted, services=services),
+        server_before=server_before,
+        server_after=server_after,
+        client_before=client_before,
+        client_after=client_after,
+        warnings=tuple(_warnings(state, server_after)),
+    )
+
+
+def read_ca_file(option: str, path: str) -> Tuple[Any, ...]:
+    """The CA certificates in a file on the node."""
+    try:
+        with open(path, "rb") as handle:
+            return read_certificates(f"{option}: {path}", handle.read())
+    except OSError as problem:
+        raise InvalidValue(option, path, f"cannot be read ({problem.strerror})", "put the PEM file of the CA there first") from None
+
+
+def _asked(state: State, wish: Wish) -> Tuple[ServerPolicy, ClientPolicy]:
+    """The task's values over the profile's, with the store's trust file where a CA is needed."""
+    server, client = wish.server, wish.client
+    if wish.profile is not None:
+        server, client = overlay(wish.profile.server, server), overlay(wish.profile.client, client)
+        trust = store.trust_file(state)
+        if wish.profile.demands_ca_signed and os.path.exists(trust):
+            server = server if server.ca_file else replace(server, ca_file=trust)
+            client = client if client.ca_file else replace(client, ca_file=trust)
+    if client.match is not None and client.level is None:
+        client = replace(client, level=read_client(state.effective).level)
+    return server, client
+
+
+def _check_server_certificate(state: State, server: ServerPolicy) -> None:
+    """A server that offers STARTTLS needs a certificate whose key matches it.
+
+    ``postfix check`` notices none of this: smtpd would answer STARTTLS with 454.
+    """
+    if server.level is ServerLevel.NONE:
+        return
+    if not store.active_chains(state, "server"):
+        raise CertificateError(
+            f"server.level: {server.level} offers STARTTLS but no certificate is active for the server; "
+            "run smtp_tls_cert with use: [server] first."
+        )
+
+
+def _check_agents_certificates(state: State, ca_file: Optional[str]) -> None:
+    if not ca_file:
+        raise InvalidValue("server.ca_file", ca_file, "names no CA, but the profile trusts certificates of one CA only", "set it, or run smtp_tls_cert with provider: own_ca first")
+    authorities = read_ca_file("server.ca_file", ca_file)
+    host = state.effective["myhostname"]
+    problems: List[str] = []
+    for use in ("server", "client"):
+        chains = store.active_chains(state, use)
+        if not chains:
+            problems.append(f"no certificate is active for the {use}")
+        for path, chain in chains:
+            unfit = fitness.unfit_for_agents(chain.certificates, host, use, authorities, utc_now())
+            problems.extend(f"the {use} certificate in {path} {problem}" for problem in unfit)
+    if problems:
+        raise CertificateError(
+            f"profile: trusted_agents_strict cannot be switched on: {'; '.join(problems)}; "
+            "run smtp_tls_cert with provider: own_ca (or pem) and use: [server, client] first."
+        )
+
+
+def _services(state: State, client: ClientPolicy) -> Tuple[str, ...]:
+    """Connection reuse defers every message while master.cf has no tlsproxy, as Debian ships it."""
+    if not client.connection_reuse or state.service(TLSPROXY, "unix"):
+        return ()
+    smtp = state.service("smtp", "unix")
+    chroot = smtp.chroot if smtp else "-"
+    return (f"{TLSPROXY}/unix={TLSPROXY} unix - - {chroot} - 0 {TLSPROXY}",)
+
+
+def _warnings(state: State, server: ServerPolicy) -> List[str]:
+    found = []
+    if server.level is ServerLevel.ENCRYPT:
+        found.append(
+            "server.level: encrypt refuses clients without STARTTLS on every smtpd service; RFC 3207 section 4 "
+            "forbids that on a server that receives mail from the Internet."
+        )
+    for service in state.services:
+        overridden = sorted(name for name in service.overrides if name in _OVERRIDABLE)
+        if overridden:
+            pairs = ", ".join(f"{name}={service.overrides[name]}" for name in overridden)
+            found.append(f"master.cf: {service.key} overrides {pairs}; there it holds instead of what this task sets.")
+    return found
+
+
+_OVERRIDABLE = frozenset(
+    [
+        *server_parameters(ServerPolicy(level=ServerLevel.MAY), (3, 5)),
+        *client_parameters(ClientPolicy(level=ClientLevel.MAY), (3, 5)),
+        "smtpd_tls_ask_ccert",
+        "smtpd_tls_req_ccert",
+        "smtpd_tls_protocols",
+        "smtpd_tls_mandatory_protocols",
+        "smtp_tls_protocols",
+        "smtp_tls_mandatory_protocols",
+    ]
+)

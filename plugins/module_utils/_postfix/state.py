@@ -1,0 +1,108 @@
+# SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What Postfix runs with now, read once."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import Dict, List, Mapping, Optional, Tuple
+
+from .._errors import InvalidValue, PostfixError
+from .commands import Postfix
+
+STORE = "smtp_hardening"
+"""The folder below the configuration directory that holds what this collection brings."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """One entry of master.cf, with the ``-o`` overrides that win over main.cf (master(5))."""
+
+    name: str
+    kind: str
+    chroot: str
+    command: str
+    overrides: Mapping[str, str]
+
+    @property
+    def key(self) -> str:
+        return f"{self.name}/{self.kind}"
+
+
+@dataclass(frozen=True)
+class State:
+    """Parameters and services of one instance, as Postfix itself sees them."""
+
+    config_dir: str
+    explicit: Mapping[str, str]
+    """What main.cf sets, verbatim."""
+    effective: Mapping[str, str]
+    """What holds, defaults included, with ``$name`` expanded."""
+    services: Tuple[Service, ...]
+
+    @property
+    def store(self) -> str:
+        return os.path.join(self.config_dir, STORE)
+
+    @property
+    def version(self) -> Tuple[int, int]:
+        return read_version(self.effective["mail_version"])
+
+    @property
+    def table_type(self) -> str:
+        return self.effective["default_database_type"]
+
+    def service(self, name: str, kind: str) -> Optional[Service]:
+        return next((s for s in self.services if (s.name, s.kind) == (name, kind)), None)
+
+
+def read_state(postfix: Postfix) -> State:
+    """Everything that the rooms above need to know, before anything is written."""
+    if not os.path.isfile(os.path.join(postfix.config_dir, "main.cf")):
+        raise InvalidValue(
+            "config_dir", postfix.config_dir, "holds no main.cf", "install Postfix first (role relay does), or name the instance's directory"
+        )
+    state = State(
+        config_dir=postfix.config_dir,
+        explicit=_assignments(postfix.postconf("-n")),
+        effective=_assignments(postfix.postconf("-x")),
+        services=_services(postfix.postconf("-M"), postfix.postconf("-P")),
+    )
+    if "mail_version" not in state.effective:
+        raise PostfixError(f"postconf -c {postfix.config_dir} shows no mail_version; is this Postfix?")
+    return state
+
+
+def read_version(text: str) -> Tuple[int, int]:
+    """``3.10.13`` and ``3.11-20250115`` as (3, 10) and (3, 11)."""
+    found = re.match(r"(\d+)\.(\d+)", text)
+    if not found:
+        raise PostfixError(f"mail_version = {text} is not a version of Postfix.")
+    return int(found[1]), int(found[2])
+
+
+def _assignments(text: str) -> Dict[str, str]:
+    pairs = (line.partition("=") for line in text.splitlines() if "=" in line)
+    return {name.strip(): value.strip() for name, _equals, value in pairs}
+
+
+def _services(entries: str, overrides: str) -> Tuple[Service, ...]:
+    per_service: Dict[str, Dict[str, str]] = {}
+    for name, value in _assignments(overrides).items():
+        service, _slash, parameter = name.rpartition("/")
+        per_service.setdefault(service, {})[parameter] = value
+    rows: List[List[str]] = [line.split(None, 7) for line in entries.splitlines() if line.strip()]
+    return tuple(
+        Service(
+            name=row[0],
+            kind=row[1],
+            chroot=row[4],
+            command=row[7].split()[0],
+            overrides=per_service.get(f"{row[0]}/{row[1]}", {}),
+        )
+        for row in rows
+        if len(row) == 8
+    )

@@ -1,0 +1,126 @@
+# SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The certificate store on a node, and which of its chains Postfix uses.
+
+Layout below the configuration directory, in ``smtp_hardening/``::
+
+    certificates/NAME/3.pem       key and chain; a new number for each new content, so that the
+                                  old main.cf keeps naming the old content until it is swapped
+    certificates/NAME/pending.key the key of a certificate that is being signed elsewhere
+    trust.pem                     the CAs that peers' certificates are verified with
+    domains/7/                    the tables of all domain policies, numbered likewise
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Dict, List, Optional, Tuple
+
+from .._certificates.chain import Chain, build_chain, read_certificates, read_chain_file
+from .._certificates.keys import read_key
+from .._errors import CertificateError
+from .levels import Parameters
+from .state import State
+
+USES = ("server", "client")
+_SIDE = {"server": "smtpd", "client": "smtp"}
+_LEGACY = ("cert_file", "key_file", "eccert_file", "eckey_file", "dcert_file", "dkey_file")
+_LEGACY_PAIRS = (("cert_file", "key_file"), ("eccert_file", "eckey_file"))
+
+
+def trust_file(state: State) -> str:
+    return os.path.join(state.store, "trust.pem")
+
+
+def certificates_dir(state: State) -> str:
+    return os.path.join(state.store, "certificates")
+
+
+def pending_key(state: State, name: str) -> str:
+    return os.path.join(certificates_dir(state), name, "pending.key")
+
+
+def names(state: State) -> List[str]:
+    """The certificates in the store."""
+    try:
+        entries = sorted(os.listdir(certificates_dir(state)))
+    except FileNotFoundError:
+        return []
+    return [name for name in entries if current(state, name)]
+
+
+def current(state: State, name: str) -> Optional[str]:
+    """The newest chain file of a stored certificate."""
+    found = generations(os.path.join(certificates_dir(state), name), ".pem")
+    return found[-1][1] if found else None
+
+
+def next_path(folder: str, suffix: str = "") -> str:
+    """Where new content goes, beside all that is there."""
+    number = max((number for number, _path in generations(folder, suffix)), default=0) + 1
+    return os.path.join(folder, f"{number}{suffix}")
+
+
+def generations(folder: str, suffix: str = "") -> List[Tuple[int, str]]:
+    """The numbered entries of a folder, in the order of their numbers."""
+    try:
+        entries = os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    found = ((re.match(rf"(\d+){re.escape(suffix)}\Z", entry), entry) for entry in entries)
+    return sorted((int(match[1]), os.path.join(folder, entry)) for match, entry in found if match)
+
+
+def active_paths(state: State, use: str) -> Tuple[str, ...]:
+    """The chain files that main.cf names; where it names none, the legacy certificate files."""
+    side = _SIDE[use]
+    chain_files = _words(state.effective.get(f"{side}_tls_chain_files", ""))
+    if chain_files:
+        return chain_files
+    legacy = (state.effective.get(f"{side}_tls_{cert}", "") for cert, _key in _LEGACY_PAIRS)
+    return tuple(path for path in legacy if path and path != "none")
+
+
+def active_chains(state: State, use: str) -> Tuple[Tuple[str, Chain], ...]:
+    """Each active chain with the file it stands in; a sentence where one cannot be used."""
+    side = _SIDE[use]
+    if _words(state.effective.get(f"{side}_tls_chain_files", "")):
+        return tuple((path, read_chain_file(path, read(path))) for path in active_paths(state, use))
+    chains = []
+    for cert, key in _LEGACY_PAIRS:
+        path = state.effective.get(f"{side}_tls_{cert}", "")
+        if path and path != "none":
+            key_path = state.effective.get(f"{side}_tls_{key}", "") or path
+            chains.append((path, build_chain(path, read_key(key_path, read(key_path)), read_certificates(path, read(path)))))
+    return tuple(chains)
+
+
+def activation(state: State, use: str, path: str) -> Parameters:
+    """main.cf that makes ``path`` the one active chain file.
+
+    Postfix ignores the legacy parameters beside it with a warning, so they go (postconf(5)).
+    """
+    side = _SIDE[use]
+    wanted: Parameters = {f"{side}_tls_chain_files": path}
+    wanted.update((f"{side}_tls_{name}", None) for name in _LEGACY)
+    return wanted
+
+
+def uses_of(state: State, name: str) -> Dict[str, bool]:
+    """For which side the stored certificate ``name`` is active."""
+    folder = os.path.join(certificates_dir(state), name) + os.sep
+    return {use: any(path.startswith(folder) for path in active_paths(state, use)) for use in USES}
+
+
+def read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as handle:
+            return handle.read()
+    except OSError as problem:
+        raise CertificateError(f"{path}: cannot be read ({problem.strerror}); Postfix is told to use it, so put it back or make another certificate active.") from None
+
+
+def _words(text: str) -> Tuple[str, ...]:
+    return tuple(text.replace(",", " ").split())

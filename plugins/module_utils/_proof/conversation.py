@@ -1,0 +1,125 @@
+# SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""One SMTP conversation, with STARTTLS or implicit TLS (RFC 5321, RFC 3207, RFC 8314)."""
+
+from __future__ import annotations
+
+import smtplib
+import socket
+import ssl
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Optional, Tuple, Type
+
+from .._model.levels import Protocol
+
+TIMEOUT = 10.0
+"""Seconds to wait for one reply."""
+
+HELO = "proof.invalid"
+"""How a proof introduces itself (RFC 2606): it never sends a message."""
+
+_VERSIONS = {
+    Protocol.TLS_1_0: ssl.TLSVersion.TLSv1,
+    Protocol.TLS_1_1: ssl.TLSVersion.TLSv1_1,
+    Protocol.TLS_1_2: ssl.TLSVersion.TLSv1_2,
+    Protocol.TLS_1_3: ssl.TLSVersion.TLSv1_3,
+}
+
+
+@dataclass(frozen=True)
+class Target:
+    """A listener: where it is, the name its certificate should carry, and whether TLS comes first."""
+
+    address: str
+    port: int
+    name: str
+    implicit_tls: bool = False
+
+    def __str__(self) -> str:
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{host}:{self.port}"
+
+
+class Conversation:
+    """A connection to ``target``: past greeting and EHLO, or with implicit TLS past the handshake."""
+
+    def __init__(self, target: Target, context: Optional[ssl.SSLContext] = None, timeout: float = TIMEOUT) -> None:
+        self.target = target
+        self.greeted = False
+        self.smtp = smtplib.SMTP(timeout=timeout, local_hostname=HELO)
+        sock = socket.create_connection((target.address, target.port), timeout=timeout)
+        try:
+            if target.implicit_tls:
+                sock = (context or unverified()).wrap_socket(sock, server_hostname=target.name)
+            self._speak_over(sock)
+            if not target.implicit_tls:
+                self.ehlo()
+        except BaseException:
+            sock.close()
+            raise
+
+    def __enter__(self) -> "Conversation":
+        return self
+
+    def __exit__(
+        self, kind: Optional[Type[BaseException]], problem: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        try:
+            self.smtp.quit()
+        except (OSError, smtplib.SMTPException):
+            self.smtp.close()
+
+    @property
+    def offers_starttls(self) -> bool:
+        return self.smtp.has_extn("starttls")
+
+    def starttls(self, context: ssl.SSLContext) -> ssl.SSLSocket:
+        """Begin TLS; the state before it is forgotten (RFC 3207 section 4.2). No EHLO yet."""
+        self._must(220, self.smtp.docmd("STARTTLS"))
+        sock = context.wrap_socket(self.smtp.sock, server_hostname=self.target.name)
+        self._speak_over(sock)
+        self.smtp.ehlo_resp = self.smtp.helo_resp = None
+        self.smtp.esmtp_features = {}
+        return sock
+
+    def ehlo(self) -> None:
+        if not self.greeted:
+            self._must(220, self.smtp.getreply())
+            self.greeted = True
+        self._must(250, self.smtp.ehlo())
+
+    def mail_from(self) -> Tuple[int, str]:
+        """The answer to MAIL FROM:<>, taken back at once: no message is ever sent."""
+        code, text = self.smtp.docmd("MAIL", "FROM:<>")
+        self.smtp.rset()
+        return code, text.decode("ascii", "replace")
+
+    def _speak_over(self, sock: socket.socket) -> None:
+        self.smtp.sock, self.smtp.file = sock, None
+
+    @staticmethod
+    def _must(code: int, reply: Tuple[int, bytes]) -> None:
+        if reply[0] != code:
+            raise smtplib.SMTPResponseException(*reply)
+
+
+def unverified(protocol: Optional[Protocol] = None, chain_file: Optional[str] = None) -> ssl.SSLContext:
+    """A context that takes any certificate and, to find out what is refused, any protocol and cipher."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    if protocol is not None:
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        context.minimum_version = context.maximum_version = _VERSIONS[protocol]
+    if chain_file is not None:
+        context.load_cert_chain(chain_file)
+    return context
+
+
+def verifying(ca_file: str) -> ssl.SSLContext:
+    """A context that takes only certificates for the right name, issued by a CA in ``ca_file``."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(ca_file)
+    return context

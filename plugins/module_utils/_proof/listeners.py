@@ -1,0 +1,63 @@
+# SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Which listeners a Postfix instance has, and where on this host they can be reached."""
+
+from __future__ import annotations
+
+import socket
+from typing import List, Mapping, NamedTuple, Optional, Tuple
+
+from .._model.policies import ServerPolicy
+from .._postfix.levels import read_server
+from .._postfix.state import Service, State
+from .conversation import Target
+
+COMMANDS = ("smtpd", "postscreen")
+
+
+class Listener(NamedTuple):
+    """An inet service that speaks SMTP, and what its effective configuration promises."""
+
+    service: str
+    target: Target
+    policy: ServerPolicy
+
+
+def own_listeners(state: State) -> List[Listener]:
+    """Every listener that answers SMTP clients, ``-o`` overrides applied."""
+    found = []
+    for service in state.services:
+        if service.kind == "inet" and service.command in COMMANDS:
+            effective = {**state.effective, **service.overrides}
+            found.append(Listener(service.key, _target(state, service, effective), read_server(effective)))
+    return found
+
+
+def _target(state: State, service: Service, effective: Mapping[str, str]) -> Target:
+    host, port = _split(service.name)
+    return Target(
+        address=host or _address(effective),
+        port=_port_number(port),
+        name=effective["myhostname"],
+        implicit_tls=effective.get("smtpd_tls_wrappermode") == "yes",
+    )
+
+
+def _split(name: str) -> Tuple[Optional[str], str]:
+    """``smtp``, ``10025``, ``127.0.0.1:10025`` and ``[::1]:25`` as (address, port) (master(5))."""
+    host, colon, port = name.rpartition(":")
+    return (host.strip("[]") or None, port) if colon else (None, name)
+
+
+def _port_number(port: str) -> int:
+    return int(port) if port.isdigit() else socket.getservbyname(port, "tcp")
+
+
+def _address(effective: Mapping[str, str]) -> str:
+    """An address of this host on which Postfix listens: loopback where it does."""
+    interfaces = effective.get("inet_interfaces", "all").replace(",", " ").split()
+    loopback = "::1" if effective.get("inet_protocols") == "ipv6" else "127.0.0.1"
+    if any(word in ("all", "loopback-only", "localhost", loopback) for word in interfaces):
+        return loopback
+    return interfaces[0].strip("[]")

@@ -1,0 +1,157 @@
+# SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a listener shows to a client that knows nothing of its configuration."""
+
+from __future__ import annotations
+
+import smtplib
+import ssl
+import warnings
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any, Dict, Iterator, Optional, Tuple
+
+from .._certificates.describe import describe, utc_now
+from .._model.levels import ClientCertificates, Protocol
+from .._postfix.commands import Run
+from .conversation import Conversation, Target, unverified, verifying
+
+try:
+    from cryptography import x509
+    from cryptography.hazmat.backends import default_backend
+except ImportError:  # pragma: no cover - library.MISSING says so before a function here is called
+    pass
+
+TLS_FAILURES = (ssl.SSLError, OSError, smtplib.SMTPException)
+
+
+@dataclass
+class Observation:
+    """What was seen at one listener; ``None`` where it could not be seen."""
+
+    listener: str
+    implicit_tls: bool
+    starttls: bool = False
+    plaintext: Optional[str] = None
+    """C(accepted) or C(refused): MAIL FROM without TLS."""
+    plaintext_reply: Optional[str] = None
+    protocols: Dict[str, str] = field(default_factory=dict)
+    """Each TLS version: C(accepted), C(refused), or C(untested) where this OpenSSL does not speak it."""
+    protocol: Optional[str] = None
+    cipher: Optional[str] = None
+    certificate: Optional[Dict[str, Any]] = None
+    verified: Optional[bool] = None
+    """Whether the CA file given vouches for the name; ``None`` where no CA file was given."""
+    verify_error: Optional[str] = None
+    client_certificate: Optional[str] = None
+    """C(ignore), C(request) or C(require)."""
+    with_own_certificate: Optional[bool] = None
+    """Whether the node's own client certificate gets in where one is required."""
+    error: Optional[str] = None
+
+    def as_facts(self) -> Dict[str, Any]:
+        return asdict(self)
+
+
+def observe(run: Run, target: Target, ca_file: Optional[str] = None, own_chain: Optional[str] = None) -> Observation:
+    """Talk to ``target`` as several kinds of client and write down what happened."""
+    seen = Observation(str(target), target.implicit_tls)
+    try:
+        if not target.implicit_tls:
+            _look_at_plaintext(target, seen)
+        if seen.starttls or target.implicit_tls:
+            _look_at_tls(target, seen)
+            _look_at_protocols(target, seen)
+            _look_at_client_certificates(run, target, seen, own_chain)
+            if ca_file is not None:
+                seen.verified, seen.verify_error = _verify(target, ca_file)
+    except TLS_FAILURES as problem:
+        seen.error = _sentence(problem)
+    return seen
+
+
+def _look_at_plaintext(target: Target, seen: Observation) -> None:
+    with Conversation(target) as plain:
+        seen.starttls = plain.offers_starttls
+        code, text = plain.mail_from()
+    seen.plaintext = "accepted" if code == 250 else "refused"
+    seen.plaintext_reply = f"{code} {text}"
+
+
+def _look_at_tls(target: Target, seen: Observation) -> None:
+    context = unverified()
+    with _handshake(target, context) as (_conversation, sock):
+        seen.protocol = sock.version()
+        seen.cipher = sock.cipher()[0]
+        der = sock.getpeercert(binary_form=True)
+    seen.certificate = describe([x509.load_der_x509_certificate(der, default_backend())], utc_now()) if der else None
+
+
+def _look_at_protocols(target: Target, seen: Observation) -> None:
+    for protocol in Protocol:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)
+                context = unverified(protocol)
+        except (ValueError, ssl.SSLError):
+            seen.protocols[protocol.value] = "untested"
+            continue
+        try:
+            with _handshake(target, context):
+                seen.protocols[protocol.value] = "accepted"
+        except TLS_FAILURES:
+            seen.protocols[protocol.value] = "refused"
+
+
+def _look_at_client_certificates(run: Run, target: Target, seen: Observation, own_chain: Optional[str]) -> None:
+    if not _is_asked_for_certificate(run, target):
+        seen.client_certificate = ClientCertificates.IGNORE.value
+    elif _gets_in(target, None):
+        seen.client_certificate = ClientCertificates.REQUEST.value
+    else:
+        seen.client_certificate = ClientCertificates.REQUIRE.value
+        if own_chain is not None:
+            seen.with_own_certificate = _gets_in(target, own_chain)
+
+
+def _is_asked_for_certificate(run: Run, target: Target) -> bool:
+    """Python's ssl does not tell whether the server sent a CertificateRequest; OpenSSL's client does."""
+    starttls = [] if target.implicit_tls else ["-starttls", "smtp"]
+    argv = ["openssl", "s_client", *starttls, "-connect", str(target), "-servername", target.name]
+    done = run(argv, stdin="QUIT\r\n")
+    return "Requested Signature Algorithms" in done.stdout or "Client Certificate Types" in done.stdout
+
+
+def _gets_in(target: Target, chain_file: Optional[str]) -> bool:
+    """Whether a mail transaction may begin after the handshake with (or without) a certificate."""
+    try:
+        with _handshake(target, unverified(chain_file=chain_file)) as (conversation, _sock):
+            conversation.ehlo()
+            return conversation.mail_from()[0] == 250
+    except TLS_FAILURES:
+        return False
+
+
+def _verify(target: Target, ca_file: str) -> Tuple[bool, Optional[str]]:
+    try:
+        with _handshake(target, verifying(ca_file)):
+            return True, None
+    except ssl.SSLCertVerificationError as problem:
+        return False, problem.verify_message
+    except TLS_FAILURES as problem:
+        return False, _sentence(problem)
+
+
+@contextmanager
+def _handshake(target: Target, context: ssl.SSLContext) -> Iterator[Tuple[Conversation, ssl.SSLSocket]]:
+    """A conversation in which TLS has just begun."""
+    with Conversation(target, context) as conversation:
+        yield conversation, conversation.smtp.sock if target.implicit_tls else conversation.starttls(context)
+
+
+def _sentence(problem: BaseException) -> str:
+    if isinstance(problem, smtplib.SMTPResponseException):
+        text = problem.smtp_error.decode("ascii", "replace") if isinstance(problem.smtp_error, bytes) else problem.smtp_error
+        return f"{problem.smtp_code} {text}"
+    return str(problem) or type(problem).__name__

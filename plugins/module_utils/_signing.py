@@ -1,0 +1,23 @@
+# SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The node's half of a signature by a CA that lies on the controller."""
+
+from __future__ import annotations
+
+from typing import Any, Dict
+
+from ._certificates.issue import request
+from ._certificates.keys import make_key, write_key
+from ._model.certificates import CertificateWish
+from ._transaction import keep_pending_key
+from ._postfix.state import State
+from ._postfix.store import pending_key
+
+
+def begin_request(state: State, wish: CertificateWish) -> Dict[str, Any]:
+    """Make a key, keep it on this node, and return what the controller needs to sign for it."""
+    assert wish.key is not None and wish.spec is not None
+    key = make_key(wish.key)
+    keep_pending_key(state, pending_key(state, wish.name), write_key(key))
+    return {"csr": request(wish.spec.names, key).decode(), "names": list(wish.spec.names), "days": wish.spec.days}

@@ -1,0 +1,260 @@
+#!/usr/bin/python
+# SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: smtp_tls_mode
+short_description: Set how Postfix protects SMTP as a server and as a client, proven on the wire
+version_added: 0.1.0
+author: The mailfleet.smtp_hardening contributors
+description:
+  - Brings the TLS parameters of one Postfix instance to a profile, to single values, or to a profile with single
+    values in place of the profile's own.
+  - Only the parameters behind the given options are set or taken out; every other byte of C(main.cf) stays.
+  - After a change the module talks SMTP to each of the node's own listeners. Where the wire shows something else than
+    what was asked, C(/etc/postfix) is restored byte for byte, Postfix is reloaded and the task fails.
+extends_documentation_fragment:
+  - mailfleet.smtp_hardening.smtp
+  - mailfleet.smtp_hardening.smtp.attributes
+options:
+  profile:
+    description:
+      - The set of values to begin with.
+      - V(lenient_default) is for hosts that face the Internet and must deliver. STARTTLS is offered and used where the
+        peer can (RFC 3207, RFC 7435), TLS 1.2 at least (RFC 8996), no client certificates.
+      - V(trusted_agents_strict) is for hosts that obey the same rules. TLS 1.3 and certificates of one CA are required
+        both ways. Active certificates must be CA-signed, current, strong and name the host (O(server.ca_file)).
+      - Without a profile only the values given in O(server) and O(client) are owned.
+    type: str
+    choices: [lenient_default, trusted_agents_strict]
+  server:
+    description: How mail is received (C(smtpd_*) parameters). What is left out comes from O(profile), or stays as it is.
+    type: dict
+    suboptions:
+      level:
+        description:
+          - V(none) refuses STARTTLS, V(may) offers it, V(encrypt) requires it (C(smtpd_tls_security_level)).
+          - A server that receives from the Internet must not use V(encrypt) (RFC 3207 section 4).
+        type: str
+        choices: [none, may, encrypt]
+      client_certificates:
+        description:
+          - Whether connecting peers are asked for a certificate (C(smtpd_tls_ask_ccert), C(smtpd_tls_req_ccert)).
+          - V(require) needs O(server.level=encrypt) and O(server.ca_file).
+        type: str
+        choices: [ignore, request, require]
+      minimum_protocol:
+        description: The oldest TLS version that is spoken, with and without requirement (C(smtpd_tls_protocols), C(smtpd_tls_mandatory_protocols)).
+        type: str
+        choices: [TLSv1, TLSv1.1, TLSv1.2, TLSv1.3]
+      ciphers:
+        description: The minimum cipher grade for TLS 1.2 and below (C(smtpd_tls_ciphers), C(smtpd_tls_mandatory_ciphers)).
+        type: str
+        choices: [medium, high]
+      exclude_ciphers:
+        description: OpenSSL names of ciphers or families never to use (C(smtpd_tls_exclude_ciphers)). An empty list excludes none.
+        type: list
+        elements: str
+      ca_file:
+        description:
+          - PEM file on the node with the CAs that client certificates are verified with (C(smtpd_tls_CAfile)).
+            It alone decides, so C(smtpd_tls_CApath) is taken out.
+          - With O(profile=trusted_agents_strict) the default is the store's trust file, which
+            M(mailfleet.smtp_hardening.smtp_tls_cert) writes with C(provider=own_ca).
+        type: path
+  client:
+    description: How mail is sent (C(smtp_*) parameters). What is left out comes from O(profile), or stays as it is.
+    type: dict
+    suboptions:
+      level:
+        description:
+          - The level toward next hops that have no policy of their own (C(smtp_tls_security_level)).
+          - V(secure) is preferred over V(verify), which trusts MX names from insecure DNS.
+          - V(dane) and V(dane-only) need a validating resolver on loopback (RFC 7672).
+        type: str
+        choices: [none, may, encrypt, dane, dane-only, fingerprint, verify, secure]
+      minimum_protocol:
+        description: The oldest TLS version that is spoken (C(smtp_tls_protocols), C(smtp_tls_mandatory_protocols)).
+        type: str
+        choices: [TLSv1, TLSv1.1, TLSv1.2, TLSv1.3]
+      ciphers:
+        description: The minimum cipher grade for TLS 1.2 and below (C(smtp_tls_ciphers), C(smtp_tls_mandatory_ciphers)).
+        type: str
+        choices: [medium, high]
+      exclude_ciphers:
+        description: OpenSSL names of ciphers or families never to use (C(smtp_tls_exclude_ciphers)). An empty list excludes none.
+        type: list
+        elements: str
+      ca_file:
+        description:
+          - PEM file on the node with the CAs that servers are verified with (C(smtp_tls_CAfile)). It alone decides, so
+            C(smtp_tls_CApath) is taken out.
+          - The default with O(profile=trusted_agents_strict) is as for O(server.ca_file).
+        type: path
+      match:
+        description:
+          - What a server's certificate must match at O(client.level). DNS names, C(.domain), or C(nexthop),
+            C(dot-nexthop), C(hostname) for V(secure) and V(verify); SHA-256 fingerprints for V(fingerprint).
+          - An empty list leaves it to Postfix's default, which at V(secure) is the next hop's own name.
+        type: list
+        elements: str
+      connection_reuse:
+        description:
+          - Whether one TLS connection carries several messages (C(smtp_tls_connection_reuse)). The service C(tlsproxy)
+            that it needs is added to C(master.cf) where it is missing.
+        type: bool
+"""
+
+EXAMPLES = r"""
+- name: Deliver always, encrypt where the peer can
+  mailfleet.smtp_hardening.smtp_tls_mode:
+    profile: lenient_default
+
+- name: Trust only agents whose certificates our CA issued, but let old agents speak TLS 1.2
+  mailfleet.smtp_hardening.smtp_tls_mode:
+    profile: trusted_agents_strict
+    server:
+      minimum_protocol: TLSv1.2
+      ca_file: /etc/ssl/fleet-ca.pem
+    client:
+      minimum_protocol: TLSv1.2
+      ca_file: /etc/ssl/fleet-ca.pem
+
+- name: Raise the protocol floor and leave everything else as it is
+  mailfleet.smtp_hardening.smtp_tls_mode:
+    server:
+      minimum_protocol: TLSv1.2
+"""
+
+RETURN = r"""
+before:
+  description: The policies in effect before, as C(server) and C(client).
+  returned: success
+  type: dict
+  sample:
+    server: {level: may, client_certificates: ignore, minimum_protocol: TLSv1, ciphers: medium, exclude_ciphers: [], ca_file: ""}
+    client:
+      level: may
+      minimum_protocol: TLSv1
+      ciphers: medium
+      exclude_ciphers: []
+      ca_file: ""
+      match: []
+      connection_reuse: false
+after:
+  description: The policies in effect after, or in check mode those that would be.
+  returned: success
+  type: dict
+  sample:
+    server: {level: may, client_certificates: ignore, minimum_protocol: TLSv1.2, ciphers: medium, exclude_ciphers: [], ca_file: ""}
+    client:
+      level: may
+      minimum_protocol: TLSv1.2
+      ciphers: medium
+      exclude_ciphers: []
+      ca_file: ""
+      match: []
+      connection_reuse: false
+pending:
+  description: What differed from the request, as parameters to set, to take out, and C(master.cf) entries to add.
+  returned: success
+  type: dict
+  sample: {set: {smtpd_tls_protocols: ">=TLSv1.2"}, unset: [], services: []}
+proof:
+  description: What each listener of the node showed after the change. Empty where nothing changed and in check mode.
+  returned: success, and when the proof fails
+  type: list
+  elements: dict
+  sample:
+    - service: smtp/inet
+      listener: 127.0.0.1:25
+      implicit_tls: false
+      starttls: true
+      plaintext: accepted
+      plaintext_reply: 250 2.1.0 Ok
+      protocols: {TLSv1: refused, TLSv1.1: refused, TLSv1.2: accepted, TLSv1.3: accepted}
+      protocol: TLSv1.3
+      cipher: TLS_AES_256_GCM_SHA384
+      client_certificate: ignore
+      with_own_certificate: null
+      verified: null
+      verify_error: null
+      error: null
+restored:
+  description: The configuration was brought back to what it was.
+  returned: when a change failed after something was written
+  type: bool
+  sample: true
+"""
+
+from typing import Any, Dict
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils._model.levels import CipherGrade, ClientCertificates, ClientLevel, Protocol, ServerLevel
+from ..module_utils._model.policies import as_facts, read_client_policy, read_server_policy
+from ..module_utils._postfix.commands import Postfix
+from ..module_utils._postfix.mode import Wish, plan_mode
+from ..module_utils._postfix.state import read_state
+from ..module_utils._profiles import PROFILES, find_profile
+from ..module_utils._work import COMMON_ARGUMENTS, attempt, bring_about
+
+TLS_ARGUMENTS = {
+    "minimum_protocol": {"type": "str", "choices": Protocol.words()},
+    "ciphers": {"type": "str", "choices": CipherGrade.words()},
+    "exclude_ciphers": {"type": "list", "elements": "str"},
+    "ca_file": {"type": "path"},
+}
+SERVER_ARGUMENTS = {
+    "level": {"type": "str", "choices": ServerLevel.words()},
+    "client_certificates": {"type": "str", "choices": ClientCertificates.words()},
+    **TLS_ARGUMENTS,
+}
+CLIENT_ARGUMENTS = {
+    "level": {"type": "str", "choices": ClientLevel.words()},
+    "match": {"type": "list", "elements": "str"},
+    "connection_reuse": {"type": "bool"},
+    **TLS_ARGUMENTS,
+}
+
+
+def work(postfix: Postfix, options: Dict[str, Any], check_mode: bool) -> Dict[str, Any]:
+    wish = Wish(
+        profile=find_profile(options["profile"]),
+        server=read_server_policy(options["server"]),
+        client=read_client_policy(options["client"]),
+    )
+    state = read_state(postfix)
+    mode = plan_mode(state, wish)
+    return {
+        **bring_about(postfix, state, mode.plan, check_mode),
+        "before": {"server": as_facts(mode.server_before), "client": as_facts(mode.client_before)},
+        "after": {"server": as_facts(mode.server_after), "client": as_facts(mode.client_after)},
+        "warnings": list(mode.warnings),
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "profile": {"type": "str", "choices": list(PROFILES)},
+            "server": {"type": "dict", "options": SERVER_ARGUMENTS},
+            "client": {"type": "dict", "options": CLIENT_ARGUMENTS},
+            **COMMON_ARGUMENTS,
+        },
+        required_one_of=[("profile", "server", "client")],
+        supports_check_mode=True,
+    )
+    outcome = attempt(work, module.params, module.check_mode, module.run_command)
+    for warning in outcome.warnings:
+        module.warn(warning)
+    if outcome.failed:
+        module.fail_json(**outcome.result)
+    module.exit_json(**outcome.result)
+
+
+if __name__ == "__main__":
+    main()
