@@ -170,11 +170,16 @@ certificate:
     certificate_sha256: "5A:0F:(32 pairs)"
     public_key_sha256: "9C:41:(32 pairs)"
     chain: "-----BEGIN CERTIFICATE-----..."
-path:
-  description: The chain file in the store.
+chain_file:
+  description: The file in the store with the key and its chain.
   returned: success
   type: str
   sample: /etc/postfix/smtp_hardening/certificates/default/1.pem
+signing_request:
+  description: What the action plugin signs between its two calls. Not for playbooks.
+  returned: never to a playbook
+  type: dict
+  sample: {}
 reason:
   description: Why the certificate was made anew, or would be; V(none) where the stored one stays.
   returned: success
@@ -252,7 +257,8 @@ def work(postfix: Postfix, options: Dict[str, Any], check_mode: bool) -> Dict[st
     facts = report(state, wish, planned)
     if planned.awaits_signature and not check_mode:
         return {**facts, "changed": True, "signing_request": begin_request(state, wish)}
-    return {**bring_about(postfix, state, planned.plan, check_mode), **facts}
+    result = {**bring_about(postfix, state, planned.plan, check_mode), **facts}
+    return {**result, "changed": result["changed"] or planned.reason is not None}
 
 
 def main() -> None:

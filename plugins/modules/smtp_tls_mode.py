@@ -194,6 +194,7 @@ from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils._errors import CertificateError
 from ..module_utils._model.levels import CipherGrade, ClientCertificates, ClientLevel, Protocol, ServerLevel
 from ..module_utils._model.policies import as_facts, read_client_policy, read_server_policy
 from ..module_utils._postfix.commands import Postfix
@@ -229,11 +230,14 @@ def work(postfix: Postfix, options: Dict[str, Any], check_mode: bool) -> Dict[st
     )
     state = read_state(postfix)
     mode = plan_mode(state, wish)
+    if mode.unmet and not check_mode:
+        raise CertificateError(mode.unmet)
+    unmet = [f"{mode.unmet} (check mode cannot know whether an earlier task sees to it)"] if mode.unmet else []
     return {
         **bring_about(postfix, state, mode.plan, check_mode),
         "before": {"server": as_facts(mode.server_before), "client": as_facts(mode.client_before)},
         "after": {"server": as_facts(mode.server_after), "client": as_facts(mode.client_after)},
-        "warnings": list(mode.warnings),
+        "warnings": [*mode.warnings, *unmet],
     }
 
 

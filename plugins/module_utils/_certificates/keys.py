@@ -64,11 +64,10 @@ def read_key(option: str, pem: bytes, passphrase: Optional[str] = None) -> Any:
         raise CertificateError(f"{option}: this is no private key that can be read, {reason}; give a PEM private key.") from None
 
 
-def write_key(key: Any) -> bytes:
-    """``key`` as unencrypted PKCS#8 PEM, as Postfix reads it."""
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+def write_key(key: Any, passphrase: Optional[str] = None) -> bytes:
+    """``key`` as PKCS#8 PEM: unencrypted, as Postfix reads it, unless there is a passphrase."""
+    secret = serialization.BestAvailableEncryption(passphrase.encode()) if passphrase else serialization.NoEncryption()
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, secret)
 
 
 def describe_public_key(public_key: Any) -> Any:

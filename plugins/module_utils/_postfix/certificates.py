@@ -46,16 +46,17 @@ def plan_certificate(state: State, wish: CertificateWish, check_mode: bool) -> C
         chain = None if check_mode else _provide(state, wish)
     assert path is not None
     awaits = reason is not None and wish.provider == "own_ca" and wish.signed is None
-    files = (_trust(state, wish),) + ((NewFile(path, chain.to_pem(), 0o600),) if reason and chain else ())
+    trust = _trust(state, wish)
+    files = ((trust,) if trust else ()) + ((NewFile(path, chain.to_pem(), 0o600),) if reason and chain else ())
     wanted = {}
     for use in wish.use:
         wanted.update(store.activation(state, use, path))
     plan = plan_parameters(
         state,
         {} if awaits else wanted,
-        files=tuple(f for f in files if f is not None),
+        files=files,
         obsolete=_obsolete(state, wish, path) if chain and reason else (),
-        shown=_shown(wish, stored, chain, reason),
+        shown=_shown(wish, stored, chain, reason) + _shown_trust(trust),
     )
     return CertificatePlan(plan, path, chain, reason, awaits)
 
@@ -66,7 +67,7 @@ def report(state: State, wish: CertificateWish, planned: CertificatePlan) -> Dic
     certificate = planned.chain and describe(planned.chain.certificates, utc_now())
     return {
         "certificate": certificate,
-        "path": planned.path,
+        "chain_file": planned.path,
         "reason": planned.reason,
         "active": {use: uses[use] or use in wish.use for use in store.USES},
         "ca_file": store.trust_file(state),
@@ -177,6 +178,13 @@ def _shown(wish: CertificateWish, before: Optional[Chain], after: Optional[Chain
     if reason is None:
         return ()
     return (Shown(f"certificate {wish.name}", _text(before), _text(after) if after else _promise(wish)),)
+
+
+def _shown_trust(trust: Optional[NewFile]) -> Tuple[Shown, ...]:
+    if trust is None:
+        return ()
+    before = store.read(trust.path).decode() if os.path.exists(trust.path) else ""
+    return (Shown(trust.path, before, trust.content.decode()),)
 
 
 def _text(chain: Optional[Chain]) -> str:

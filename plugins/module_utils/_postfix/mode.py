@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from typing import Any, List, Optional, Tuple
 
 from .._certificates import fitness
 from .._certificates.chain import read_certificates
 from .._certificates.describe import utc_now
-from .._errors import CertificateError, InvalidValue
+from .._errors import CertificateError, HardeningError, InvalidValue
 from .._model.levels import ClientLevel, ServerLevel
 from .._model.policies import ClientPolicy, ServerPolicy, check_client, check_server, overlay
 from .._profiles import Profile
@@ -43,6 +42,8 @@ class ModePlan:
     client_before: ClientPolicy
     client_after: ClientPolicy
     warnings: Tuple[str, ...]
+    unmet: Optional[str]
+    """What must be on the node first: a certificate or CA file that another task brings."""
 
 
 def plan_mode(state: State, wish: Wish) -> ModePlan:
@@ -52,15 +53,8 @@ def plan_mode(state: State, wish: Wish) -> ModePlan:
     server_after, client_after = overlay(server_before, server), overlay(client_before, client)
     if server != ServerPolicy():
         check_server(server_after)
-        _check_server_certificate(state, server_after)
     if client != ClientPolicy():
         check_client(client_after)
-    for option, path in (("server.ca_file", server.ca_file), ("client.ca_file", client.ca_file)):
-        if path is not None:
-            read_ca_file(option, path)
-    if wish.profile is not None and wish.profile.demands_ca_signed:
-        _check_agents_certificates(state, server_after.ca_file)
-
     wanted = {**server_parameters(server, state.version), **client_parameters(client, state.version)}
     services = _services(state, client)
     return ModePlan(
@@ -70,7 +64,25 @@ def plan_mode(state: State, wish: Wish) -> ModePlan:
         client_before=client_before,
         client_after=client_after,
         warnings=tuple(_warnings(state, server_after)),
+        unmet=_unmet(state, wish, server, server_after, client),
     )
+
+
+def _unmet(
+    state: State, wish: Wish, server: ServerPolicy, server_after: ServerPolicy, client: ClientPolicy
+) -> Optional[str]:
+    """The first sentence about a certificate or CA file that the change would rest on in vain."""
+    try:
+        if server != ServerPolicy():
+            _check_server_certificate(state, server_after)
+        for option, path in (("server.ca_file", server.ca_file), ("client.ca_file", client.ca_file)):
+            if path is not None:
+                read_ca_file(option, path)
+        if wish.profile is not None and wish.profile.demands_ca_signed:
+            _check_agents_certificates(state, server_after.ca_file)
+    except HardeningError as problem:
+        return str(problem)
+    return None
 
 
 def read_ca_file(option: str, path: str) -> Tuple[Any, ...]:
@@ -79,7 +91,7 @@ def read_ca_file(option: str, path: str) -> Tuple[Any, ...]:
         with open(path, "rb") as handle:
             return read_certificates(f"{option}: {path}", handle.read())
     except OSError as problem:
-        raise InvalidValue(option, path, f"cannot be read ({problem.strerror})", "put the PEM file of the CA there first") from None
+        raise InvalidValue(option, path, f"cannot be read ({problem.strerror})", "put the PEM file of the CA there first, as smtp_tls_cert with provider: own_ca does") from None
 
 
 def _asked(state: State, wish: Wish) -> Tuple[ServerPolicy, ClientPolicy]:
@@ -88,7 +100,7 @@ def _asked(state: State, wish: Wish) -> Tuple[ServerPolicy, ClientPolicy]:
     if wish.profile is not None:
         server, client = overlay(wish.profile.server, server), overlay(wish.profile.client, client)
         trust = store.trust_file(state)
-        if wish.profile.demands_ca_signed and os.path.exists(trust):
+        if wish.profile.demands_ca_signed:
             server = server if server.ca_file else replace(server, ca_file=trust)
             client = client if client.ca_file else replace(client, ca_file=trust)
     if client.match is not None and client.level is None:
@@ -111,8 +123,7 @@ def _check_server_certificate(state: State, server: ServerPolicy) -> None:
 
 
 def _check_agents_certificates(state: State, ca_file: Optional[str]) -> None:
-    if not ca_file:
-        raise InvalidValue("server.ca_file", ca_file, "names no CA, but the profile trusts certificates of one CA only", "set it, or run smtp_tls_cert with provider: own_ca first")
+    assert ca_file is not None  # check_server has seen to it
     authorities = read_ca_file("server.ca_file", ca_file)
     host = state.effective["myhostname"]
     problems: List[str] = []

@@ -57,6 +57,13 @@ def current(state: State, name: str) -> Optional[str]:
     return found[-1][1] if found else None
 
 
+def stored_chain(state: State, name: str) -> Chain:
+    """The key and chain that the store holds under ``name``."""
+    path = current(state, name)
+    assert path is not None
+    return read_chain_file(path, read(path))
+
+
 def next_path(folder: str, suffix: str = "") -> str:
     """Where new content goes, beside all that is there."""
     number = max((number for number, _path in generations(folder, suffix)), default=0) + 1

@@ -1,0 +1,51 @@
+# SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a run would change on each node, as a table for people."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, Sequence
+
+from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils._table import table
+
+HEAD = ["node", "what", "before", "after"]
+
+
+def pending_table(hosts: Sequence[str], hostvars: Mapping[str, Any]) -> str:
+    """One row a value that differs; a sentence where none does."""
+    rows: List[List[str]] = []
+    for host in hosts:
+        profile = hostvars[host]["smtp_profile"]
+        rows.extend([host, *row] for row in _policies(hostvars[host].get(f"{profile}_mode", {})))
+        rows.extend([host, *row] for row in _domains(hostvars[host].get(f"{profile}_domain_policy", {})))
+    return table(HEAD, rows) if rows else "Nothing differs: every node is as its profile says."
+
+
+def _policies(mode: Mapping[str, Any]) -> List[List[str]]:
+    if not mode.get("changed"):
+        return []
+    rows = []
+    for side, values in mode["after"].items():
+        for name, value in values.items():
+            before = mode["before"][side][name]
+            if before != value:
+                rows.append([f"{side}.{name}", _word(before), _word(value)])
+    return rows or [["parameters", "", ", ".join([*mode["pending"]["set"], *mode["pending"]["unset"]])]]
+
+
+def _domains(result: Mapping[str, Any]) -> List[List[str]]:
+    if not result.get("changed"):
+        return []
+    return [["domains", _word([d["name"] for d in result["before"]]), _word([d["name"] for d in result["after"]])]]
+
+
+def _word(value: Any) -> str:
+    return (", ".join(value) if isinstance(value, list) else str(value)) or "-"
+
+
+class FilterModule:
+    """Filters of this collection."""
+
+    def filters(self) -> Dict[str, Any]:
+        return {"smtp_pending_table": pending_table}

@@ -1,0 +1,42 @@
+# SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Parameters of main.cf that belong to no other part of the model: checked, then taken as they are."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Dict, Mapping, Optional
+
+from .._errors import InvalidValue
+
+_OWNED = {
+    r"smtpd?_tls_.+": "smtp_tls_mode or smtp_tls_cert",
+    r"smtp_tls_policy_maps|transport_maps|relay_domains": "smtp_domain_policy",
+}
+
+
+def read_parameters(given: Mapping[str, Any]) -> Dict[str, Optional[str]]:
+    """Each parameter with its value as main.cf spells it; ``None`` takes it out."""
+    return {_name(name): _value(name, value) for name, value in given.items()}
+
+
+def _name(name: Any) -> str:
+    text = str(name)
+    if not re.match(r"[A-Za-z0-9_]+\Z", text):
+        raise InvalidValue("parameters", name, "is no name of a parameter", "use letters, digits and underscores, as in postconf(5)")
+    for pattern, module in _OWNED.items():
+        if re.match(f"(?:{pattern})\\Z", text):
+            raise InvalidValue("parameters", name, "belongs to another module", f"use {module}, which keeps it consistent")
+    return text
+
+
+def _value(name: str, value: Any) -> Optional[str]:
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    text = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+    if re.search(r"[\x00-\x1f\x7f]", text):
+        raise InvalidValue(f"parameters.{name}", value, "holds a line break or another control character", "write it on one line")
+    return text

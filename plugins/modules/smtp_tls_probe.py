@@ -1,0 +1,168 @@
+#!/usr/bin/python
+# SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: smtp_tls_probe
+short_description: See on the wire how SMTP listeners and deliveries are protected
+version_added: 0.1.0
+author: The mailfleet.smtp_hardening contributors
+description:
+  - Talks SMTP to the node's own listeners, or to O(targets), and returns what was seen. Whether STARTTLS is offered and
+    plaintext accepted, which TLS versions are spoken, which certificate is shown, and whether a client certificate is
+    asked for. No message is sent.
+  - With O(deliver) it sends one short message to each address through the node's own queue and returns what the log says
+    of its delivery.
+extends_documentation_fragment:
+  - mailfleet.smtp_hardening.smtp
+  - mailfleet.smtp_hardening.smtp.attributes
+options:
+  targets:
+    description: Listeners to talk to. Left out, the node's own; an empty list for none.
+    type: list
+    elements: dict
+    suboptions:
+      address:
+        description: Host name or IP address.
+        type: str
+        required: true
+      port:
+        description: TCP port.
+        type: int
+        default: 25
+      name:
+        description: The name that the certificate should carry. Default is O(targets[].address).
+        type: str
+      implicit_tls:
+        description: Whether TLS begins before SMTP does, as on port 465 (RFC 8314).
+        type: bool
+        default: false
+  ca_file:
+    description: PEM file on the node with the CAs to verify what the listeners show. Left out, nothing is verified.
+    type: path
+  deliver:
+    description: Addresses to send one message each. Nothing is sent in check mode.
+    type: list
+    elements: str
+    default: []
+  sender:
+    description: The envelope sender of those messages. The default is C(postmaster) at C(myhostname).
+    type: str
+  timeout:
+    description: Seconds to wait for all deliveries.
+    type: int
+    default: 60
+"""
+
+EXAMPLES = r"""
+- name: See what this node's own listeners show
+  mailfleet.smtp_hardening.smtp_tls_probe:
+
+- name: See whether the partner's gateway can be verified, and send it a message
+  mailfleet.smtp_hardening.smtp_tls_probe:
+    targets:
+      - address: mx.partner.example
+    ca_file: /etc/ssl/certs/ca-certificates.crt
+    deliver: [postmaster@partner.example]
+"""
+
+RETURN = r"""
+observations:
+  description: What each listener showed; V(none) for what could not be seen.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - listener: 127.0.0.1:25
+      implicit_tls: false
+      starttls: true
+      plaintext: refused
+      plaintext_reply: 530 5.7.0 Must issue a STARTTLS command first
+      protocols: {TLSv1: refused, TLSv1.1: refused, TLSv1.2: refused, TLSv1.3: accepted}
+      protocol: TLSv1.3
+      cipher: TLS_AES_256_GCM_SHA384
+      client_certificate: require
+      with_own_certificate: true
+      verified: true
+      verify_error: null
+      error: null
+deliveries:
+  description: What became of each message of O(deliver).
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - recipient: postmaster@partner.example
+      message_id: 0c7d@mx1.example.com
+      queue_id: 4Zx0
+      status: sent
+      relay: mx.partner.example[192.0.2.25]:25
+      reply: "250 2.0.0 Ok: queued as 4Zx1"
+      tls: Verified
+      tls_detail: TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)
+"""
+
+from typing import Any, Dict
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils._postfix import store
+from ..module_utils._postfix.commands import Postfix
+from ..module_utils._postfix.state import read_state
+from ..module_utils._proof.conversation import Target
+from ..module_utils._proof.delivery import deliver
+from ..module_utils._proof.listeners import own_listeners
+from ..module_utils._proof.observe import observe
+from ..module_utils._work import COMMON_ARGUMENTS, attempt
+
+TARGET_ARGUMENTS = {
+    "address": {"type": "str", "required": True},
+    "port": {"type": "int", "default": 25},
+    "name": {"type": "str"},
+    "implicit_tls": {"type": "bool", "default": False},
+}
+
+
+def work(postfix: Postfix, options: Dict[str, Any], check_mode: bool) -> Dict[str, Any]:
+    state = read_state(postfix)
+    if options["targets"] is None:
+        targets = [listener.target for listener in own_listeners(state)]
+    else:
+        targets = [Target(t["address"], t["port"], t["name"] or t["address"], t["implicit_tls"]) for t in options["targets"]]
+    own_chain = next(iter(store.active_paths(state, "client")), None)
+    seen = [observe(postfix.run, target, options["ca_file"], own_chain) for target in targets]
+    sender = options["sender"] or f"postmaster@{state.effective['myhostname']}"
+    recipients = [] if check_mode else options["deliver"]
+    sent = deliver(postfix, state, sender, recipients, options["timeout"]) if recipients else []
+    return {
+        "changed": False,
+        "observations": [observation.as_facts() for observation in seen],
+        "deliveries": [delivery.as_facts() for delivery in sent],
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "targets": {"type": "list", "elements": "dict", "options": TARGET_ARGUMENTS},
+            "ca_file": {"type": "path"},
+            "deliver": {"type": "list", "elements": "str", "default": []},
+            "sender": {"type": "str"},
+            "timeout": {"type": "int", "default": 60},
+            **COMMON_ARGUMENTS,
+        },
+        supports_check_mode=True,
+    )
+    outcome = attempt(work, module.params, module.check_mode, module.run_command)
+    for warning in outcome.warnings:
+        module.warn(warning)
+    if outcome.failed:
+        module.fail_json(**outcome.result)
+    module.exit_json(**outcome.result)
+
+
+if __name__ == "__main__":
+    main()

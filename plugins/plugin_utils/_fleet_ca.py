@@ -1,0 +1,98 @@
+# SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The fleet's own CA, on the controller: read, made, and used to sign. Its key never leaves it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from dataclasses import dataclass
+from typing import Any, Optional, Sequence
+
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import (
+    certificates_pem,
+    read_certificates,
+)
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.describe import utc_now
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.issue import (
+    CertificateSpec,
+    make_ca,
+    sign_request,
+)
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.keys import (
+    KeySpec,
+    make_key,
+    public_bytes,
+    read_key,
+    write_key,
+)
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import CertificateError, InvalidValue
+
+CA_DAYS = 3650
+CA_NAME = "SMTP fleet CA"
+
+
+@dataclass(frozen=True)
+class FleetCA:
+    """The issuing certificate first, then those above it; and the key of the first."""
+
+    certificates: Sequence[Any]
+    key: Any
+
+    def sign(self, csr_pem: str, names: Sequence[str], days: int) -> str:
+        """A certificate for the key in the request, followed by the CA's intermediates, in PEM."""
+        spec = CertificateSpec(tuple(names), days)
+        leaf = sign_request(csr_pem.encode(), spec, self.certificates[0], self.key, utc_now())
+        return certificates_pem([leaf]).decode()
+
+
+def load(certificate_pem: str, key_pem: str, passphrase: Optional[str]) -> FleetCA:
+    """A CA that can sign: its key fits its certificate and has not expired."""
+    certificates = read_certificates("own_ca.ca_certificate", certificate_pem.encode())
+    key = read_key("own_ca.ca_private_key", key_pem.encode(), passphrase)
+    if public_bytes(key.public_key()) != public_bytes(certificates[0].public_key()):
+        raise CertificateError(
+            "own_ca.ca_private_key: does not match the first certificate in own_ca.ca_certificate; give the pair that belongs together."
+        )
+    return FleetCA(certificates, key)
+
+
+def exists(certificate_path: str, key_path: str) -> bool:
+    return os.path.exists(certificate_path) and os.path.exists(key_path)
+
+
+def create_if_missing(certificate_path: str, key_path: str, passphrase: Optional[str]) -> bool:
+    """Make a CA at these paths where neither file exists; one run makes it, the others wait.
+
+    The key comes last and is complete from its first byte on, readable by its owner alone.
+    """
+    folder = os.path.dirname(os.path.abspath(key_path))
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    os.makedirs(os.path.dirname(os.path.abspath(certificate_path)), exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        there = [os.path.exists(path) for path in (certificate_path, key_path)]
+        if all(there):
+            return False
+        if any(there):
+            raise InvalidValue(
+                "own_ca.ca_create",
+                True,
+                f"finds only one of {certificate_path} and {key_path}",
+                "put the missing one back, or remove the other to start with a new CA",
+            )
+        key = make_key(KeySpec("ecdsa", 256))
+        certificate = make_ca(CA_NAME, key, CA_DAYS, utc_now())
+        _write(certificate_path, certificates_pem([certificate]), 0o644)
+        _write(key_path, write_key(key, passphrase), 0o600)
+        return True
+    finally:
+        os.close(descriptor)
+
+
+def _write(path: str, content: bytes, mode: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "wb") as handle:
+        handle.write(content)
