@@ -60,7 +60,7 @@ sanity: setup ## ansible-test sanity
 	tools/sanity
 
 molecule: setup lab-packages ## Molecule on real nodes (SCENARIO="-s relay" for one)
-	molecule test $(SCENARIO)
+	molecule --base-config molecule/config.yml test $(SCENARIO)
 
 clean: ## remove the lab, the environment and all caches
 	@[ ! -e $(VENV)/.complete ] || ! command -v podman >/dev/null || $(MAKE) --no-print-directory lab-destroy

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Mapping, Sequence
 
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._profiles import PROFILES
 from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils._table import table
 
 HEAD = ["node", "what", "before", "after"]
@@ -16,9 +17,9 @@ def pending_table(hosts: Sequence[str], hostvars: Mapping[str, Any]) -> str:
     """One row a value that differs; a sentence where none does."""
     rows: List[List[str]] = []
     for host in hosts:
-        profile = hostvars[host]["smtp_profile"]
-        rows.extend([host, *row] for row in _policies(hostvars[host].get(f"{profile}_mode", {})))
-        rows.extend([host, *row] for row in _domains(hostvars[host].get(f"{profile}_domain_policy", {})))
+        for role in PROFILES:
+            rows.extend([host, *row] for row in _policies(hostvars[host].get(f"{role}_mode", {})))
+            rows.extend([host, *row] for row in _domains(hostvars[host].get(f"{role}_domain_policy", {})))
     return table(HEAD, rows) if rows else "Nothing differs: every node is as its profile says."
 
 

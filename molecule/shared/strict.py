@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every strict node must show, whichever way it became strict."""
+
+import pytest
+from mail import NODES, fate, fqdn, log, probe, s_client, send, swaks
+
+
+def test_mail_without_starttls_gets_530(node):
+    done = swaks(node)
+    assert "530 5.7.0 Must issue a STARTTLS command first" in done.stdout
+    assert done.returncode != 0
+
+
+def test_a_client_without_a_certificate_is_refused(node):
+    done = swaks(node, "--tls", "--tls-protocol", "tlsv1_3")
+    assert done.returncode != 0
+    assert "Ok: queued" not in done.stdout
+
+
+@pytest.mark.parametrize("stranger", ["self-signed", "other-ca"])
+def test_a_client_with_a_certificate_of_a_stranger_is_refused(node, strangers, stranger):
+    certificate, key = strangers[stranger]
+    done = swaks(node, "--tls", "--tls-cert", certificate, "--tls-key", key)
+    assert done.returncode != 0
+    assert "Ok: queued" not in done.stdout
+
+
+@pytest.mark.parametrize("version", ["-tls1_1", "-tls1_2"])
+def test_a_protocol_below_tls_1_3_is_refused(node, version):
+    done = s_client(node, version, "-cipher", "ALL:@SECLEVEL=0")
+    assert "Cipher is (NONE)" in done.stdout
+    assert done.returncode != 0
+
+
+@pytest.mark.parametrize("to", list(NODES))
+def test_mail_to_each_neighbour_is_verified_and_delivered(host, node, to):
+    if to == node:
+        return
+    queue_id = send(host, probe(to))
+    assert "status=sent (250 2.0.0 Ok: queued as" in fate(host, queue_id)
+    assert f"Verified TLS connection established to {fqdn(to)}[{NODES[to]}]:25: TLSv1.3" in log(host)
+
+
+def test_posttls_finger_verifies_each_neighbour(host, node):
+    trust = "/etc/postfix/smtp_hardening/trust.pem"
+    for to in NODES:
+        seen = host.run(f"posttls-finger -c -l secure -F {trust} '[{fqdn(to)}]'")
+        assert "Verified TLS connection established" in seen.stdout + seen.stderr
+
+
+def test_a_next_hop_with_the_wrong_name_gets_no_mail(host, node):
+    """The neighbour is asked by its address, which its certificate does not name."""
+    wrong = NODES["node2" if node == "node1" else "node1"]
+    queue_id = send(host, f"probe@[{wrong}]")
+    assert "status=deferred (Server certificate not verified)" in fate(host, queue_id)
+    assert queue_id in host.check_output("postqueue -p")
+    host.run_expect([0], f"postsuper -d {queue_id}")
