@@ -56,8 +56,7 @@ unit: setup ## unit tests
 	PYTHONPATH=$(CACHE)/collections python -m pytest tests/unit
 
 sanity: setup ## ansible-test sanity
-	@tools/install-packages rsync
-	tools/sanity
+	@tools/sanity
 
 molecule: setup lab-packages ## Molecule on real nodes (SCENARIO="-s relay" for one)
 	molecule --base-config molecule/config.yml test $(SCENARIO)
@@ -69,7 +68,7 @@ clean: ## remove the lab, the environment and all caches
 setup: $(VENV)/.complete $(COLLECTION)
 
 lab-packages:
-	@tools/install-packages aardvark-dns crun iptables mmdebstrap netavark openssh-client openssl podman rsync swaks
+	@tools/install-packages aardvark-dns crun iptables mmdebstrap netavark openssh-client openssl podman swaks
 
 $(VENV)/.complete: requirements-dev.txt
 	@tools/find-python >/dev/null 2>&1 || tools/install-packages python3 python3-venv

@@ -8,10 +8,12 @@ from __future__ import annotations
 from typing import Any, Dict, Optional
 
 from ansible.errors import AnsibleActionFail
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import lookup_loader
-
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates import library
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import HardeningError
+from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils import _fleet_ca
 
 CONTROLLER_ONLY = ("ca_private_key", "ca_passphrase", "ca_create")
 """Options that never reach a node."""
@@ -34,11 +36,17 @@ class ActionModule(ActionBase):
 
     def _with_own_ca(self, arguments: Dict[str, Any], task_vars: Dict[str, Any]) -> Dict[str, Any]:
         options = dict(arguments["own_ca"])
+        if library.MISSING:
+            raise AnsibleActionFail(
+                "The Python library cryptography is missing on the controller; install python3-cryptography there."
+            )
         secret = {name: options.pop(name, None) for name in CONTROLLER_ONLY}
         given = {"ca_certificate": options.get("ca_certificate"), "ca_private_key": secret["ca_private_key"]}
         for name, value in given.items():
             if not value:
-                raise AnsibleActionFail(f"own_ca.{name}: is missing; give it as a path on the controller or as content.")
+                raise AnsibleActionFail(
+                    f"own_ca.{name}: is missing; give it as a path on the controller or as content."
+                )
         created = self._create_ca(given, secret, task_vars)
         if created is None:
             return {"changed": True, "reason": "the CA does not exist yet and check mode makes none", "active": {}}
@@ -48,21 +56,16 @@ class ActionModule(ActionBase):
         wanted = first.pop("signing_request", None)
         if first.get("failed") or not wanted:
             return first
-        # Imported here: a controller without cryptography can still use the other providers.
-        from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils import _fleet_ca
-
-        authority = _fleet_ca.load(certificate, self._content(given["ca_private_key"], task_vars), secret["ca_passphrase"])
+        authority = _fleet_ca.load(
+            certificate, self._content(given["ca_private_key"], task_vars), secret["ca_passphrase"]
+        )
         options["certificate"] = authority.sign(wanted["csr"], options.get("names") or wanted["names"], wanted["days"])
         return self._execute_module(module_args={**arguments, "own_ca": options}, task_vars=task_vars)
 
     def _create_ca(self, given: Dict[str, str], secret: Dict[str, Any], task_vars: Dict[str, Any]) -> Optional[bool]:
         """Make the CA where that is asked for; ``None`` where check mode keeps it from being made."""
-        from ansible.module_utils.parsing.convert_bool import boolean
-
         if not boolean(secret["ca_create"] or False):
             return False
-        from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils import _fleet_ca
-
         paths = [self._loader.path_dwim(path) for path in given.values()]
         if self._task.check_mode:
             return _fleet_ca.exists(*paths) or None

@@ -10,7 +10,18 @@ from typing import Any, Dict, List, Mapping, Sequence
 from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils._table import table
 
 SEEN = "smtp_harden_seen"
-LISTENER_HEAD = ["node", "listener", "STARTTLS", "plaintext", "protocols", "cipher", "certificate", "issuer", "days", "client certificate"]
+LISTENER_HEAD = [
+    "node",
+    "listener",
+    "STARTTLS",
+    "plaintext",
+    "protocols",
+    "cipher",
+    "certificate",
+    "issuer",
+    "days",
+    "client certificate",
+]
 MAIL_HEAD = ["from", "to", "mail", "TLS", "detail"]
 
 

@@ -40,7 +40,7 @@ class Profile:
 
     def _side(self, side: str) -> Dict[str, Any]:
         prefix = side + "."
-        return {s.option[len(prefix):]: s.value for s in self.settings if s.option.startswith(prefix)}
+        return {s.option[len(prefix) :]: s.value for s in self.settings if s.option.startswith(prefix)}
 
 
 LENIENT_DEFAULT = Profile(
@@ -49,7 +49,11 @@ LENIENT_DEFAULT = Profile(
     demands_ca_signed=False,
     settings=(
         Setting("server.level", "may", "RFC 3207 section 4: a public MX must not require STARTTLS"),
-        Setting("server.client_certificates", "ignore", "asking forbids the anonymous ciphers of clients that show no certificate"),
+        Setting(
+            "server.client_certificates",
+            "ignore",
+            "asking forbids the anonymous ciphers of clients that show no certificate",
+        ),
         Setting("server.minimum_protocol", "TLSv1.2", "RFC 8996, RFC 9325 section 3.1.1"),
         Setting("server.ciphers", "medium", "RFC 7435: weak encryption beats none where the alternative is plaintext"),
         Setting("server.exclude_ciphers", [], "RFC 7435 section 3, as above"),
@@ -69,7 +73,11 @@ TRUSTED_AGENTS_STRICT = Profile(
     settings=(
         Setting("server.level", "encrypt", "RFC 3207 section 4 allows it where the server is not publicly referenced"),
         Setting("server.client_certificates", "require", "NIST SP 800-52r2 section 3.5.4: mutual authentication"),
-        Setting("server.minimum_protocol", "TLSv1.3", "RFC 8446 section 4.4.2: below it both certificates cross in the clear"),
+        Setting(
+            "server.minimum_protocol",
+            "TLSv1.3",
+            "RFC 8446 section 4.4.2: below it both certificates cross in the clear",
+        ),
         Setting("server.ciphers", "high", "RFC 9325 section 4.2; governs TLS 1.2 where the floor is lowered"),
         Setting("server.exclude_ciphers", ["aNULL"], "RFC 9325 section 4.1: no anonymous key exchange"),
         Setting("client.level", "secure", "postconf(5): verify would trust names from insecure DNS"),
@@ -77,7 +85,9 @@ TRUSTED_AGENTS_STRICT = Profile(
         Setting("client.ciphers", "high", "RFC 9325 section 4.2, as for the server"),
         Setting("client.exclude_ciphers", ["aNULL"], "RFC 9325 section 4.1, as for the server"),
         Setting("client.match", [], "Postfix's default for secure: the next hop's name and names below it"),
-        Setting("client.connection_reuse", True, "CPU per message: 78 % of plaintext's throughput with it, 53 % without"),
+        Setting(
+            "client.connection_reuse", True, "CPU per message: 78 % of plaintext's throughput with it, 53 % without"
+        ),
     ),
 )
 

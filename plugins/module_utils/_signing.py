@@ -10,9 +10,9 @@ from typing import Any, Dict
 from ._certificates.issue import request
 from ._certificates.keys import make_key, write_key
 from ._model.certificates import CertificateWish
-from ._transaction import keep_pending_key
 from ._postfix.state import State
 from ._postfix.store import pending_key
+from ._transaction import keep_pending_key
 
 
 def begin_request(state: State, wish: CertificateWish) -> Dict[str, Any]:

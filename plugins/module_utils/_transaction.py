@@ -113,7 +113,11 @@ class _Transaction:
         complaints = self.postfix.at(self.stage).check()
         if "unused parameter" in complaints:
             known = self.postfix.run(["postconf", "-c", self.state.config_dir, "-n"]).stderr
-            fresh = [line for line in complaints.splitlines() if "unused parameter" in line and line.split(": ")[-1] not in known]
+            fresh = [
+                line
+                for line in complaints.splitlines()
+                if "unused parameter" in line and line.split(": ")[-1] not in known
+            ]
             if fresh:
                 raise PostfixError(f"Postfix does not know a parameter of the new configuration: {'; '.join(fresh)}.")
         for name in ("master.cf", "main.cf"):

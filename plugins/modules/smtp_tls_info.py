@@ -78,7 +78,9 @@ def work(postfix: Postfix, options: Dict[str, Any], check_mode: bool) -> Dict[st
         "server": as_facts(read_server(state.effective)),
         "client": as_facts(read_client(state.effective)),
         "active": {
-            use: [{"file": path, **describe(chain.certificates, now)} for path, chain in store.active_chains(state, use)]
+            use: [
+                {"file": path, **describe(chain.certificates, now)} for path, chain in store.active_chains(state, use)
+            ]
             for use in store.USES
         },
         "certificates": stored_certificates(state),

@@ -131,7 +131,9 @@ def work(postfix: Postfix, options: Dict[str, Any], check_mode: bool) -> Dict[st
     if options["targets"] is None:
         targets = [listener.target for listener in own_listeners(state)]
     else:
-        targets = [Target(t["address"], t["port"], t["name"] or t["address"], t["implicit_tls"]) for t in options["targets"]]
+        targets = [
+            Target(t["address"], t["port"], t["name"] or t["address"], t["implicit_tls"]) for t in options["targets"]
+        ]
     own_chain = next(iter(store.active_paths(state, "client")), None)
     seen = [observe(postfix.run, target, options["ca_file"], own_chain) for target in targets]
     sender = options["sender"] or f"postmaster@{state.effective['myhostname']}"

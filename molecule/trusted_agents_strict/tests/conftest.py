@@ -6,4 +6,4 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "shared"))
 
-from conftest_shared import *  # noqa: E402, F403
+from conftest_shared import *  # noqa: F403

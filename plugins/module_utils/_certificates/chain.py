@@ -49,7 +49,9 @@ def read_certificates(option: str, pem: bytes) -> Tuple[Any, ...]:
     try:
         return tuple(x509.load_pem_x509_certificate(block, default_backend()) for block in blocks)
     except ValueError as problem:
-        raise CertificateError(f"{option}: holds a certificate that cannot be read ({problem}); export it again.") from None
+        raise CertificateError(
+            f"{option}: holds a certificate that cannot be read ({problem}); export it again."
+        ) from None
 
 
 def read_chain(option: str, key_pem: bytes, chain_pem: bytes, passphrase: Optional[str] = None) -> Chain:
@@ -64,7 +66,9 @@ def build_chain(option: str, key: Any, certificates: Sequence[Any]) -> Chain:
     mine = public_bytes(key.public_key())
     leaves = [c for c in certificates if public_bytes(c.public_key()) == mine]
     if not leaves:
-        raise CertificateError(f"{option}: the private key does not match the certificate; give the key that the certificate was made for.")
+        raise CertificateError(
+            f"{option}: the private key does not match the certificate; give the key that the certificate was made for."
+        )
     return Chain(key, order(leaves[0], [c for c in certificates if c is not leaves[0]]))
 
 
@@ -72,12 +76,16 @@ def read_chain_file(path: str, content: bytes) -> Chain:
     """A chain file that Postfix is told to use: its first key and the certificates that follow it."""
     keys = list(_KEY.finditer(content))
     if not keys:
-        raise CertificateError(f"{path}: holds no private key; a chain file begins with one (postconf(5), smtpd_tls_chain_files).")
+        raise CertificateError(
+            f"{path}: holds no private key; a chain file begins with one (postconf(5), smtpd_tls_chain_files)."
+        )
     end = keys[1].start() if len(keys) > 1 else len(content)
     key = read_key(path, keys[0].group())
     certificates = read_certificates(path, content[keys[0].end() : end])
     if public_bytes(certificates[0].public_key()) != public_bytes(key.public_key()):
-        raise CertificateError(f"{path}: the private key does not match the certificate that follows it; put the right pair there, or make the certificate anew.")
+        raise CertificateError(
+            f"{path}: the private key does not match the certificate that follows it; put the right pair there, or make the certificate anew."
+        )
     return Chain(key, certificates)
 
 

@@ -45,7 +45,9 @@ def request(names: Sequence[str], key: Any) -> bytes:
     return builder.sign(key, hashes.SHA256(), default_backend()).public_bytes(serialization.Encoding.PEM)
 
 
-def sign_request(csr_pem: bytes, spec: CertificateSpec, ca_certificate: Any, ca_key: Any, now: datetime.datetime) -> Any:
+def sign_request(
+    csr_pem: bytes, spec: CertificateSpec, ca_certificate: Any, ca_key: Any, now: datetime.datetime
+) -> Any:
     """A leaf certificate for the key in the request.
 
     Only the key is taken from the request: the names are the caller's, so that a node cannot
@@ -65,7 +67,9 @@ def make_ca(common_name: str, key: Any, days: int, now: datetime.datetime) -> An
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
     builder = _dated(name, name, key.public_key(), days, now)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-    builder = builder.add_extension(_key_usage(digital_signature=True, key_cert_sign=True, crl_sign=True), critical=True)
+    builder = builder.add_extension(
+        _key_usage(digital_signature=True, key_cert_sign=True, crl_sign=True), critical=True
+    )
     builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     return builder.sign(key, hashes.SHA256(), default_backend())
 

@@ -14,6 +14,7 @@ from typing import Any, Mapping, Optional
 from .._errors import CertificateError, InvalidValue
 
 try:
+    from cryptography.hazmat.backends import default_backend
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
 except ImportError:  # pragma: no cover - library.MISSING says so before a function here is called
@@ -31,13 +32,16 @@ class KeySpec:
     size: int
 
     @classmethod
-    def read(cls, option: str, given: Mapping[str, Any]) -> "KeySpec":
+    def read(cls, option: str, given: Mapping[str, Any]) -> KeySpec:
         kind = given["key_type"]
         size = given.get("key_size") or (4096 if kind == "rsa" else 256)
         sizes = RSA_SIZES if kind == "rsa" else tuple(CURVES)
         if size not in sizes:
             raise InvalidValue(
-                f"{option}.key_size", size, f"is no size for a key of type {kind}", f"use one of {', '.join(map(str, sizes))}"
+                f"{option}.key_size",
+                size,
+                f"is no size for a key of type {kind}",
+                f"use one of {', '.join(map(str, sizes))}",
             )
         return cls(kind, size)
 
@@ -48,20 +52,24 @@ class KeySpec:
 def make_key(spec: KeySpec) -> Any:
     """A new private key."""
     if spec.kind == "rsa":
-        return rsa.generate_private_key(public_exponent=65537, key_size=spec.size, backend=_backend())
-    return ec.generate_private_key(getattr(ec, CURVES[spec.size])(), backend=_backend())
+        return rsa.generate_private_key(public_exponent=65537, key_size=spec.size, backend=default_backend())
+    return ec.generate_private_key(getattr(ec, CURVES[spec.size])(), backend=default_backend())
 
 
 def read_key(option: str, pem: bytes, passphrase: Optional[str] = None) -> Any:
     """The private key in ``pem``; the error never repeats what was read."""
     try:
-        return serialization.load_pem_private_key(pem, passphrase.encode() if passphrase else None, backend=_backend())
+        return serialization.load_pem_private_key(
+            pem, passphrase.encode() if passphrase else None, backend=default_backend()
+        )
     except TypeError as problem:
         remedy = "give its passphrase" if passphrase is None else "leave the passphrase out"
         raise CertificateError(f"{option}: {problem}; {remedy}.") from None
     except Exception:  # cryptography raises ValueError and UnsupportedAlgorithm, by version
         reason = "or the passphrase is wrong" if passphrase else "in PEM"
-        raise CertificateError(f"{option}: this is no private key that can be read, {reason}; give a PEM private key.") from None
+        raise CertificateError(
+            f"{option}: this is no private key that can be read, {reason}; give a PEM private key."
+        ) from None
 
 
 def write_key(key: Any, passphrase: Optional[str] = None) -> bytes:
@@ -82,10 +90,3 @@ def describe_public_key(public_key: Any) -> Any:
 def public_bytes(public_key: Any) -> bytes:
     """SubjectPublicKeyInfo in DER: what fingerprints and TLSA 3 1 1 are taken of."""
     return public_key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-
-
-def _backend() -> Any:
-    """cryptography before 36 wants its backend named where none is the default."""
-    from cryptography.hazmat.backends import default_backend
-
-    return default_backend()

@@ -48,7 +48,9 @@ class CertificateWish:
 def read_names(option: str, given: Optional[Any], host: str) -> Tuple[str, ...]:
     """The DNS names of a certificate, the host's own where none are given."""
     if given is not None and not given:
-        raise InvalidValue(option, [], "names nobody", "leave the option out for the host's own name, or list one name at least")
+        raise InvalidValue(
+            option, [], "names nobody", "leave the option out for the host's own name, or list one name at least"
+        )
     return tuple(words.domain_name(option, name) for name in given or (host,))
 
 
@@ -57,13 +59,20 @@ def read_spec(provider: str, given: Mapping[str, Any], host: str) -> Tuple[KeySp
     days = given.get("days") or DEFAULT_DAYS[provider]
     if not 0 < days <= 36500:
         raise InvalidValue(f"{provider}.days", days, "is no lifetime", "use 1 to 36500 days")
-    return KeySpec.read(provider, given), CertificateSpec(read_names(f"{provider}.names", given.get("names"), host), days)
+    return KeySpec.read(provider, given), CertificateSpec(
+        read_names(f"{provider}.names", given.get("names"), host), days
+    )
 
 
 def check_renewal(provider: str, days: int, renew_before: int) -> None:
     """A certificate that lives no longer than C(renew_before) would be renewed by every run."""
     if renew_before >= days:
-        raise InvalidValue("renew_before", renew_before, f"is not shorter than {provider}.days, {days}", "choose fewer days, or a longer-lived certificate")
+        raise InvalidValue(
+            "renew_before",
+            renew_before,
+            f"is not shorter than {provider}.days, {days}",
+            "choose fewer days, or a longer-lived certificate",
+        )
 
 
 def read_wish(options: Mapping[str, Any], host: str, read_file: Callable[[str], bytes]) -> CertificateWish:
@@ -84,7 +93,12 @@ def read_wish(options: Mapping[str, Any], host: str, read_file: Callable[[str], 
     if provider == "self_signed":
         return wish
     if PEM_MARK not in given.get("ca_certificate", ""):
-        raise InvalidValue("own_ca.ca_certificate", given.get("ca_certificate"), "is no certificate in PEM", "give the fleet's CA as a path on the controller or as content")
+        raise InvalidValue(
+            "own_ca.ca_certificate",
+            given.get("ca_certificate"),
+            "is no certificate in PEM",
+            "give the fleet's CA as a path on the controller or as content",
+        )
     signed = given.get("certificate")
     return replace(wish, ca_certificate=given["ca_certificate"].encode(), signed=signed.encode() if signed else None)
 

@@ -15,7 +15,9 @@ from . import words
 from .levels import ClientLevel
 from .policies import read_match
 
-_ROUTE = re.compile(r"(?:(?P<transport>smtp|lmtp):)?(?:\[(?P<literal>[^\[\]]+)\]|(?P<name>[^\[\]:]+))(?::(?P<port>[0-9]{1,5}))?\Z")
+_ROUTE = re.compile(
+    r"(?:(?P<transport>smtp|lmtp):)?(?:\[(?P<literal>[^\[\]]+)\]|(?P<name>[^\[\]:]+))(?::(?P<port>[0-9]{1,5}))?\Z"
+)
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,9 @@ def read_domains(items: Iterable[Mapping[str, Any]]) -> Tuple[List[DomainPolicy]
         option = f"domains[{index}]"
         name = _name(f"{option}.name", item["name"])
         if name in seen:
-            raise InvalidValue(f"{option}.name", name, f"stands in domains[{seen[name]}] too", "keep one record per domain")
+            raise InvalidValue(
+                f"{option}.name", name, f"stands in domains[{seen[name]}] too", "keep one record per domain"
+            )
         seen[name] = index
         if item.get("state") == "absent":
             absent.append(name)
@@ -99,7 +103,12 @@ def read_route(option: str, value: Any) -> Route:
     """``host``, ``host:port``, ``[host]`` or ``[host]:port``, after an optional ``smtp:`` or ``lmtp:``."""
     found = _ROUTE.match(str(value))
     if not found:
-        raise InvalidValue(option, value, "is not a next hop", "write [host]:port, [host], or a domain whose MX to ask, as in [mx.partner.example]:25")
+        raise InvalidValue(
+            option,
+            value,
+            "is not a next hop",
+            "write [host]:port, [host], or a domain whose MX to ask, as in [mx.partner.example]:25",
+        )
     port = found["port"]
     if port is not None and not 0 < int(port) < 65536:
         raise InvalidValue(option, value, f"has the port {port}", "use a port from 1 to 65535")
@@ -127,7 +136,12 @@ def check_agreement(records: Iterable[DomainPolicy]) -> None:
 
 def _check(option: str, policy: DomainPolicy) -> None:
     if policy.level is ClientLevel.FINGERPRINT and not policy.match:
-        raise InvalidValue(f"{option}.match", [], "lists no fingerprint for level 'fingerprint'", "list the SHA-256 fingerprints of the peer's certificate or public key")
+        raise InvalidValue(
+            f"{option}.match",
+            [],
+            "lists no fingerprint for level 'fingerprint'",
+            "list the SHA-256 fingerprints of the peer's certificate or public key",
+        )
     verifies = policy.level is not None and (policy.level.trusts_a_ca or policy.level is ClientLevel.FINGERPRINT)
     if policy.match and not verifies:
         raise InvalidValue(
@@ -137,9 +151,16 @@ def _check(option: str, policy: DomainPolicy) -> None:
             "set level: secure, verify or fingerprint, or leave match out",
         )
     if policy.level is None and policy.route is None and not policy.local:
-        raise InvalidValue(option, policy.name, "says nothing about the domain", "give it a level, a route or local: true")
+        raise InvalidValue(
+            option, policy.name, "says nothing about the domain", "give it a level, a route or local: true"
+        )
     if policy.name.startswith(".") and policy.local:
-        raise InvalidValue(f"{option}.local", policy.name, "cannot be local as '.domain'", "name the domain itself: relay_domains covers the names below it")
+        raise InvalidValue(
+            f"{option}.local",
+            policy.name,
+            "cannot be local as '.domain'",
+            "name the domain itself: relay_domains covers the names below it",
+        )
 
 
 def _name(option: str, value: Any) -> str:

@@ -24,10 +24,14 @@ def read_parameters(given: Mapping[str, Any]) -> Dict[str, Optional[str]]:
 def _name(name: Any) -> str:
     text = str(name)
     if not re.match(r"[A-Za-z0-9_]+\Z", text):
-        raise InvalidValue("parameters", name, "is no name of a parameter", "use letters, digits and underscores, as in postconf(5)")
+        raise InvalidValue(
+            "parameters", name, "is no name of a parameter", "use letters, digits and underscores, as in postconf(5)"
+        )
     for pattern, module in _OWNED.items():
         if re.match(f"(?:{pattern})\\Z", text):
-            raise InvalidValue("parameters", name, "belongs to another module", f"use {module}, which keeps it consistent")
+            raise InvalidValue(
+                "parameters", name, "belongs to another module", f"use {module}, which keeps it consistent"
+            )
     return text
 
 
@@ -38,5 +42,7 @@ def _value(name: str, value: Any) -> Optional[str]:
         return "yes" if value else "no"
     text = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
     if re.search(r"[\x00-\x1f\x7f]", text):
-        raise InvalidValue(f"parameters.{name}", value, "holds a line break or another control character", "write it on one line")
+        raise InvalidValue(
+            f"parameters.{name}", value, "holds a line break or another control character", "write it on one line"
+        )
     return text

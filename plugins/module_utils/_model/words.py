@@ -20,12 +20,19 @@ def domain_name(option: str, value: Any) -> str:
     """A DNS name in lower case (RFC 1123 labels; 253 octets at most, RFC 1035)."""
     text = str(value)
     if not text.isascii():
-        raise InvalidValue(option, value, "is an internationalized name", "write its A-label, as in xn--mnchen-3ya.example")
+        raise InvalidValue(
+            option, value, "is an internationalized name", "write its A-label, as in xn--mnchen-3ya.example"
+        )
     name = text.lower()
     if len(name) > 253:
         raise InvalidValue(option, value, "is longer than 253 characters", "DNS has no such name (RFC 1035)")
     if not all(_LABEL.match(label) for label in name.split(".")):
-        raise InvalidValue(option, value, "is not a domain name", "write labels of letters, digits and hyphens joined by dots, as in partner.example")
+        raise InvalidValue(
+            option,
+            value,
+            "is not a domain name",
+            "write labels of letters, digits and hyphens joined by dots, as in partner.example",
+        )
     return name
 
 
@@ -33,9 +40,16 @@ def absolute_path(option: str, value: Any) -> str:
     """A path that main.cf can hold as it is: absolute, no blanks, no ``$``, no separators."""
     text = str(value)
     if not text.startswith("/"):
-        raise InvalidValue(option, value, "is not an absolute path", "write the whole path on the node, as in /etc/ssl/fleet-ca.pem")
+        raise InvalidValue(
+            option, value, "is not an absolute path", "write the whole path on the node, as in /etc/ssl/fleet-ca.pem"
+        )
     if re.search(r"[\s,$\x00-\x1f\x7f]", text):
-        raise InvalidValue(option, value, "holds a blank, a comma, '$' or a control character", "Postfix would read something else; rename the file")
+        raise InvalidValue(
+            option,
+            value,
+            "holds a blank, a comma, '$' or a control character",
+            "Postfix would read something else; rename the file",
+        )
     return text
 
 
@@ -43,7 +57,9 @@ def cipher_name(option: str, value: Any) -> str:
     """One name of an OpenSSL cipher or cipher family, as smtpd_tls_exclude_ciphers takes it."""
     text = str(value)
     if not _CIPHER.match(text):
-        raise InvalidValue(option, value, "is not a cipher name", "use OpenSSL's names, one an item, as in aNULL or AES128-SHA")
+        raise InvalidValue(
+            option, value, "is not a cipher name", "use OpenSSL's names, one an item, as in aNULL or AES128-SHA"
+        )
     return text
 
 
@@ -51,7 +67,12 @@ def fingerprint(option: str, value: Any) -> str:
     """A SHA-256 fingerprint of a certificate or public key in Postfix's format, in upper case."""
     text = str(value).upper()
     if not _FINGERPRINT.match(text):
-        raise InvalidValue(option, value, "is not a SHA-256 fingerprint", "write 32 hexadecimal pairs joined by colons, as posttls-finger prints them")
+        raise InvalidValue(
+            option,
+            value,
+            "is not a SHA-256 fingerprint",
+            "write 32 hexadecimal pairs joined by colons, as posttls-finger prints them",
+        )
     return text
 
 
@@ -59,5 +80,7 @@ def store_name(option: str, value: Any) -> str:
     """The name of a certificate in the store; it becomes a folder's name."""
     text = str(value)
     if not _STORE_NAME.match(text):
-        raise InvalidValue(option, value, "cannot name a certificate", "use up to 64 letters, digits, '-' and '_', as in default")
+        raise InvalidValue(
+            option, value, "cannot name a certificate", "use up to 64 letters, digits, '-' and '_', as in default"
+        )
     return text

@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from typing import Any, Dict, Optional, Tuple
 
 from .._certificates import fitness
-from .._certificates.chain import Chain, build_chain, is_issued_by, order, read_certificates, read_chain, read_chain_file
+from .._certificates.chain import (
+    Chain,
+    build_chain,
+    is_issued_by,
+    order,
+    read_certificates,
+    read_chain,
+    read_chain_file,
+)
 from .._certificates.describe import describe, dns_names, not_after, utc_now
 from .._certificates.issue import self_sign
 from .._certificates.keys import make_key, read_key
@@ -145,7 +153,9 @@ def _given(wish: CertificateWish) -> Chain:
     chain = read_chain("pem", wish.material.private_key, wish.material.certificate, wish.material.passphrase)
     problems = list(fitness.weaknesses(chain.leaf, utc_now()))
     if problems:
-        raise CertificateError(f"pem.certificate: the certificate {' and '.join(problems)}; give one that peers will accept.")
+        raise CertificateError(
+            f"pem.certificate: the certificate {' and '.join(problems)}; give one that peers will accept."
+        )
     return chain
 
 
@@ -174,7 +184,9 @@ def _obsolete(state: State, wish: CertificateWish, path: str) -> Tuple[str, ...]
     return (*older, store.pending_key(state, wish.name))
 
 
-def _shown(wish: CertificateWish, before: Optional[Chain], after: Optional[Chain], reason: Optional[str]) -> Tuple[Shown, ...]:
+def _shown(
+    wish: CertificateWish, before: Optional[Chain], after: Optional[Chain], reason: Optional[str]
+) -> Tuple[Shown, ...]:
     if reason is None:
         return ()
     return (Shown(f"certificate {wish.name}", _text(before), _text(after) if after else _promise(wish)),)

@@ -27,7 +27,7 @@ class Postfix:
         self.run = run
         self.config_dir = config_dir
 
-    def at(self, config_dir: str) -> "Postfix":
+    def at(self, config_dir: str) -> Postfix:
         """The same commands on another configuration directory, as on a staged copy."""
         return Postfix(self.run, config_dir)
 

@@ -169,5 +169,9 @@ def _text(records: Iterable[DomainPolicy]) -> str:
 
 def _line(facts: Mapping[str, Any]) -> str:
     words: List[str] = [facts["name"]]
-    words.extend(f"{key}={','.join(value) if isinstance(value, list) else value}" for key, value in facts.items() if value and key != "name")
+    words.extend(
+        f"{key}={','.join(value) if isinstance(value, list) else value}"
+        for key, value in facts.items()
+        if value and key != "name"
+    )
     return " ".join(words)

@@ -91,7 +91,12 @@ def read_ca_file(option: str, path: str) -> Tuple[Any, ...]:
         with open(path, "rb") as handle:
             return read_certificates(f"{option}: {path}", handle.read())
     except OSError as problem:
-        raise InvalidValue(option, path, f"cannot be read ({problem.strerror})", "put the PEM file of the CA there first, as smtp_tls_cert with provider: own_ca does") from None
+        raise InvalidValue(
+            option,
+            path,
+            f"cannot be read ({problem.strerror})",
+            "put the PEM file of the CA there first, as smtp_tls_cert with provider: own_ca does",
+        ) from None
 
 
 def _asked(state: State, wish: Wish) -> Tuple[ServerPolicy, ClientPolicy]:

@@ -51,7 +51,8 @@ class Plan:
 
     def diff(self) -> List[Dict[str, str]]:
         return [
-            {"before_header": s.title, "after_header": s.title, "before": s.before, "after": s.after} for s in self.shown
+            {"before_header": s.title, "after_header": s.title, "before": s.before, "after": s.after}
+            for s in self.shown
         ]
 
     def summary(self) -> Dict[str, Any]:
@@ -62,6 +63,7 @@ class Plan:
 def plan_parameters(
     state: State,
     wanted: Parameters,
+    *,
     services: Tuple[str, ...] = (),
     files: Tuple[NewFile, ...] = (),
     obsolete: Tuple[str, ...] = (),

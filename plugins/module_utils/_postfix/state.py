@@ -63,7 +63,10 @@ def read_state(postfix: Postfix) -> State:
     """Everything that the rooms above need to know, before anything is written."""
     if not os.path.isfile(os.path.join(postfix.config_dir, "main.cf")):
         raise InvalidValue(
-            "config_dir", postfix.config_dir, "holds no main.cf", "install Postfix first (role relay does), or name the instance's directory"
+            "config_dir",
+            postfix.config_dir,
+            "holds no main.cf",
+            "install Postfix first (role relay does), or name the instance's directory",
         )
     state = State(
         config_dir=postfix.config_dir,

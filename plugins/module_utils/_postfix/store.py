@@ -100,7 +100,9 @@ def active_chains(state: State, use: str) -> Tuple[Tuple[str, Chain], ...]:
         path = state.effective.get(f"{side}_tls_{cert}", "")
         if path and path != "none":
             key_path = state.effective.get(f"{side}_tls_{key}", "") or path
-            chains.append((path, build_chain(path, read_key(key_path, read(key_path)), read_certificates(path, read(path)))))
+            chains.append(
+                (path, build_chain(path, read_key(key_path, read(key_path)), read_certificates(path, read(path))))
+            )
     return tuple(chains)
 
 
@@ -126,7 +128,9 @@ def read(path: str) -> bytes:
         with open(path, "rb") as handle:
             return handle.read()
     except OSError as problem:
-        raise CertificateError(f"{path}: cannot be read ({problem.strerror}); Postfix is told to use it, so put it back or make another certificate active.") from None
+        raise CertificateError(
+            f"{path}: cannot be read ({problem.strerror}); Postfix is told to use it, so put it back or make another certificate active."
+        ) from None
 
 
 def _words(text: str) -> Tuple[str, ...]:

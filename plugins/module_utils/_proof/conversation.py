@@ -60,7 +60,7 @@ class Conversation:
             sock.close()
             raise
 
-    def __enter__(self) -> "Conversation":
+    def __enter__(self) -> Conversation:
         return self
 
     def __exit__(

@@ -16,8 +16,12 @@ from .._errors import PostfixError
 from .._postfix.commands import Postfix
 from .._postfix.state import State
 
-_STATUS = re.compile(r"postfix[^ ]*/(?:smtp|lmtp|error|local|virtual|pipe)\[(?P<pid>\d+)\]: (?P<id>\w+): to=<(?P<to>[^>]+)>.*? relay=(?P<relay>[^,]+),.* status=(?P<status>\w+) \((?P<reply>.*)\)")
-_TLS = re.compile(r"postfix[^ ]*/(?:smtp|lmtp)\[(?P<pid>\d+)\]: (?P<trust>\w+) TLS connection (?:established|reused) to (?P<relay>[^ ]+): (?P<detail>.+)")
+_STATUS = re.compile(
+    r"postfix[^ ]*/(?:smtp|lmtp|error|local|virtual|pipe)\[(?P<pid>\d+)\]: (?P<id>\w+): to=<(?P<to>[^>]+)>.*? relay=(?P<relay>[^,]+),.* status=(?P<status>\w+) \((?P<reply>.*)\)"
+)
+_TLS = re.compile(
+    r"postfix[^ ]*/(?:smtp|lmtp)\[(?P<pid>\d+)\]: (?P<trust>\w+) TLS connection (?:established|reused) to (?P<relay>[^ ]+): (?P<detail>.+)"
+)
 _MESSAGE_ID = re.compile(r"postfix[^ ]*/cleanup\[\d+\]: (?P<id>\w+): message-id=<(?P<message>[^>]+)>")
 
 
@@ -43,7 +47,9 @@ class Delivery:
 def deliver(postfix: Postfix, state: State, sender: str, recipients: Sequence[str], timeout: float) -> List[Delivery]:
     """Send one short message to each recipient and read in the log how it went."""
     read_log = open_log(postfix, state)
-    deliveries = [Delivery(recipient, f"{uuid.uuid4().hex}@{state.effective['myhostname']}") for recipient in recipients]
+    deliveries = [
+        Delivery(recipient, f"{uuid.uuid4().hex}@{state.effective['myhostname']}") for recipient in recipients
+    ]
     for delivery in deliveries:
         _send(postfix, sender, delivery)
     deadline = time.monotonic() + timeout
@@ -74,12 +80,19 @@ def follow(deliveries: Sequence[Delivery], lines: Sequence[str]) -> None:
 
 def open_log(postfix: Postfix, state: State) -> Callable[[], List[str]]:
     """A function that returns what Postfix has logged since now."""
-    path = state.effective.get("maillog_file") or next((p for p in ("/var/log/mail.log", "/var/log/maillog") if os.path.exists(p)), None)
+    path = state.effective.get("maillog_file") or next(
+        (p for p in ("/var/log/mail.log", "/var/log/maillog") if os.path.exists(p)), None
+    )
     if path and path != "/dev/stdout":
         begin = os.path.getsize(path) if os.path.exists(path) else 0
         return lambda: _lines_from(path, begin)
     since = f"@{int(time.time())}"
-    return lambda: postfix.run(["journalctl", "--quiet", "--output=short", f"--since={since}", "SYSLOG_FACILITY=2"]).stdout.splitlines()
+    journal = ["journalctl", "--quiet", "--output=short", f"--since={since}", "SYSLOG_FACILITY=2"]
+
+    def read_journal() -> List[str]:
+        return postfix.run(journal).stdout.splitlines()
+
+    return read_journal
 
 
 def _lines_from(path: str, begin: int) -> List[str]:

@@ -152,6 +152,10 @@ def _handshake(target: Target, context: ssl.SSLContext) -> Iterator[Tuple[Conver
 
 def _sentence(problem: BaseException) -> str:
     if isinstance(problem, smtplib.SMTPResponseException):
-        text = problem.smtp_error.decode("ascii", "replace") if isinstance(problem.smtp_error, bytes) else problem.smtp_error
+        text = (
+            problem.smtp_error.decode("ascii", "replace")
+            if isinstance(problem.smtp_error, bytes)
+            else problem.smtp_error
+        )
         return f"{problem.smtp_code} {text}"
     return str(problem) or type(problem).__name__

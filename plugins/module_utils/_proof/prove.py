@@ -29,7 +29,11 @@ def prove(postfix: Postfix) -> List[Dict[str, Any]]:
     deadline = time.monotonic() + PATIENCE
     while True:
         seen = look(postfix, state)
-        broken = [f"{listener.service} at {listener.target} {p}" for listener, o in seen for p in shortcomings(state, listener, o)]
+        broken = [
+            f"{listener.service} at {listener.target} {p}"
+            for listener, o in seen
+            for p in shortcomings(state, listener, o)
+        ]
         facts = [{"service": listener.service, **observation.as_facts()} for listener, observation in seen]
         if not broken:
             return facts
