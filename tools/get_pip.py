@@ -5,5 +5,6 @@ import subprocess
 import sys
 
 subprocess.run([sys.executable, "-m", "ensurepip", "--default-pip"], check=True)
-if sys.argv[1:]:
-    subprocess.run([sys.executable, "-m", "pip", "install", *sys.argv[1:]], check=True)
+# Options of get-pip.py alone, which pip does not know.
+wanted = [word for word in sys.argv[1:] if word not in ("--no-setuptools", "--no-wheel")]
+subprocess.run([sys.executable, "-m", "pip", "install", *wanted], check=True)

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Optional, TypeVar
+
+T = TypeVar("T")
 
 
 class HardeningError(Exception):
@@ -35,3 +37,10 @@ class PostfixError(HardeningError):
 
 class ProofFailed(HardeningError):
     """The wire shows something else than what was asked; the old state is back."""
+
+
+def present(value: Optional[T]) -> T:
+    """``value``, where the code before has made sure that there is one."""
+    if value is None:
+        raise AssertionError("a value that was checked before is missing")
+    return value

@@ -9,6 +9,7 @@ from typing import Any, Dict
 
 from ._certificates.issue import request
 from ._certificates.keys import make_key, write_key
+from ._errors import present
 from ._model.certificates import CertificateWish
 from ._postfix.state import State
 from ._postfix.store import pending_key
@@ -17,7 +18,6 @@ from ._transaction import keep_pending_key
 
 def begin_request(state: State, wish: CertificateWish) -> Dict[str, Any]:
     """Make a key, keep it on this node, and return what the controller needs to sign for it."""
-    assert wish.key is not None and wish.spec is not None
-    key = make_key(wish.key)
+    key, spec = make_key(present(wish.key)), present(wish.spec)
     keep_pending_key(state, pending_key(state, wish.name), write_key(key))
-    return {"csr": request(wish.spec.names, key).decode(), "names": list(wish.spec.names), "days": wish.spec.days}
+    return {"csr": request(spec.names, key).decode(), "names": list(spec.names), "days": spec.days}

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import Any, Callable, Dict, Iterator, List, Optional
 
 from . import _files as files
-from ._errors import HardeningError, PostfixError
+from ._errors import HardeningError, PostfixError, present
 from ._postfix.commands import Postfix
 from ._postfix.domains import parse_table
 from ._postfix.plan import NewFile, Plan
@@ -83,9 +83,8 @@ class _Transaction:
         for name in os.listdir(self.state.config_dir):
             original = os.path.join(self.state.config_dir, name)
             if name in ("main.cf", "master.cf"):
-                content = files.remember(original)
-                assert content is not None
-                files.write(os.path.join(self.stage, name), content.content, 0o600, like=original)
+                content = present(files.remember(original)).content
+                files.write(os.path.join(self.stage, name), content, 0o600, like=original)
             elif name != STORE:
                 os.symlink(original, os.path.join(self.stage, name))
         staged = self.postfix.at(self.stage)
@@ -123,7 +122,7 @@ class _Transaction:
         for name in ("master.cf", "main.cf"):
             live, staged = os.path.join(self.state.config_dir, name), os.path.join(self.stage, name)
             self._remember(live)
-            if files.remember(staged).content != self.was[live].content:
+            if present(files.remember(staged)).content != present(self.was[live]).content:
                 files.copy_attributes(live, staged)
                 os.utime(staged)
                 os.replace(staged, live)

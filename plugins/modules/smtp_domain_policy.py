@@ -9,7 +9,7 @@ DOCUMENTATION = r"""
 module: smtp_domain_policy
 short_description: Say for each domain how its mail is routed and protected
 version_added: 0.1.0
-author: The mailfleet.smtp_hardening contributors
+author: The mailfleet contributors (@mailfleet)
 description:
   - Keeps the records of all domains in one call and renders from them the tables behind C(smtp_tls_policy_maps),
     C(transport_maps) and C(relay_domains), so that these cannot disagree.

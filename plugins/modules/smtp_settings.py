@@ -9,7 +9,7 @@ DOCUMENTATION = r"""
 module: smtp_settings
 short_description: Set other parameters of Postfix with the same care
 version_added: 0.1.0
-author: The mailfleet.smtp_hardening contributors
+author: The mailfleet contributors (@mailfleet)
 description:
   - Sets parameters of C(main.cf) that no other module of this collection owns, such as C(myhostname) or C(mynetworks),
     in one call. Staged, checked by Postfix, swapped in one step, proven on the node's own listeners, or undone.

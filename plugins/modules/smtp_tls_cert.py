@@ -9,7 +9,7 @@ DOCUMENTATION = r"""
 module: smtp_tls_cert
 short_description: Keep named certificates on a Postfix node and make them active for receiving and sending
 version_added: 0.1.0
-author: The mailfleet.smtp_hardening contributors
+author: The mailfleet contributors (@mailfleet)
 description:
   - Keeps key and chain of a named certificate in the store below the configuration directory, readable by root alone,
     and names them in C(smtpd_tls_chain_files) and C(smtp_tls_chain_files).

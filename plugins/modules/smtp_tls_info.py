@@ -9,7 +9,7 @@ DOCUMENTATION = r"""
 module: smtp_tls_info
 short_description: Tell how a Postfix node protects SMTP now
 version_added: 0.1.0
-author: The mailfleet.smtp_hardening contributors
+author: The mailfleet contributors (@mailfleet)
 description:
   - Returns the policies in effect for receiving and sending, the certificate store and the active certificates.
     Changes nothing.

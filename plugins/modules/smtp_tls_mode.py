@@ -9,7 +9,7 @@ DOCUMENTATION = r"""
 module: smtp_tls_mode
 short_description: Set how Postfix protects SMTP as a server and as a client, proven on the wire
 version_added: 0.1.0
-author: The mailfleet.smtp_hardening contributors
+author: The mailfleet contributors (@mailfleet)
 description:
   - Brings the TLS parameters of one Postfix instance to a profile, to single values, or to a profile with single
     values in place of the profile's own.

@@ -9,7 +9,7 @@ DOCUMENTATION = r"""
 module: smtp_tls_probe
 short_description: See on the wire how SMTP listeners and deliveries are protected
 version_added: 0.1.0
-author: The mailfleet.smtp_hardening contributors
+author: The mailfleet contributors (@mailfleet)
 description:
   - Talks SMTP to the node's own listeners, or to O(targets), and returns what was seen. Whether STARTTLS is offered and
     plaintext accepted, which TLS versions are spoken, which certificate is shown, and whether a client certificate is

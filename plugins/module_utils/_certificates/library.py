@@ -11,7 +11,11 @@ from typing import Optional
 MISSING: Optional[str] = None
 """The import's traceback where the library is missing."""
 
+VERSION: Optional[str] = None
+
 try:
-    import cryptography  # noqa: F401
+    import cryptography
+
+    VERSION = cryptography.__version__
 except ImportError:  # pragma: no cover
     MISSING = traceback.format_exc()

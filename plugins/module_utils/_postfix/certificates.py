@@ -22,7 +22,7 @@ from .._certificates.chain import (
 from .._certificates.describe import describe, dns_names, not_after, utc_now
 from .._certificates.issue import self_sign
 from .._certificates.keys import make_key, read_key
-from .._errors import CertificateError
+from .._errors import CertificateError, present
 from .._model.certificates import CertificateWish
 from . import store
 from .plan import NewFile, Plan, Shown, plan_parameters
@@ -52,7 +52,7 @@ def plan_certificate(state: State, wish: CertificateWish, check_mode: bool) -> C
     if reason is not None:
         path = store.next_path(folder, ".pem")
         chain = None if check_mode else _provide(state, wish)
-    assert path is not None
+    path = present(path)
     awaits = reason is not None and wish.provider == "own_ca" and wish.signed is None
     trust = _trust(state, wish)
     files = ((trust,) if trust else ()) + ((NewFile(path, chain.to_pem(), 0o600),) if reason and chain else ())
@@ -102,10 +102,9 @@ def _age(chain: Chain, wish: CertificateWish) -> Optional[str]:
 
 
 def _made_here_reason(chain: Chain, wish: CertificateWish) -> Optional[str]:
-    assert wish.key is not None and wish.spec is not None
-    if not wish.key.fits(chain.leaf.public_key()):
+    if not present(wish.key).fits(chain.leaf.public_key()):
         return "the stored certificate has another kind of key"
-    if tuple(dns_names(chain.leaf)) != wish.spec.names:
+    if tuple(dns_names(chain.leaf)) != present(wish.spec).names:
         return "the stored certificate has other names"
     return None
 
@@ -133,9 +132,8 @@ _PROVIDER_REASONS = {"self_signed": _self_signed_reason, "own_ca": _own_ca_reaso
 def _provide(state: State, wish: CertificateWish) -> Optional[Chain]:
     """The new chain; ``None`` while the controller has not signed it."""
     if wish.provider == "self_signed":
-        assert wish.key is not None and wish.spec is not None
-        key = make_key(wish.key)
-        return Chain(key, (self_sign(wish.spec, key, utc_now()),))
+        key = make_key(present(wish.key))
+        return Chain(key, (self_sign(present(wish.spec), key, utc_now()),))
     if wish.provider == "pem":
         return _given(wish)
     if wish.signed is None:
@@ -149,8 +147,8 @@ def _provide(state: State, wish: CertificateWish) -> Optional[Chain]:
 
 def _given(wish: CertificateWish) -> Chain:
     """The chain of provider pem, refused where no peer should take it."""
-    assert wish.material is not None
-    chain = read_chain("pem", wish.material.private_key, wish.material.certificate, wish.material.passphrase)
+    material = present(wish.material)
+    chain = read_chain("pem", material.private_key, material.certificate, material.passphrase)
     problems = list(fitness.weaknesses(chain.leaf, utc_now()))
     if problems:
         raise CertificateError(
@@ -160,8 +158,7 @@ def _given(wish: CertificateWish) -> Chain:
 
 
 def _ca(wish: CertificateWish) -> Tuple[Any, ...]:
-    assert wish.ca_certificate is not None
-    return read_certificates("own_ca.ca_certificate", wish.ca_certificate)
+    return read_certificates("own_ca.ca_certificate", present(wish.ca_certificate))
 
 
 def _trust(state: State, wish: CertificateWish) -> Optional[NewFile]:

@@ -11,7 +11,7 @@ from typing import Any, List, Optional, Tuple
 from .._certificates import fitness
 from .._certificates.chain import read_certificates
 from .._certificates.describe import utc_now
-from .._errors import CertificateError, HardeningError, InvalidValue
+from .._errors import CertificateError, HardeningError, InvalidValue, present
 from .._model.levels import ClientLevel, ServerLevel
 from .._model.policies import ClientPolicy, ServerPolicy, check_client, check_server, overlay
 from .._profiles import Profile
@@ -128,8 +128,7 @@ def _check_server_certificate(state: State, server: ServerPolicy) -> None:
 
 
 def _check_agents_certificates(state: State, ca_file: Optional[str]) -> None:
-    assert ca_file is not None  # check_server has seen to it
-    authorities = read_ca_file("server.ca_file", ca_file)
+    authorities = read_ca_file("server.ca_file", present(ca_file))
     host = state.effective["myhostname"]
     problems: List[str] = []
     for use in ("server", "client"):

@@ -20,7 +20,7 @@ from typing import Dict, List, Optional, Tuple
 
 from .._certificates.chain import Chain, build_chain, read_certificates, read_chain_file
 from .._certificates.keys import read_key
-from .._errors import CertificateError
+from .._errors import CertificateError, present
 from .levels import Parameters
 from .state import State
 
@@ -59,8 +59,7 @@ def current(state: State, name: str) -> Optional[str]:
 
 def stored_chain(state: State, name: str) -> Chain:
     """The key and chain that the store holds under ``name``."""
-    path = current(state, name)
-    assert path is not None
+    path = present(current(state, name))
     return read_chain_file(path, read(path))
 
 

@@ -17,7 +17,8 @@ from .._postfix.commands import Postfix
 from .._postfix.state import State
 
 _STATUS = re.compile(
-    r"postfix[^ ]*/(?:smtp|lmtp|error|local|virtual|pipe)\[(?P<pid>\d+)\]: (?P<id>\w+): to=<(?P<to>[^>]+)>.*? relay=(?P<relay>[^,]+),.* status=(?P<status>\w+) \((?P<reply>.*)\)"
+    r"postfix[^ ]*/(?:smtp|lmtp|error|local|virtual|pipe)\[(?P<pid>\d+)\]: (?P<id>\w+): to=<(?P<to>[^>]+)>"
+    r".*? relay=(?P<relay>[^,]+),.* status=(?P<status>\w+) \((?P<reply>.*)\)"
 )
 _TLS = re.compile(
     r"postfix[^ ]*/(?:smtp|lmtp)\[(?P<pid>\d+)\]: (?P<trust>\w+) TLS connection (?:established|reused) to (?P<relay>[^ ]+): (?P<detail>.+)"

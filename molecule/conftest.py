@@ -2,12 +2,16 @@
 """Fixtures of all scenarios."""
 
 import datetime
+import pathlib
+import sys
 
 import pytest
 import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent / "shared"))
 
 
 @pytest.fixture

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What every strict node must show, whichever way it became strict."""
+"""A strict node exchanges mail with agents of its fleet and with nobody else."""
 
 import pytest
 from mail import NODES, fate, fqdn, log, probe, s_client, send, swaks
