@@ -10,9 +10,10 @@ from typing import Any, Dict, Mapping, Optional
 
 from .._errors import InvalidValue
 
+# The first that fits counts.
 _OWNED = {
-    r"smtpd?_tls_.+": "smtp_tls_mode or smtp_tls_cert",
     r"smtp_tls_policy_maps|transport_maps|relay_domains": "smtp_domain_policy",
+    r"smtpd?_tls_.+": "smtp_tls_mode or smtp_tls_cert",
 }
 
 

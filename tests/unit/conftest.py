@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What unit tests share: a Postfix that is only a main.cf, and certificates."""
+
+from __future__ import annotations
+
+import datetime
+import os
+
+import pytest
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import (
+    Chain,
+    certificates_pem,
+)
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.issue import (
+    CertificateSpec,
+    make_ca,
+    request,
+    self_sign,
+    sign_request,
+)
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.keys import KeySpec, make_key
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.commands import Completed, Postfix
+
+NOW = datetime.datetime.now(datetime.timezone.utc)
+
+DEFAULTS = {
+    "mail_version": "3.10.13",
+    "default_database_type": "hash",
+    "myhostname": "mx1.example.com",
+    "inet_interfaces": "all",
+    "inet_protocols": "all",
+    "smtpd_tls_security_level": "",
+    "smtpd_tls_ask_ccert": "no",
+    "smtpd_tls_req_ccert": "no",
+    "smtpd_tls_protocols": ">=TLSv1",
+    "smtpd_tls_mandatory_protocols": ">=TLSv1",
+    "smtpd_tls_ciphers": "medium",
+    "smtpd_tls_mandatory_ciphers": "medium",
+    "smtpd_tls_exclude_ciphers": "",
+    "smtpd_tls_CAfile": "",
+    "smtp_tls_security_level": "",
+    "smtp_tls_protocols": ">=TLSv1",
+    "smtp_tls_mandatory_protocols": ">=TLSv1",
+    "smtp_tls_ciphers": "medium",
+    "smtp_tls_mandatory_ciphers": "medium",
+    "smtp_tls_exclude_ciphers": "",
+    "smtp_tls_CAfile": "",
+    "smtp_tls_connection_reuse": "no",
+    "smtp_tls_secure_cert_match": "nexthop, dot-nexthop",
+    "relayhost": "",
+}
+SERVICES = "smtp inet n - y - - smtpd\nsmtp unix - - y - - smtp\n"
+
+
+class FakePostfix:
+    """Answers postconf from a main.cf on disk, and remembers every command."""
+
+    def __init__(self, config_dir):
+        self.config_dir = str(config_dir)
+        self.commands = []
+        self.tables = {}
+        self.check_answer = Completed(0, "", "")
+        self.running = True
+        self.services = SERVICES
+        self.overrides = ""
+        self.write("compatibility_level = 3.9\n")
+        (config_dir / "master.cf").write_text(SERVICES)
+
+    def write(self, text):
+        with open(os.path.join(self.config_dir, "main.cf"), "w", encoding="utf-8") as handle:
+            handle.write(text)
+
+    @property
+    def postfix(self):
+        return Postfix(self.run, self.config_dir)
+
+    def run(self, argv, stdin=None):
+        self.commands.append(argv)
+        if argv[0] == "postconf":
+            return self._postconf(argv[2], argv[3:])
+        if argv[0] == "postmap" and "-q" in argv:
+            table = self.tables.get(argv[-1].partition(":")[2], {})
+            return Completed(0, "".join(f"{key}\t{table[key]}\n" for key in stdin.split() if key in table), "")
+        if argv[0] == "postmap":
+            path = argv[-1].partition(":")[2]
+            with open(path, encoding="utf-8") as handle:
+                rows = [line.rstrip("\n").split("\t") for line in handle if not line.startswith("#")]
+            self.tables[path] = dict(rows)
+            with open(path + ".db", "wb") as handle:
+                handle.write(b"indexed")
+            return Completed(0, "", "")
+        if argv[-1] == "status":
+            return Completed(0 if self.running else 1, "", "")
+        if argv[-1] == "check":
+            return self.check_answer
+        return Completed(0, "", "")
+
+    def _postconf(self, config_dir, words):
+        path = os.path.join(config_dir, "main.cf")
+        with open(path, encoding="utf-8") as handle:
+            lines = handle.read().splitlines()
+        explicit = dict(map(str.strip, line.split("=", 1)) for line in lines if "=" in line)
+        option = words[0]
+        if option == "-n":
+            return Completed(0, _text(explicit), "")
+        if option == "-x":
+            return Completed(0, _text({**DEFAULTS, **explicit}), "")
+        if option == "-M":
+            return Completed(0, self.services, "")
+        if option == "-P":
+            return Completed(0, self.overrides, "")
+        if option == "-e":
+            explicit.update(word.split("=", 1) for word in words[1:])
+        if option == "-X":
+            explicit = {name: value for name, value in explicit.items() if name not in words[1:]}
+        with open(path, "w", encoding="utf-8") as handle:
+            handle.write(_text(explicit))
+        return Completed(0, "", "")
+
+
+def _text(values):
+    return "".join(f"{name} = {value}\n" for name, value in values.items())
+
+
+@pytest.fixture
+def node(tmp_path):
+    """A node with a Postfix that runs and has no TLS."""
+    config_dir = tmp_path / "postfix"
+    config_dir.mkdir()
+    return FakePostfix(config_dir)
+
+
+@pytest.fixture(scope="session")
+def fleet_ca():
+    """(certificate, key) of a fleet's CA."""
+    key = make_key(KeySpec("ecdsa", 256))
+    return make_ca("Fleet CA", key, 3650, NOW), key
+
+
+@pytest.fixture(scope="session")
+def issue(fleet_ca):
+    """A chain for a host: by the fleet's CA, or by itself."""
+
+    def make(names=("mx1.example.com",), days=90, kind=("ecdsa", 256), by="ca", now=NOW):
+        key = make_key(KeySpec(*kind))
+        spec = CertificateSpec(tuple(names), days)
+        if by == "itself":
+            return Chain(key, (self_sign(spec, key, now),))
+        return Chain(key, (sign_request(request(spec.names, key), spec, *fleet_ca, now),))
+
+    return make
+
+
+@pytest.fixture
+def defaults():
+    """Postfix's own defaults, as postconf shows them."""
+    return dict(DEFAULTS)
+
+
+@pytest.fixture
+def tls_node(node, issue):
+    """A node with an active certificate of the fleet's CA and the CA in its trust file."""
+    store = os.path.join(node.config_dir, "smtp_hardening")
+    os.makedirs(os.path.join(store, "certificates", "fleet"))
+    chain = os.path.join(store, "certificates", "fleet", "1.pem")
+    with open(chain, "wb") as handle:
+        handle.write(issue().to_pem())
+    node.write(f"smtpd_tls_chain_files = {chain}\nsmtp_tls_chain_files = {chain}\n")
+    return node
+
+
+@pytest.fixture
+def trusting_node(tls_node, fleet_ca):
+    with open(os.path.join(tls_node.config_dir, "smtp_hardening", "trust.pem"), "wb") as handle:
+        handle.write(certificates_pem([fleet_ca[0]]))
+    return tls_node
