@@ -68,7 +68,7 @@ clean: ## remove the lab, the environment and all caches
 setup: $(VENV)/.complete $(COLLECTION)
 
 lab-packages:
-	@tools/install-packages aardvark-dns crun iptables mmdebstrap netavark openssh-client openssl podman swaks
+	@tools/install-packages aardvark-dns crun iptables libnet-ssleay-perl mmdebstrap netavark openssh-client openssl podman swaks
 
 $(VENV)/.complete: requirements-dev.txt
 	@tools/find-python >/dev/null 2>&1 || tools/install-packages python3 python3-venv
