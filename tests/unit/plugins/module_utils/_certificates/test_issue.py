@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import datetime
+
+import pytest
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import is_issued_by
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.describe import (
+    dns_names,
+    extended_key_usages,
+    hash_name,
+    not_after,
+    not_before,
+)
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.issue import (
+    CertificateSpec,
+    make_ca,
+    request,
+    self_sign,
+    sign_request,
+)
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.keys import (
+    KeySpec,
+    make_key,
+    public_bytes,
+)
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import CertificateError
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+NOW = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.timezone.utc)
+SPEC = CertificateSpec(("mx1.example.com", "smtp.example.com"), 90)
+SERVER_AND_CLIENT = ["1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"]
+
+
+@pytest.fixture(scope="module")
+def key():
+    return make_key(KeySpec("ecdsa", 256))
+
+
+@pytest.fixture(params=["itself", "ca"])
+def leaf(request, key, fleet_ca):
+    return self_sign(SPEC, key, NOW) if request.param == "itself" else signed(key, fleet_ca)
+
+
+def signed(key, fleet_ca, spec=SPEC, names=("mx1.example.com",)):
+    return sign_request(request(names, key), spec, *fleet_ca, NOW)
+
+
+def extension(certificate, kind):
+    return certificate.extensions.get_extension_for_class(kind)
+
+
+def common_names(name):
+    return [attribute.value for attribute in name.get_attributes_for_oid(x509.NameOID.COMMON_NAME)]
+
+
+def test_a_leaf_names_its_hosts_and_lives_from_an_hour_ago_for_its_days(leaf, key):
+    assert dns_names(leaf) == ["mx1.example.com", "smtp.example.com"]
+    assert common_names(leaf.subject) == ["mx1.example.com"]
+    assert not_before(leaf) == NOW - datetime.timedelta(hours=1)
+    assert not_after(leaf) == NOW + datetime.timedelta(days=90)
+    assert hash_name(leaf) == "sha256"
+    assert public_bytes(leaf.public_key()) == public_bytes(key.public_key())
+
+
+def test_a_leaf_shows_who_a_node_is_when_it_receives_and_when_it_sends(leaf):
+    assert extended_key_usages(leaf) == SERVER_AND_CLIENT
+    assert extension(leaf, x509.BasicConstraints).value.ca is False
+    assert extension(leaf, x509.KeyUsage).value.digital_signature
+    assert not extension(leaf, x509.KeyUsage).value.key_cert_sign
+
+
+def test_a_self_signed_certificate_is_issued_by_itself_and_not_by_the_fleet(key, fleet_ca):
+    leaf = self_sign(SPEC, key, NOW)
+    assert is_issued_by(leaf, leaf)
+    assert not is_issued_by(leaf, fleet_ca[0])
+
+
+def test_a_fleet_certificate_is_issued_by_the_ca_and_points_to_its_key(key, fleet_ca):
+    leaf = signed(key, fleet_ca)
+    assert is_issued_by(leaf, fleet_ca[0])
+    assert not is_issued_by(leaf, leaf)
+    pointed = extension(leaf, x509.AuthorityKeyIdentifier).value.key_identifier
+    assert pointed == extension(fleet_ca[0], x509.SubjectKeyIdentifier).value.digest
+
+
+def test_the_names_come_from_the_ca_and_not_from_the_request(key, fleet_ca):
+    leaf = signed(key, fleet_ca, names=("mx9.example.com",))
+    assert dns_names(leaf) == list(SPEC.names)
+    assert common_names(leaf.subject) == ["mx1.example.com"]
+
+
+def test_each_certificate_has_a_serial_of_its_own(key, fleet_ca):
+    assert signed(key, fleet_ca).serial_number != signed(key, fleet_ca).serial_number
+
+
+def test_a_request_that_was_tampered_with_is_not_signed(key, fleet_ca):
+    csr = x509.load_pem_x509_csr(request(SPEC.names, key))
+    der = bytearray(csr.public_bytes(serialization.Encoding.DER))
+    place = bytes(der).index(b"mx1.example.com")
+    der[place : place + 3] = b"mx9"
+    forged = x509.load_der_x509_csr(bytes(der)).public_bytes(serialization.Encoding.PEM)
+    with pytest.raises(CertificateError, match="is not signed by its own key; run the task again"):
+        sign_request(forged, SPEC, *fleet_ca, NOW)
+
+
+@pytest.mark.parametrize(("length", "named"), [(64, True), (65, False)])
+def test_a_name_too_long_for_a_common_name_stands_in_the_san_alone(key, length, named):
+    host = "m" * (length - len(".mail.example.com") - 10) + "." + "n" * 9 + ".mail.example.com"
+    assert len(host) == length
+    leaf = self_sign(CertificateSpec((host,), 90), key, NOW)
+    assert common_names(leaf.subject) == ([host] if named else [])
+    assert dns_names(leaf) == [host]
+
+
+def test_a_ca_may_sign_hosts_and_no_further_cas(key):
+    ca = make_ca("Fleet CA", key, 3650, NOW)
+    constraints = extension(ca, x509.BasicConstraints)
+    assert (constraints.critical, constraints.value.ca, constraints.value.path_length) == (True, True, 0)
+    usage = extension(ca, x509.KeyUsage).value
+    assert (usage.key_cert_sign, usage.crl_sign, usage.key_encipherment) == (True, True, False)
+    assert common_names(ca.subject) == common_names(ca.issuer) == ["Fleet CA"]
+    assert not_after(ca) == NOW + datetime.timedelta(days=3650)

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.keys import (
+    KeySpec,
+    describe_public_key,
+    make_key,
+    public_bytes,
+    read_key,
+    write_key,
+)
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import CertificateError, InvalidValue
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
+
+@pytest.mark.parametrize(
+    ("given", "spec"),
+    [
+        ({"key_type": "rsa"}, KeySpec("rsa", 4096)),
+        ({"key_type": "rsa", "key_size": None}, KeySpec("rsa", 4096)),
+        ({"key_type": "rsa", "key_size": 2048}, KeySpec("rsa", 2048)),
+        ({"key_type": "rsa", "key_size": 3072}, KeySpec("rsa", 3072)),
+        ({"key_type": "ecdsa"}, KeySpec("ecdsa", 256)),
+        ({"key_type": "ecdsa", "key_size": 384}, KeySpec("ecdsa", 384)),
+    ],
+)
+def test_a_kind_of_key_has_a_size_of_its_own(given, spec):
+    assert KeySpec.read("self_signed", given) == spec
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (
+            {"key_type": "rsa", "key_size": 1024},
+            "own_ca.key_size: 1024 is no size for a key of type rsa; use one of 2048, 3072, 4096.",
+        ),
+        (
+            {"key_type": "ecdsa", "key_size": 521},
+            "own_ca.key_size: 521 is no size for a key of type ecdsa; use one of 256, 384.",
+        ),
+    ],
+)
+def test_a_size_that_peers_refuse_is_no_size_for_a_key(given, sentence):
+    with pytest.raises(InvalidValue) as refusal:
+        KeySpec.read("own_ca", given)
+    assert str(refusal.value) == sentence
+
+
+@pytest.mark.parametrize("spec", [KeySpec("rsa", 2048), KeySpec("ecdsa", 256), KeySpec("ecdsa", 384)])
+def test_a_key_is_what_was_asked_for_and_reads_back_the_same(spec):
+    key = make_key(spec)
+    assert spec.fits(key.public_key())
+    assert describe_public_key(key.public_key()) == (spec.kind, spec.size)
+    pem = write_key(key)
+    assert pem.startswith(b"-----BEGIN PRIVATE KEY-----\n")
+    assert public_bytes(read_key("key", pem).public_key()) == public_bytes(key.public_key())
+
+
+@pytest.mark.parametrize("other", [KeySpec("ecdsa", 384), KeySpec("rsa", 2048), KeySpec("rsa", 256)])
+def test_a_key_of_another_kind_or_size_does_not_fit(other):
+    assert not other.fits(make_key(KeySpec("ecdsa", 256)).public_key())
+
+
+def test_a_kind_of_key_that_is_never_made_here_is_described_by_its_name():
+    assert describe_public_key(ed25519.Ed25519PrivateKey.generate().public_key()) == ("ed25519", 0)
+
+
+def test_a_key_with_a_passphrase_lies_encrypted():
+    assert write_key(make_key(KeySpec("ecdsa", 256)), "secret").startswith(b"-----BEGIN ENCRYPTED PRIVATE KEY-----\n")
+
+
+def test_a_passphrase_for_a_key_that_has_none_is_refused():
+    pem = write_key(make_key(KeySpec("ecdsa", 256)))
+    with pytest.raises(CertificateError, match=r"^pem.private_key: .+; leave the passphrase out\.$"):
+        read_key("pem.private_key", pem, "secret")
+
+
+@pytest.mark.parametrize(
+    "pem", [b"", b"hunter2", b"-----BEGIN PRIVATE KEY-----\naHVudGVyMg==\n-----END PRIVATE KEY-----\n"]
+)
+def test_what_is_no_private_key_is_refused_without_a_word_of_it(pem):
+    with pytest.raises(CertificateError) as refusal:
+        read_key("pem.private_key", pem)
+    assert str(refusal.value) == (
+        "pem.private_key: this is no private key that can be read, in PEM; give a PEM private key."
+    )
+    assert refusal.value.__cause__ is None and refusal.value.__suppress_context__

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import InvalidValue
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model import words
+
+PIN = ":".join(["0A"] * 32)
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("partner.example", "partner.example"),
+        ("Partner.EXAMPLE", "partner.example"),
+        ("localhost", "localhost"),
+        ("xn--mnchen-3ya.example", "xn--mnchen-3ya.example"),
+        ("_smtp.partner.example", "_smtp.partner.example"),
+        ("x" * 63 + ".example", "x" * 63 + ".example"),
+        (".".join(["x" * 62] * 4), ".".join(["x" * 62] * 4)),
+    ],
+)
+def test_a_domain_name_is_taken_in_lower_case(given, name):
+    assert words.domain_name("domains[0].name", given) == name
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (
+            "münchen.example",
+            "names: 'münchen.example' is an internationalized name; write its A-label, as in xn--mnchen-3ya.example.",
+        ),
+        (
+            "",
+            "names: '' is not a domain name; "
+            "write labels of letters, digits and hyphens joined by dots, as in partner.example.",
+        ),
+        (
+            "-a.example",
+            "names: '-a.example' is not a domain name; "
+            "write labels of letters, digits and hyphens joined by dots, as in partner.example.",
+        ),
+    ],
+)
+def test_a_name_that_dns_does_not_know_is_refused_in_one_sentence(given, sentence):
+    with pytest.raises(InvalidValue) as refusal:
+        words.domain_name("names", given)
+    assert str(refusal.value) == sentence
+    assert refusal.value.option == "names"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "a..example",
+        ".example",
+        "partner.example.",
+        "a-.example",
+        "a b.example",
+        "a$b.example",
+        "a\n",
+        "a\tb",
+        "[192.0.2.1]",
+    ],
+)
+def test_a_word_that_would_break_a_table_is_no_domain_name(given):
+    with pytest.raises(InvalidValue, match="is not a domain name"):
+        words.domain_name("names", given)
+
+
+def test_a_name_may_be_253_characters_long_and_no_longer():
+    longest = ".".join(["x" * 63, "x" * 63, "x" * 63, "x" * 61])
+    assert words.domain_name("names", longest) == longest
+    with pytest.raises(InvalidValue, match="is longer than 253 characters; DNS has no such name"):
+        words.domain_name("names", longest + "x")
+
+
+@pytest.mark.parametrize("path", ["/etc/ssl/ca.pem", "/a-b_c/d.e+f"])
+def test_an_absolute_path_is_taken_as_it_is(path):
+    assert words.absolute_path("client.ca_file", path) == path
+
+
+@pytest.mark.parametrize("path", ["/a b", "/a,b", "/$config_directory/ca", "/a\nb", "/a\tb", "/a\x7f"])
+def test_a_path_that_main_cf_would_read_as_something_else_is_refused(path):
+    with pytest.raises(InvalidValue, match="holds a blank, a comma, '\\$' or a control character"):
+        words.absolute_path("client.ca_file", path)
+
+
+@pytest.mark.parametrize("path", ["ca.pem", "", "./ca.pem", "~/ca.pem"])
+def test_a_relative_path_is_refused_with_an_example(path):
+    with pytest.raises(InvalidValue, match="write the whole path on the node, as in /etc/ssl/fleet-ca.pem"):
+        words.absolute_path("client.ca_file", path)
+
+
+@pytest.mark.parametrize("name", ["aNULL", "AES128-SHA", "kECDH+AESGCM", "TLS_AES_128_GCM_SHA256"])
+def test_a_cipher_name_is_taken_as_openssl_spells_it(name):
+    assert words.cipher_name("server.exclude_ciphers", name) == name
+
+
+@pytest.mark.parametrize("name", ["", "aNULL,MD5", "!aNULL", "aNULL:MD5", "a b", "$x", "aNULL\n"])
+def test_a_list_of_ciphers_in_one_item_is_refused(name):
+    with pytest.raises(InvalidValue, match="use OpenSSL's names, one an item"):
+        words.cipher_name("server.exclude_ciphers", name)
+
+
+@pytest.mark.parametrize("given", [PIN, PIN.lower()])
+def test_a_fingerprint_is_compared_in_upper_case(given):
+    assert words.fingerprint("client.match", given) == PIN
+
+
+@pytest.mark.parametrize(
+    "given", [PIN[:-3], PIN + ":0A", PIN.replace(":", ""), ":".join(["0A"] * 20), PIN + "\n", "GG" + PIN[2:]]
+)
+def test_what_is_no_sha_256_fingerprint_is_refused(given):
+    with pytest.raises(InvalidValue, match="write 32 hexadecimal pairs joined by colons"):
+        words.fingerprint("client.match", given)
+
+
+@pytest.mark.parametrize("name", ["default", "mx1-2026", "A_b", "a" * 64])
+def test_a_certificates_name_becomes_a_folder(name):
+    assert words.store_name("name", name) == name
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../evil", "a/b", "a b", "-a", "_a", "a.pem", "a" * 65, "a\n"])
+def test_a_name_that_leaves_the_store_cannot_name_a_certificate(name):
+    with pytest.raises(InvalidValue, match="cannot name a certificate"):
+        words.store_name("name", name)
