@@ -49,6 +49,14 @@ DEFAULTS = {
     "smtp_tls_secure_cert_match": "nexthop, dot-nexthop",
     "relayhost": "",
 }
+DEFAULTS_3_5 = {
+    **DEFAULTS,
+    "mail_version": "3.5.25",
+    "smtpd_tls_protocols": "!SSLv2, !SSLv3",
+    "smtpd_tls_mandatory_protocols": "!SSLv2, !SSLv3",
+    "smtp_tls_protocols": "!SSLv2, !SSLv3",
+    "smtp_tls_mandatory_protocols": "!SSLv2, !SSLv3",
+}
 SERVICES = "smtp inet n - y - - smtpd\nsmtp unix - - y - - smtp\n"
 
 
@@ -63,6 +71,8 @@ class FakePostfix:
         self.running = True
         self.services = SERVICES
         self.overrides = ""
+        self.defaults = DEFAULTS
+        self.complaints = ""
         self.write("compatibility_level = 3.9\n")
         (config_dir / "master.cf").write_text(SERVICES)
 
@@ -102,9 +112,9 @@ class FakePostfix:
         explicit = dict(map(str.strip, line.split("=", 1)) for line in lines if "=" in line)
         option = words[0]
         if option == "-n":
-            return Completed(0, _text(explicit), "")
+            return Completed(0, _text(explicit), self.complaints)
         if option == "-x":
-            return Completed(0, _text({**DEFAULTS, **explicit}), "")
+            return Completed(0, _text({**self.defaults, **explicit}), "")
         if option == "-M":
             return Completed(0, self.services, "")
         if option == "-P":
@@ -128,6 +138,13 @@ def node(tmp_path):
     config_dir = tmp_path / "postfix"
     config_dir.mkdir()
     return FakePostfix(config_dir)
+
+
+@pytest.fixture
+def old_node(node):
+    """A node with Postfix 3.5, as Debian bullseye has it."""
+    node.defaults = DEFAULTS_3_5
+    return node
 
 
 @pytest.fixture(scope="session")

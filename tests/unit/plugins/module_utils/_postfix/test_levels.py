@@ -112,3 +112,137 @@ def test_what_is_set_is_read_back_the_same(defaults):
     )
     wanted = {name: value for name, value in server_parameters(policy, NEW).items() if value is not None}
     assert read_server({**defaults, **wanted}) == policy
+
+
+@pytest.mark.parametrize(
+    ("text", "floor"),
+    [
+        ("", Protocol.TLS_1_0),
+        ("!SSLv2, !SSLv3", Protocol.TLS_1_0),
+        ("!SSLv2 !SSLv3 !TLSv1 !TLSv1.1", Protocol.TLS_1_2),
+        (">=TLSv1.2, <=TLSv1.3", Protocol.TLS_1_2),
+        ("!SSLv2, !SSLv3, !TLSv1, !TLSv1.1, !TLSv1.2, !TLSv1.3", None),
+    ],
+)
+def test_the_lowest_version_of_an_operators_list_is_its_floor(text, floor):
+    assert read_protocol_list(text) is floor
+
+
+@pytest.mark.parametrize(
+    ("side", "policy", "version", "wanted"),
+    [
+        (
+            "server",
+            ServerPolicy(level=ServerLevel.MAY),
+            NEW,
+            {"smtpd_tls_security_level": "may", "smtpd_tls_loglevel": "1", "smtpd_tls_received_header": "yes"},
+        ),
+        (
+            "server",
+            ServerPolicy(minimum_protocol=Protocol.TLS_1_2),
+            OLD,
+            {
+                "smtpd_tls_protocols": "!SSLv2, !SSLv3, !TLSv1, !TLSv1.1",
+                "smtpd_tls_mandatory_protocols": "!SSLv2, !SSLv3, !TLSv1, !TLSv1.1",
+            },
+        ),
+        (
+            "server",
+            ServerPolicy(ciphers=CipherGrade.HIGH, exclude_ciphers=("aNULL", "MD5")),
+            NEW,
+            {
+                "smtpd_tls_ciphers": "high",
+                "smtpd_tls_mandatory_ciphers": "high",
+                "smtpd_tls_exclude_ciphers": "aNULL, MD5",
+                "smtpd_tls_mandatory_exclude_ciphers": None,
+            },
+        ),
+        (
+            "server",
+            ServerPolicy(exclude_ciphers=()),
+            NEW,
+            {"smtpd_tls_exclude_ciphers": None, "smtpd_tls_mandatory_exclude_ciphers": None},
+        ),
+        (
+            "client",
+            ClientPolicy(level=ClientLevel.ENCRYPT),
+            NEW,
+            {
+                "smtp_tls_security_level": "encrypt",
+                "smtp_tls_loglevel": "1",
+                "smtp_tls_fingerprint_digest": "sha256",
+            },
+        ),
+        (
+            "client",
+            ClientPolicy(minimum_protocol=Protocol.TLS_1_3),
+            NEW,
+            {"smtp_tls_protocols": ">=TLSv1.3", "smtp_tls_mandatory_protocols": ">=TLSv1.3"},
+        ),
+        ("client", ClientPolicy(connection_reuse=True), NEW, {"smtp_tls_connection_reuse": "yes"}),
+        ("client", ClientPolicy(connection_reuse=False), NEW, {"smtp_tls_connection_reuse": "no"}),
+        ("client", ClientPolicy(ca_file="/ca.pem"), NEW, {"smtp_tls_CAfile": "/ca.pem", "smtp_tls_CApath": None}),
+    ],
+)
+def test_what_is_asked_becomes_these_parameters_and_no_others(side, policy, version, wanted):
+    made = server_parameters(policy, version) if side == "server" else client_parameters(policy, version)
+    assert made == wanted
+
+
+@pytest.mark.parametrize(
+    ("level", "match", "governing"),
+    [
+        (ClientLevel.FINGERPRINT, ("AB:CD",), "smtp_tls_fingerprint_cert_match"),
+        (ClientLevel.VERIFY, ("hostname",), "smtp_tls_verify_cert_match"),
+        (ClientLevel.SECURE, ("mx.example", ".example"), "smtp_tls_secure_cert_match"),
+    ],
+)
+def test_names_to_match_stand_in_the_parameter_of_their_level(level, match, governing):
+    wanted = client_parameters(ClientPolicy(level=level, match=match), NEW)
+    held = {name: value for name, value in wanted.items() if name.endswith("_cert_match") and value is not None}
+    assert held == {governing: " ".join(match)}
+
+
+def test_an_empty_match_leaves_it_to_postfixs_default():
+    wanted = client_parameters(ClientPolicy(level=ClientLevel.SECURE, match=()), NEW)
+    assert [value for name, value in wanted.items() if name.endswith("_cert_match")] == [None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("main_cf", "level"),
+    [
+        ({"smtp_tls_security_level": "dane-only"}, ClientLevel.DANE_ONLY),
+        ({"smtp_tls_security_level": "secure", "smtp_use_tls": "yes"}, ClientLevel.SECURE),
+        ({"smtp_use_tls": "yes"}, ClientLevel.MAY),
+        ({"smtp_enforce_tls": "yes", "smtp_tls_enforce_peername": "yes"}, ClientLevel.VERIFY),
+        ({"smtp_enforce_tls": "yes", "smtp_tls_enforce_peername": "no"}, ClientLevel.ENCRYPT),
+        ({}, ClientLevel.NONE),
+    ],
+)
+def test_what_the_client_does_now_is_read_as_postfix_acts(defaults, main_cf, level):
+    assert read_client({**defaults, **main_cf}).level is level
+
+
+@pytest.mark.parametrize("version", [OLD, NEW])
+@pytest.mark.parametrize(
+    ("level", "match"),
+    [
+        (ClientLevel.MAY, ()),
+        (ClientLevel.ENCRYPT, ()),
+        (ClientLevel.FINGERPRINT, (":".join(["AB"] * 32),)),
+        (ClientLevel.SECURE, ("mx.partner.example", ".partner.example")),
+    ],
+)
+def test_what_the_client_is_told_is_read_back_the_same_in_either_version(defaults, version, level, match):
+    policy = ClientPolicy(level, Protocol.TLS_1_2, CipherGrade.HIGH, ("aNULL",), "/ca.pem", match, True)
+    wanted = {name: value for name, value in client_parameters(policy, version).items() if value is not None}
+    assert read_client({**defaults, **wanted}) == policy
+
+
+@pytest.mark.parametrize("version", [OLD, NEW])
+@pytest.mark.parametrize("floor", Protocol)
+@pytest.mark.parametrize("level", ServerLevel)
+def test_what_the_server_is_told_is_read_back_the_same_in_either_version(defaults, version, floor, level):
+    policy = ServerPolicy(level, ClientCertificates.REQUEST, floor, CipherGrade.MEDIUM, (), "/ca.pem")
+    wanted = {name: value for name, value in server_parameters(policy, version).items() if value is not None}
+    assert read_server({**defaults, **wanted}) == policy

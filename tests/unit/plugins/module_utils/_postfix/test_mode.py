@@ -70,3 +70,76 @@ def test_requiring_starttls_warns_with_the_rfc(tls_node):
 def test_a_combination_with_what_is_there_is_refused(tls_node):
     with pytest.raises(InvalidValue, match="has no effect while server.level is 'none'"):
         plan(tls_node, server={"client_certificates": "require", "ca_file": "/ca.pem"})
+
+
+def test_a_second_run_of_a_profile_changes_nothing(trusting_node):
+    for profile in ("lenient_default", "trusted_agents_strict"):
+        first = plan(trusting_node, profile).plan
+        assert first.changed
+        trusting_node.postfix.edit(first.set, first.unset, ())
+        trusting_node.services += "".join(service.partition("=")[2] + "\n" for service in first.services)
+        assert not plan(trusting_node, profile).plan.changed
+
+
+def test_a_value_of_the_task_wins_over_the_profile(trusting_node):
+    mode = plan(trusting_node, "trusted_agents_strict", {"minimum_protocol": "TLSv1.2"}, {"connection_reuse": False})
+    assert mode.plan.set["smtpd_tls_mandatory_protocols"] == ">=TLSv1.2"
+    assert mode.plan.set["smtp_tls_mandatory_protocols"] == ">=TLSv1.3"
+    assert mode.plan.set["smtp_tls_connection_reuse"] == "no"
+    assert mode.plan.services == ()
+
+
+def test_postfix_3_5_gets_the_floor_it_understands(old_node):
+    mode = plan(old_node, client={"minimum_protocol": "TLSv1.2"})
+    assert mode.plan.set["smtp_tls_protocols"] == "!SSLv2, !SSLv3, !TLSv1, !TLSv1.1"
+
+
+def test_a_plan_shows_the_policies_before_and_after(tls_node):
+    mode = plan(tls_node, client={"level": "encrypt"})
+    assert (str(mode.client_before.level), str(mode.client_after.level)) == ("none", "encrypt")
+    assert mode.server_before == mode.server_after
+
+
+def test_switching_starttls_off_needs_no_certificate(node):
+    assert plan(node, server={"level": "none"}).unmet is None
+
+
+def test_sending_needs_no_certificate_of_the_server(node):
+    assert plan(node, client={"level": "may"}).unmet is None
+
+
+def test_a_ca_file_without_a_certificate_is_not_met(tls_node, tmp_path):
+    path = tmp_path / "ca.pem"
+    path.write_text("not yet")
+    mode = plan(tls_node, client={"level": "secure", "ca_file": str(path)})
+    assert mode.unmet == (
+        f"client.ca_file: {path}: holds no certificate in PEM; give one that begins with BEGIN CERTIFICATE."
+    )
+
+
+def test_strict_names_every_side_whose_certificate_will_not_do(trusting_node, issue):
+    path = os.path.join(trusting_node.config_dir, "default.pem")
+    with open(path, "wb") as handle:
+        handle.write(issue(by="itself").to_pem())
+    trusting_node.write(f"smtpd_tls_chain_files = {path}\n")
+    assert plan(trusting_node, "trusted_agents_strict").unmet == (
+        f"profile: trusted_agents_strict cannot be switched on: the server certificate in {path} is self-signed; "
+        f"the server certificate in {path} is not issued by a CA in ca_file; no certificate is active for the client; "
+        "run smtp_tls_cert with provider: own_ca (or pem) and use: [server, client] first."
+    )
+
+
+def test_match_alone_goes_to_the_level_that_holds_now(tls_node):
+    with open(tls_node.config_dir + "/main.cf", "a", encoding="utf-8") as handle:
+        handle.write("smtp_tls_security_level = secure\nsmtp_tls_CAfile = /ca.pem\n")
+    mode = plan(tls_node, client={"match": ["mx.partner.example"]})
+    assert mode.plan.set["smtp_tls_secure_cert_match"] == "mx.partner.example"
+
+
+def test_verifying_without_a_ca_is_refused_before_anything_is_planned(tls_node):
+    with pytest.raises(InvalidValue) as refusal:
+        plan(tls_node, client={"level": "secure"})
+    assert str(refusal.value) == (
+        "client.ca_file: '' names no CA while client.level is 'secure', so every message would be deferred; "
+        "set it to the PEM file of the CA that issued the peers' certificates."
+    )

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import InvalidValue
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import InvalidValue, PostfixError
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import read_state, read_version
 
 
@@ -27,3 +27,60 @@ def test_overrides_of_master_cf_stand_with_their_service(node):
     service = read_state(node.postfix).service("submission", "inet")
     assert service.command == "smtpd"
     assert service.overrides == {"smtpd_tls_security_level": "may"}
+
+
+@pytest.mark.parametrize("text", ["", "Postfix", "3", "version 3.10"])
+def test_what_is_no_version_is_refused(text):
+    with pytest.raises(PostfixError, match="is not a version of Postfix"):
+        read_version(text)
+
+
+@pytest.mark.parametrize(
+    ("which", "version", "protocols"),
+    [("node", (3, 10), ">=TLSv1"), ("old_node", (3, 5), "!SSLv2, !SSLv3")],
+)
+def test_what_postconf_prints_is_read_in_either_version(request, which, version, protocols):
+    state = read_state(request.getfixturevalue(which).postfix)
+    assert state.version == version
+    assert state.effective["smtpd_tls_protocols"] == protocols
+    assert state.effective["relayhost"] == ""
+    assert state.explicit == {"compatibility_level": "3.9"}
+
+
+def test_a_value_may_hold_equals_signs(node):
+    node.write("smtpd_tls_protocols = >=TLSv1.2\nmynetworks = ${a?{b=c}}\n")
+    explicit = read_state(node.postfix).explicit
+    assert explicit == {"smtpd_tls_protocols": ">=TLSv1.2", "mynetworks": "${a?{b=c}}"}
+
+
+def test_services_are_read_as_postconf_lists_them(node):
+    node.services = (
+        "smtp       inet  n       -       y       -       -       smtpd\n"
+        "127.0.0.1:10025 inet n - n - 10 smtpd -o content_filter= -o smtpd_tls_security_level=none\n"
+        "submissions inet n - y - - smtpd -o syslog_name=postfix/submissions -o smtpd_tls_wrappermode=yes\n"
+        "maildrop unix - n n - - pipe flags=DRXhu user=vmail argv=/usr/bin/maildrop -d ${recipient}\n"
+    )
+    node.overrides = (
+        "127.0.0.1:10025/inet/content_filter = \n"
+        "127.0.0.1:10025/inet/smtpd_tls_security_level = none\n"
+        "submissions/inet/smtpd_tls_wrappermode = yes\n"
+    )
+    state = read_state(node.postfix)
+    assert [(s.key, s.chroot, s.command) for s in state.services] == [
+        ("smtp/inet", "y", "smtpd"),
+        ("127.0.0.1:10025/inet", "n", "smtpd"),
+        ("submissions/inet", "y", "smtpd"),
+        ("maildrop/unix", "n", "pipe"),
+    ]
+    assert state.service("127.0.0.1:10025", "inet").overrides == {
+        "content_filter": "",
+        "smtpd_tls_security_level": "none",
+    }
+    assert state.service("smtp", "inet").overrides == {}
+    assert state.service("smtp", "unix") is None
+
+
+def test_a_postconf_of_something_else_is_noticed(node):
+    node.defaults = {}
+    with pytest.raises(PostfixError, match="shows no mail_version; is this Postfix?"):
+        read_state(node.postfix)

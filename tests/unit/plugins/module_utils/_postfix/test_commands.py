@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import PostfixError
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.commands import Completed, Postfix
+
+
+class Recorder:
+    """A runner that gives one answer and writes down what it was asked."""
+
+    def __init__(self, rc=0, stdout="", stderr=""):
+        self.answer = Completed(rc, stdout, stderr)
+        self.asked = []
+
+    def __call__(self, argv, stdin=None):
+        self.asked.append((argv, stdin))
+        return self.answer
+
+
+@pytest.fixture
+def recorder():
+    return Recorder()
+
+
+@pytest.mark.parametrize(
+    ("order", "argv"),
+    [
+        (lambda p: p.postconf("-n"), ["postconf", "-c", "/etc/postfix-out", "-n"]),
+        (lambda p: p.reload(), ["postfix", "-c", "/etc/postfix-out", "reload"]),
+        (lambda p: p.is_running(), ["postfix", "-c", "/etc/postfix-out", "status"]),
+        (lambda p: p.build_table("/t/transport", "lmdb"), ["postmap", "-c", "/etc/postfix-out", "lmdb:/t/transport"]),
+    ],
+)
+def test_every_command_speaks_to_the_instance(recorder, order, argv):
+    order(Postfix(recorder, "/etc/postfix-out"))
+    assert recorder.asked == [(argv, None)]
+
+
+def test_the_same_commands_work_on_a_staged_copy(recorder):
+    Postfix(recorder, "/etc/postfix").at("/etc/postfix/smtp_hardening/stage").postconf("-x")
+    assert recorder.asked[0][0] == ["postconf", "-c", "/etc/postfix/smtp_hardening/stage", "-x"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "unwanted", "services", "calls"),
+    [
+        ({}, (), (), []),
+        (
+            {"smtpd_tls_security_level": "may", "smtp_tls_protocols": ">=TLSv1.2"},
+            (),
+            (),
+            [["-e", "smtpd_tls_security_level=may", "smtp_tls_protocols=>=TLSv1.2"]],
+        ),
+        ({}, ("smtpd_tls_CApath",), (), [["-X", "smtpd_tls_CApath"]]),
+        (
+            {"a": "1"},
+            ("b", "c"),
+            ("tlsproxy/unix=tlsproxy unix - - y - 0 tlsproxy",),
+            [["-e", "a=1"], ["-X", "b", "c"], ["-Me", "tlsproxy/unix=tlsproxy unix - - y - 0 tlsproxy"]],
+        ),
+    ],
+)
+def test_an_edit_costs_one_call_a_kind_and_none_for_nothing(recorder, wanted, unwanted, services, calls):
+    Postfix(recorder, "/etc/postfix").edit(wanted, unwanted, services)
+    assert [argv[3:] for argv, _stdin in recorder.asked] == calls
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        (
+            (1, "", "postconf: fatal: open main.cf\npostconf: bye\n"),
+            "postconf -c /p -n fails: postconf: fatal: open main.cf; postconf: bye.",
+        ),
+        ((1, "told on stdout\n", ""), "postconf -c /p -n fails: told on stdout."),
+        ((75, "", ""), "postconf -c /p -n fails: exit status 75 and no message."),
+    ],
+)
+def test_a_command_that_fails_is_quoted_in_one_line(answer, sentence):
+    with pytest.raises(PostfixError) as failure:
+        Postfix(Recorder(*answer), "/p").postconf("-n")
+    assert str(failure.value) == sentence
+
+
+def test_a_check_returns_what_postfix_complains_about():
+    recorder = Recorder(0, "", "postfix: warning: something\n")
+    assert Postfix(recorder, "/p").check() == "postfix: warning: something\n" * 2
+    assert [argv for argv, _stdin in recorder.asked] == [
+        ["postfix", "-c", "/p", "check"],
+        ["postconf", "-c", "/p", "-n"],
+    ]
+
+
+def test_a_check_that_fails_says_why():
+    with pytest.raises(PostfixError, match="^postfix check refuses the new configuration: fatal: bad; level.$"):
+        Postfix(Recorder(1, "", "fatal: bad\nlevel\n"), "/p").check()
+
+
+@pytest.mark.parametrize(("rc", "running"), [(0, True), (1, False)])
+def test_a_status_tells_whether_postfix_runs(rc, running):
+    assert Postfix(Recorder(rc), "/p").is_running() is running
+
+
+@pytest.mark.parametrize(
+    ("rc", "stdout", "answers"),
+    [
+        (
+            0,
+            "a.example\tsmtp:[mx]\nb.example\tsecure match=x match=y\n",
+            (
+                ("a.example", "smtp:[mx]"),
+                ("b.example", "secure match=x match=y"),
+            ),
+        ),
+        (1, "", ()),
+    ],
+)
+def test_a_table_is_asked_for_all_keys_at_once(rc, stdout, answers):
+    recorder = Recorder(rc, stdout)
+    assert Postfix(recorder, "/p").ask_table("/t/transport", "hash", ["a.example", "b.example"]) == answers
+    assert recorder.asked == [(["postmap", "-c", "/p", "-q", "-", "hash:/t/transport"], "a.example\nb.example\n")]
+
+
+def test_a_table_that_cannot_be_asked_is_named():
+    with pytest.raises(PostfixError, match="^postmap -q hash:/t fails: unsupported dictionary type: hash.$"):
+        Postfix(Recorder(75, "", "unsupported dictionary type: hash"), "/p").ask_table("/t", "hash", ["a"])

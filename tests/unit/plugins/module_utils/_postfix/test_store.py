@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import os
+
+import pytest
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import certificates_pem
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.keys import write_key
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import CertificateError
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix import store
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import read_state
+
+
+def put(path, content):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as handle:
+        handle.write(content)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("entries", "numbers", "following"),
+    [
+        ([], [], "1.pem"),
+        (["1.pem"], [1], "2.pem"),
+        (["2.pem", "10.pem", "9.pem"], [2, 9, 10], "11.pem"),
+        (["1.pem", "pending.key", "3.pem.bak", "x4.pem", "5.key"], [1], "2.pem"),
+    ],
+)
+def test_generations_are_counted_as_numbers_and_strangers_are_left_alone(tmp_path, entries, numbers, following):
+    for entry in entries:
+        put(tmp_path / entry, b"")
+    assert [number for number, _path in store.generations(str(tmp_path), ".pem")] == numbers
+    assert store.next_path(str(tmp_path), ".pem") == str(tmp_path / following)
+
+
+def test_a_store_that_is_not_there_is_empty(node):
+    state = read_state(node.postfix)
+    assert store.names(state) == []
+    assert store.current(state, "default") is None
+    assert store.next_path(os.path.join(state.store, "domains")) == f"{node.config_dir}/smtp_hardening/domains/1"
+
+
+def test_a_certificate_that_is_only_being_signed_is_not_in_the_store(tls_node):
+    state = read_state(tls_node.postfix)
+    put(store.pending_key(state, "waiting"), b"key")
+    assert store.names(state) == ["fleet"]
+
+
+def test_the_newest_chain_of_a_name_is_the_stored_one(tls_node, issue):
+    state, newer = read_state(tls_node.postfix), issue()
+    path = put(os.path.join(store.certificates_dir(state), "fleet", "2.pem"), newer.to_pem())
+    assert store.current(state, "fleet") == path
+    assert store.stored_chain(state, "fleet").certificates == newer.certificates
+
+
+@pytest.mark.parametrize(
+    ("main_cf", "server", "client"),
+    [
+        ("", (), ()),
+        ("smtpd_tls_chain_files = /a.pem, /b.pem\n", ("/a.pem", "/b.pem"), ()),
+        ("smtpd_tls_cert_file = /c.pem\nsmtpd_tls_eccert_file = /e.pem\n", ("/c.pem", "/e.pem"), ()),
+        ("smtpd_tls_chain_files = /a.pem\nsmtpd_tls_cert_file = /c.pem\n", ("/a.pem",), ()),
+        ("smtpd_tls_cert_file = none\n", (), ()),
+        ("smtp_tls_cert_file = /c.pem\n", (), ("/c.pem",)),
+    ],
+)
+def test_chain_files_win_over_the_legacy_certificate_files(node, main_cf, server, client):
+    node.write("compatibility_level = 3.9\n" + main_cf)
+    state = read_state(node.postfix)
+    assert store.active_paths(state, "server") == server
+    assert store.active_paths(state, "client") == client
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_legacy_pair_is_read_as_a_chain_from_one_file_or_two(node, issue, tmp_path, together):
+    chain = issue()
+    key, certificate = write_key(chain.key), certificates_pem(chain.certificates)
+    path = put(tmp_path / "cert.pem", key + certificate if together else certificate)
+    main_cf = f"smtpd_tls_cert_file = {path}\n"
+    if not together:
+        main_cf += f"smtpd_tls_key_file = {put(tmp_path / 'key.pem', key)}\n"
+    node.write(main_cf)
+    ((found, read),) = store.active_chains(read_state(node.postfix), "server")
+    assert (found, read.certificates) == (path, chain.certificates)
+
+
+def test_a_chain_file_that_is_gone_is_named_with_what_to_do(node):
+    node.write("smtpd_tls_chain_files = /nowhere/1.pem\n")
+    with pytest.raises(CertificateError) as failure:
+        store.active_chains(read_state(node.postfix), "server")
+    assert str(failure.value) == (
+        "/nowhere/1.pem: cannot be read (No such file or directory); "
+        "Postfix is told to use it, so put it back or make another certificate active."
+    )
+
+
+@pytest.mark.parametrize(("use", "side"), [("server", "smtpd"), ("client", "smtp")])
+def test_an_active_chain_leaves_no_legacy_parameter_beside_it(node, use, side):
+    wanted = store.activation(read_state(node.postfix), use, "/store/1.pem")
+    assert wanted.pop(f"{side}_tls_chain_files") == "/store/1.pem"
+    kinds = [f"{side}_tls_{kind}{part}_file" for kind in ("", "ec", "d") for part in ("cert", "key")]
+    assert wanted == dict.fromkeys(kinds)
+
+
+@pytest.mark.parametrize(
+    ("main_cf", "uses"),
+    [
+        ("", {"server": False, "client": False}),
+        ("smtpd_tls_chain_files = {0}/fleet/1.pem\n", {"server": True, "client": False}),
+        ("smtp_tls_chain_files = {0}/fleet/9.pem\n", {"server": False, "client": True}),
+        ("smtpd_tls_chain_files = {0}/fleet2/1.pem\n", {"server": False, "client": False}),
+    ],
+)
+def test_a_certificate_knows_the_sides_that_use_it(node, main_cf, uses):
+    node.write("compatibility_level = 3.9\n" + main_cf.format(store.certificates_dir(read_state(node.postfix))))
+    assert store.uses_of(read_state(node.postfix), "fleet") == uses
