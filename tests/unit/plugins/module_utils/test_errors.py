@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import (
+    CertificateError,
+    HardeningError,
+    InvalidValue,
+    PostfixError,
+    ProofFailed,
+    present,
+)
+
+
+def test_a_refused_value_is_one_sentence_of_option_value_problem_and_remedy():
+    refusal = InvalidValue("server.level", "strict", "is not known", "use one of none, may, encrypt")
+    assert str(refusal) == "server.level: 'strict' is not known; use one of none, may, encrypt."
+
+
+@pytest.mark.parametrize("kind", [CertificateError, PostfixError, ProofFailed])
+def test_every_failure_carries_facts_that_help(kind):
+    failure = kind("The wire shows something else.", proof=["seen"])
+    assert isinstance(failure, HardeningError)
+    assert (str(failure), failure.facts) == ("The wire shows something else.", {"proof": ["seen"]})
+
+
+@pytest.mark.parametrize("value", ["", 0, (), False])
+def test_an_empty_value_is_there_and_none_is_not(value):
+    assert present(value) is value
+    with pytest.raises(AssertionError):
+        present(None)
