@@ -17,9 +17,6 @@ DELIVERED = " 250 2.0.0 Ok: queued as"
         pytest.param([], id="plaintext"),
         pytest.param(["--tls", "--tls-protocol", "tlsv1_2", "--tls-cipher", "ECDHE"], id="tls-1.2"),
         pytest.param(["--tls", "--tls-protocol", "tlsv1_3"], id="tls-1.3"),
-        pytest.param(
-            ["--tls", "--tls-protocol", "tlsv1_2", "--tls-cipher", "aNULL:@SECLEVEL=0"], id="anonymous-cipher"
-        ),
     ],
 )
 def test_a_client_delivers(node, options):
