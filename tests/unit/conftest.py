@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import datetime
 import os
+import socketserver
+import ssl
+import threading
 
 import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import (
@@ -166,6 +169,100 @@ def issue(fleet_ca):
         return Chain(key, (sign_request(request(spec.names, key), spec, *fleet_ca, now),))
 
     return make
+
+
+class Listener(socketserver.ThreadingTCPServer):
+    """An SMTP server on loopback that answers as smtpd does, and keeps what clients say."""
+
+    daemon_threads = True
+
+    def __init__(self, level="may", certificates="ignore", context=None, implicit_tls=False):
+        super().__init__(("127.0.0.1", 0), Dialogue)
+        self.level, self.certificates, self.context, self.implicit_tls = level, certificates, context, implicit_tls
+        self.heard = []
+
+    @property
+    def port(self):
+        return self.server_address[1]
+
+    def openssl(self, argv, stdin=None):
+        """What ``openssl s_client`` would print of this listener."""
+        asks = self.certificates != "ignore"
+        return Completed(0, "Requested Signature Algorithms: ECDSA+SHA256\n" if asks else "No client CAs\n", "")
+
+
+class Dialogue(socketserver.BaseRequestHandler):
+    """One client's conversation."""
+
+    def handle(self):
+        self.encrypted = self.aborted = False
+        try:
+            self.speak_over(self.request)
+            if self.server.implicit_tls:
+                self.start_tls()
+            self.say("220 mx1.example.com ESMTP")
+            while self.answer(self.lines.readline()):
+                pass
+        except OSError:
+            pass  # a client that goes away, or a handshake that fails
+
+    def speak_over(self, sock):
+        self.sock, self.lines = sock, sock.makefile("rb")
+
+    def start_tls(self):
+        sock = self.server.context.wrap_socket(self.sock, server_side=True)
+        self.encrypted = True
+        self.aborted = self.server.certificates == "require" and not sock.getpeercert()
+        self.speak_over(sock)
+
+    def say(self, text):
+        self.sock.sendall(text.encode() + b"\r\n")
+
+    def answer(self, line):
+        verb = line.decode().strip().upper()
+        self.server.heard.append(verb)
+        if self.aborted:
+            self.say("421 4.7.1 mx1.example.com Error: Client TLS certificate not trusted")
+            return False
+        if verb.startswith("EHLO"):
+            offers = self.server.level != "none" and not self.encrypted
+            self.say("250-mx1.example.com\r\n" + ("250-STARTTLS\r\n" if offers else "") + "250 8BITMIME")
+        elif verb == "STARTTLS":
+            self.say("220 2.0.0 Ready to start TLS")
+            self.start_tls()
+        elif verb.startswith("MAIL") and self.server.level == "encrypt" and not self.encrypted:
+            self.say("530 5.7.0 Must issue a STARTTLS command first")
+        elif verb == "QUIT":
+            self.say("221 2.0.0 Bye")
+        elif verb:
+            self.say("250 2.1.0 Ok")
+        return verb not in ("", "QUIT")
+
+
+@pytest.fixture
+def listen(tmp_path, issue, fleet_ca):
+    """Start a listener with a certificate for mx1.example.com."""
+    running = []
+    files = {"chain": tmp_path / "listener.pem", "ca": tmp_path / "fleet-ca.pem"}
+    files["ca"].write_bytes(certificates_pem([fleet_ca[0]]))
+
+    def start(floor=ssl.TLSVersion.TLSv1_2, chain=None, **options):
+        files["chain"].write_bytes((chain or issue()).to_pem())
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(files["chain"])
+        context.minimum_version = floor
+        if options.get("certificates", "ignore") != "ignore":
+            context.verify_mode = ssl.CERT_OPTIONAL
+            context.load_verify_locations(files["ca"])
+        server = Listener(context=context, **options)
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        running.append(server)
+        return server
+
+    yield start
+    for server in running:
+        server.shutdown()
+        server.server_close()
 
 
 @pytest.fixture

@@ -3,11 +3,13 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.describe import describe, utc_now
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import ProofFailed
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import read_state
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.store import active_chains
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof import prove as proving
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.listeners import own_listeners
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.observe import Observation
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.prove import shortcomings
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.prove import prove, shortcomings
 
 LENIENT = "smtpd_tls_security_level = may\nsmtpd_tls_protocols = >=TLSv1.2\n"
 STRICT = (
@@ -84,3 +86,80 @@ def test_a_listener_is_reached_where_postfix_listens(node, service, main_cf, tar
     node.write("compatibility_level = 3.9\n" + main_cf)
     node.services = f"{service} inet n - y - - smtpd\n"
     assert str(own_listeners(read_state(node.postfix))[0].target) == target
+
+
+def on_the_wire(node, server, main_cf):
+    """Let ``server`` be the node's only listener."""
+    node.services = f"127.0.0.1:{server.port} inet n - y - - smtpd\n"
+    with open(node.config_dir + "/main.cf", "a", encoding="utf-8") as handle:
+        handle.write(main_cf)
+
+
+def test_a_listener_on_the_wire_proves_its_configuration(tls_node, listen):
+    chain = active_chains(read_state(tls_node.postfix), "server")[0][1]
+    server = listen(chain=chain)
+    on_the_wire(tls_node, server, LENIENT)
+    (fact,) = prove(tls_node.postfix)
+    assert fact["service"] == f"127.0.0.1:{server.port}/inet"
+    assert fact["protocols"]["TLSv1.3"] == "accepted"
+
+
+@pytest.mark.parametrize(
+    ("main_cf", "options", "problem"),
+    [
+        (LENIENT, {"level": "none"}, "does not offer STARTTLS at server level may"),
+        (LENIENT, {"level": "encrypt"}, "refuses plaintext mail at server level may (530 5.7.0 Must issue"),
+        (
+            "smtpd_tls_security_level = encrypt\nsmtpd_tls_mandatory_protocols = >=TLSv1.3\n",
+            {"level": "encrypt"},
+            "speaks TLSv1.2 below the floor of TLSv1.3",
+        ),
+    ],
+)
+def test_a_listener_that_shows_something_else_fails_the_proof(
+    tls_node, listen, monkeypatch, *, main_cf, options, problem
+):
+    monkeypatch.setattr(proving, "PATIENCE", -1.0)
+    server = listen(chain=active_chains(read_state(tls_node.postfix), "server")[0][1], **options)
+    on_the_wire(tls_node, server, main_cf)
+    with pytest.raises(ProofFailed) as failure:
+        prove(tls_node.postfix)
+    sentence = str(failure.value)
+    assert sentence.startswith("The wire shows something else than what was asked: 127.0.0.1:")
+    assert problem in sentence
+    assert failure.value.facts["proof"][0]["listener"] == f"127.0.0.1:{server.port}"
+
+
+def test_a_listener_that_shows_a_stale_certificate_fails_the_proof(tls_node, listen, monkeypatch):
+    monkeypatch.setattr(proving, "PATIENCE", -1.0)
+    on_the_wire(tls_node, listen(), LENIENT)
+    with pytest.raises(ProofFailed, match="shows the certificate .+, which is not the active one"):
+        prove(tls_node.postfix)
+
+
+def test_a_listener_may_answer_once_more_with_the_old_configuration(tls_node, listen, monkeypatch):
+    server = listen(chain=active_chains(read_state(tls_node.postfix), "server")[0][1], level="encrypt")
+    on_the_wire(tls_node, server, LENIENT)
+    pauses = []
+
+    def reload(seconds):
+        pauses.append(seconds)
+        server.level = "may"
+
+    monkeypatch.setattr(proving.time, "sleep", reload)
+    assert prove(tls_node.postfix)[0]["plaintext"] == "accepted"
+    assert len(pauses) == 1
+
+
+def test_implicit_tls_is_not_judged_by_its_plaintext(tls_node):
+    with open(tls_node.config_dir + "/main.cf", "a", encoding="utf-8") as handle:
+        handle.write(LENIENT)
+    state = read_state(tls_node.postfix)
+    seen = Observation(
+        "127.0.0.1:465",
+        True,
+        protocols=TLS_1_2_ON,
+        certificate=describe(active_chains(state, "server")[0][1].certificates, utc_now()),
+        client_certificate="ignore",
+    )
+    assert list(shortcomings(state, own_listeners(state)[0], seen)) == []

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import socket
+import ssl
+
+import pytest
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.describe import (
+    certificate_fingerprint,
+)
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.commands import Completed
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.conversation import Target
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.observe import observe
+
+
+def look(server, implicit_tls=False, name="mx1.example.com", **options):
+    return observe(server.openssl, Target("127.0.0.1", server.port, name, implicit_tls), **options)
+
+
+@pytest.mark.parametrize(
+    ("level", "starttls", "plaintext", "reply"),
+    [
+        ("none", False, "accepted", "250 2.1.0 Ok"),
+        ("may", True, "accepted", "250 2.1.0 Ok"),
+        ("encrypt", True, "refused", "530 5.7.0 Must issue a STARTTLS command first"),
+    ],
+)
+def test_each_server_level_looks_different_on_the_wire(listen, level, starttls, plaintext, reply):
+    seen = look(listen(level=level))
+    assert (seen.starttls, seen.plaintext, seen.plaintext_reply) == (starttls, plaintext, reply)
+    assert seen.error is None
+
+
+@pytest.mark.parametrize(
+    ("floor", "spoken"),
+    [(ssl.TLSVersion.TLSv1_2, ["TLSv1.2", "TLSv1.3"]), (ssl.TLSVersion.TLSv1_3, ["TLSv1.3"])],
+)
+def test_a_protocol_floor_shows_on_the_wire(listen, floor, spoken):
+    seen = look(listen(floor=floor))
+    assert [name for name, answer in seen.protocols.items() if answer == "accepted"] == spoken
+    assert seen.protocol == "TLSv1.3"
+    assert seen.cipher.startswith("TLS_")
+
+
+@pytest.mark.parametrize("implicit_tls", [False, True])
+def test_the_certificate_that_is_shown_is_described(listen, issue, implicit_tls):
+    chain = issue()
+    seen = look(listen(chain=chain, implicit_tls=implicit_tls), implicit_tls)
+    assert seen.certificate["certificate_sha256"] == certificate_fingerprint(chain.leaf)
+    assert seen.error is None
+
+
+def test_without_starttls_no_certificate_is_seen(listen):
+    seen = look(listen(level="none"))
+    assert (seen.certificate, seen.protocols, seen.client_certificate) == (None, {}, None)
+
+
+@pytest.mark.parametrize("implicit_tls", [False, True])
+@pytest.mark.parametrize("demand", ["ignore", "request", "require"])
+def test_what_a_server_does_about_client_certificates_is_seen(listen, demand, implicit_tls):
+    seen = look(listen(level="encrypt", certificates=demand, implicit_tls=implicit_tls), implicit_tls)
+    assert seen.client_certificate == demand
+    assert seen.with_own_certificate is None
+
+
+@pytest.mark.parametrize(("by", "gets_in"), [("ca", True), ("itself", False)])
+def test_only_a_certificate_of_the_fleet_gets_in_where_one_is_required(listen, issue, tmp_path, by, gets_in):
+    own = tmp_path / "own.pem"
+    own.write_bytes(issue(names=["mx2.example.com"], by=by).to_pem())
+    seen = look(listen(level="encrypt", certificates="require"), own_chain=str(own))
+    assert (seen.client_certificate, seen.with_own_certificate) == ("require", gets_in)
+
+
+@pytest.mark.parametrize(
+    ("made", "name", "verified", "problem"),
+    [
+        ({}, "mx1.example.com", True, None),
+        ({}, "mx2.example.com", False, "mx2.example.com"),
+        ({"by": "itself"}, "mx1.example.com", False, "self"),
+    ],
+)
+def test_a_ca_file_vouches_for_the_right_name_alone(listen, issue, tmp_path, *, made, name, verified, problem):
+    server = listen(chain=issue(**made))
+    seen = look(server, name=name, ca_file=str(tmp_path / "fleet-ca.pem"))
+    assert seen.verified is verified
+    assert (problem is None and seen.verify_error is None) or problem in seen.verify_error
+
+
+def test_without_a_ca_file_nothing_is_verified(listen):
+    assert look(listen()).verified is None
+
+
+def test_openssl_is_asked_about_the_listener_by_name(listen):
+    server, asked = listen(), []
+
+    def run(argv, stdin=None):
+        asked.append((argv, stdin))
+        return Completed(0, "", "")
+
+    observe(run, Target("127.0.0.1", server.port, "mx1.example.com"))
+    address = f"127.0.0.1:{server.port}"
+    argv = ["openssl", "s_client", "-starttls", "smtp", "-connect", address, "-servername", "mx1.example.com"]
+    assert asked == [(argv, "QUIT\r\n")]
+
+
+def test_a_listener_that_is_not_there_is_an_observation_too():
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        seen = observe(None, Target("127.0.0.1", closed.getsockname()[1], "mx1.example.com"))
+    assert "refused" in seen.error
+    assert seen.plaintext is None
+
+
+def test_a_listener_that_sends_clients_away_is_quoted(listen, monkeypatch):
+    server = listen()
+    monkeypatch.setattr(
+        server.RequestHandlerClass, "handle", lambda self: self.request.sendall(b"554 5.7.1 Go away\r\n")
+    )
+    assert look(server).error == "554 5.7.1 Go away"
+
+
+def test_an_observation_is_plain_data(listen):
+    facts = look(listen()).as_facts()
+    assert facts["listener"].startswith("127.0.0.1:")
+    assert facts["protocols"]["TLSv1.3"] == "accepted"
