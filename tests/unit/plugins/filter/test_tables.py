@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+from ansible_collections.mailfleet.smtp_hardening.plugins.filter.smtp_pending_table import (
+    FilterModule as PendingFilters,
+)
+from ansible_collections.mailfleet.smtp_hardening.plugins.filter.smtp_pending_table import pending_table
+from ansible_collections.mailfleet.smtp_hardening.plugins.filter.smtp_wire_table import FilterModule as WireFilters
+from ansible_collections.mailfleet.smtp_hardening.plugins.filter.smtp_wire_table import wire_table
+
+SEEN = {
+    "listener": "127.0.0.1:25",
+    "implicit_tls": False,
+    "starttls": True,
+    "plaintext": "refused",
+    "protocols": {"TLSv1.2": "refused", "TLSv1.3": "accepted"},
+    "cipher": "TLS_AES_256_GCM_SHA384",
+    "certificate": {
+        "key_type": "ecdsa",
+        "key_size": 256,
+        "self_signed": False,
+        "issuer": "CN=Fleet CA",
+        "days_left": 89,
+    },
+    "client_certificate": "require",
+    "error": None,
+}
+MAIL = {
+    "recipient": "a@mx2",
+    "status": "sent",
+    "tls": "Verified",
+    "tls_detail": "TLSv1.3 with cipher X",
+    "reply": "250",
+}
+
+
+def rows(text):
+    return [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in text.splitlines()]
+
+
+def wire(observation=None, **mail):
+    seen = {"observations": [observation] if observation else [], "deliveries": [{**MAIL, **mail}] if mail else []}
+    return rows(wire_table(["mx1"], {"mx1": {"smtp_harden_seen": seen}}))
+
+
+@pytest.mark.parametrize(
+    ("over", "cells"),
+    [
+        (
+            {},
+            ["offered", "refused", "TLSv1.3", "TLS_AES_256_GCM_SHA384", "ECDSA 256", "CN=Fleet CA", "89", "required"],
+        ),
+        (
+            {
+                "starttls": False,
+                "plaintext": "accepted",
+                "protocols": {},
+                "cipher": None,
+                "certificate": None,
+                "client_certificate": None,
+            },
+            ["not offered", "accepted", "-", "-", "-", "-", "-", "-"],
+        ),
+        (
+            {"implicit_tls": True, "starttls": False, "plaintext": None, "client_certificate": "ignore"},
+            ["implicit", "-", "TLSv1.3", "TLS_AES_256_GCM_SHA384", "ECDSA 256", "CN=Fleet CA", "89", "not asked for"],
+        ),
+        ({"error": "connection refused"}, ["?", "connection refused"]),
+    ],
+)
+def test_a_listener_is_a_row_of_what_the_wire_showed(over, cells):
+    assert wire({**SEEN, **over})[2] == ["mx1", "127.0.0.1:25", *cells]
+
+
+def test_a_self_signed_certificate_is_called_so():
+    certificate = {**SEEN["certificate"], "self_signed": True, "issuer": "CN=mx1"}
+    assert "self-signed" in wire({**SEEN, "certificate": certificate})[2]
+
+
+@pytest.mark.parametrize(
+    ("mail", "cells"),
+    [
+        ({"status": "sent"}, ["sent", "Verified", "TLSv1.3 with cipher X"]),
+        ({"status": "sent", "tls": None, "tls_detail": None}, ["sent", "none"]),
+        ({"status": "deferred", "tls": None, "reply": "not verified"}, ["deferred", "none", "not verified"]),
+        ({"status": None, "tls": None, "reply": None}, ["still in the queue", "none"]),
+    ],
+)
+def test_a_message_is_a_row_of_what_became_of_it(mail, cells):
+    assert wire(SEEN, **mail)[-1] == ["mx1", "a@mx2", *cells]
+
+
+def test_a_node_that_was_not_reached_has_no_row():
+    assert len(wire_table(["mx1", "mx2"], {"mx1": {"smtp_harden_seen": {}}, "mx2": {}}).splitlines()) == 2
+
+
+def changed(before, after):
+    return {"changed": True, "before": before, "after": after, "pending": {"set": {}, "unset": []}}
+
+
+def test_what_differs_is_a_row_of_before_and_after():
+    mode = changed(
+        {"server": {"level": "none", "ciphers": "medium"}, "client": {"match": ["a", "b"]}},
+        {"server": {"level": "may", "ciphers": "medium"}, "client": {"match": []}},
+    )
+    domains = changed([], [{"name": "partner.example"}])
+    hostvars = {"mx1": {"lenient_default_mode": mode, "lenient_default_domain_policy": domains}, "mx2": {}}
+    assert rows(pending_table(["mx1", "mx2"], hostvars))[2:] == [
+        ["mx1", "server.level", "none", "may"],
+        ["mx1", "client.match", "a, b", "-"],
+        ["mx1", "domains", "-", "partner.example"],
+    ]
+
+
+def test_a_change_behind_the_same_policy_names_its_parameters():
+    mode = changed({"server": {"level": "may"}}, {"server": {"level": "may"}})
+    mode["pending"] = {"set": {"smtpd_tls_loglevel": "1"}, "unset": ["smtpd_tls_CApath"]}
+    assert rows(pending_table(["mx1"], {"mx1": {"trusted_agents_strict_mode": mode}}))[2] == [
+        "mx1",
+        "parameters",
+        "smtpd_tls_loglevel, smtpd_tls_CApath",
+    ]
+
+
+@pytest.mark.parametrize("hostvars", [{}, {"lenient_default_mode": {"changed": False}}])
+def test_nodes_that_are_as_they_should_be_are_told_in_a_sentence(hostvars):
+    assert pending_table(["mx1"], {"mx1": hostvars}) == "Nothing differs: every node is as its profile says."
+
+
+def test_each_file_brings_the_filter_of_its_name():
+    assert PendingFilters().filters() == {"smtp_pending_table": pending_table}
+    assert WireFilters().filters() == {"smtp_wire_table": wire_table}

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import importlib
+
+import pytest
+import yaml
+from ansible_collections.mailfleet.smtp_hardening.plugins.doc_fragments.smtp import ModuleDocFragment
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.certificates import PROVIDERS
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.levels import (
+    CipherGrade,
+    ClientCertificates,
+    ClientLevel,
+    Protocol,
+    ServerLevel,
+)
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._profiles import PROFILES
+
+NAMES = ["smtp_domain_policy", "smtp_settings", "smtp_tls_cert", "smtp_tls_info", "smtp_tls_mode", "smtp_tls_probe"]
+SECRETS = {"ca_private_key", "ca_passphrase", "private_key", "passphrase"}
+
+
+class Stop(Exception):
+    """The module has said what arguments it takes."""
+
+
+def load(name):
+    return importlib.import_module(f"ansible_collections.mailfleet.smtp_hardening.plugins.modules.{name}")
+
+
+def documented(name):
+    own = yaml.safe_load(load(name).DOCUMENTATION).get("options", {})
+    return {**own, **yaml.safe_load(ModuleDocFragment.DOCUMENTATION)["options"]}
+
+
+@pytest.fixture
+def call(monkeypatch):
+    """The keywords with which a module makes its AnsibleModule."""
+
+    def keywords(name):
+        def stop(**given):
+            raise Stop(given)
+
+        monkeypatch.setattr(load(name), "AnsibleModule", stop)
+        with pytest.raises(Stop) as stopped:
+            load(name).main()
+        return stopped.value.args[0]
+
+    return keywords
+
+
+def plain(options, nested):
+    """Options from either side, reduced to what both must say alike."""
+    return {
+        name: {
+            "type": option["type"],
+            "elements": option.get("elements"),
+            "choices": option.get("choices"),
+            "default": option.get("default"),
+            "required": option.get("required", False),
+            "options": plain(option.get(nested, {}), nested),
+        }
+        for name, option in options.items()
+    }
+
+
+def leaves(options):
+    for name, option in options.items():
+        yield name, option
+        yield from leaves(option.get("options", {}))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_module_takes_the_options_that_it_documents(call, name):
+    assert plain(call(name)["argument_spec"], "options") == plain(documented(name), "suboptions")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_module_has_a_check_mode(call, name):
+    assert call(name)["supports_check_mode"] is True
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_secret_reaches_a_log(call, name):
+    for option, spec in leaves(call(name)["argument_spec"]):
+        assert bool(spec.get("no_log")) is (option in SECRETS), option
+
+
+@pytest.mark.parametrize(
+    ("module", "path", "words"),
+    [
+        ("smtp_tls_mode", "server.level", ServerLevel.words()),
+        ("smtp_tls_mode", "server.client_certificates", ClientCertificates.words()),
+        ("smtp_tls_mode", "server.minimum_protocol", Protocol.words()),
+        ("smtp_tls_mode", "server.ciphers", CipherGrade.words()),
+        ("smtp_tls_mode", "client.level", ClientLevel.words()),
+        ("smtp_tls_mode", "client.minimum_protocol", Protocol.words()),
+        ("smtp_tls_mode", "client.ciphers", CipherGrade.words()),
+        ("smtp_tls_mode", "profile", list(PROFILES)),
+        ("smtp_domain_policy", "domains.level", ClientLevel.words()),
+        ("smtp_tls_cert", "provider", list(PROVIDERS)),
+    ],
+)
+def test_an_option_takes_every_word_of_the_model_and_no_other(call, module, path, words):
+    spec = {"options": call(module)["argument_spec"]}
+    for step in path.split("."):
+        spec = spec["options"][step]
+    assert spec["choices"] == words
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_every_value_of_a_profile_is_an_option_of_the_mode(call, name):
+    spec = call("smtp_tls_mode")["argument_spec"]
+    for setting in PROFILES[name].settings:
+        side, option = setting.option.split(".")
+        choices = spec[side]["options"][option].get("choices")
+        assert choices is None or setting.value in choices
+
+
+def test_a_mode_must_be_asked_for_something(call):
+    assert call("smtp_tls_mode")["required_one_of"] == [("profile", "server", "client")]
+
+
+def test_a_provider_needs_its_own_options(call):
+    assert call("smtp_tls_cert")["required_if"] == [("provider", "own_ca", ["own_ca"]), ("provider", "pem", ["pem"])]

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import importlib
+import os
+
+import pytest
+import yaml
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils import _work
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import certificates_pem
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import CertificateError, InvalidValue
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.commands import Completed, Postfix
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import read_state
+
+SMALL = {"key_type": "ecdsa"}
+CERTIFICATE = {
+    "name": "default",
+    "provider": "self_signed",
+    "use": ["server"],
+    "renew_before": 30,
+    "self_signed": SMALL,
+    "own_ca": None,
+    "pem": None,
+}
+MODE = {"profile": None, "server": None, "client": None}
+PROBE = {"targets": None, "ca_file": None, "deliver": [], "sender": None, "timeout": 0}
+
+
+def load(name):
+    return importlib.import_module(f"ansible_collections.mailfleet.smtp_hardening.plugins.modules.{name}")
+
+
+@pytest.fixture(autouse=True)
+def proven(monkeypatch):
+    """The wire shows what it should."""
+    monkeypatch.setattr(_work, "prove", lambda postfix: [{"service": "smtp/inet"}])
+
+
+def run(name, node, options, check_mode=False):
+    return load(name).work(node.postfix, options, check_mode)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("smtp_settings", {"parameters": {"myhostname": "mx2.example.com"}}),
+        ("smtp_domain_policy", {"domains": [{"name": "example.com", "local": True}], "exclusive": False}),
+        ("smtp_tls_cert", CERTIFICATE),
+        ("smtp_tls_mode", {**MODE, "client": {"level": "may"}}),
+    ],
+)
+def test_check_mode_tells_of_a_change_a_run_makes_it_and_a_second_run_has_none(node, name, options):
+    before = read_state(node.postfix)
+    foreseen = run(name, node, options, check_mode=True)
+    assert read_state(node.postfix) == before
+    assert not os.path.exists(before.store)
+    done = run(name, node, options)
+    assert (foreseen["changed"], done["changed"], run(name, node, options)["changed"]) == (True, True, False)
+    assert foreseen["pending"] == done["pending"]
+    assert (foreseen["proof"], done["proof"]) == ([], [{"service": "smtp/inet"}])
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("smtp_settings", {"parameters": {"myhostname": "mx2.example.com"}}),
+        ("smtp_domain_policy", {"domains": [{"name": "example.com", "local": True}], "exclusive": False}),
+        ("smtp_tls_cert", CERTIFICATE),
+        ("smtp_tls_info", {}),
+        ("smtp_tls_mode", {**MODE, "client": {"level": "may"}}),
+        ("smtp_tls_probe", {**PROBE, "targets": []}),
+    ],
+)
+def test_a_module_returns_what_it_documents(node, name, options):
+    documented = set(yaml.safe_load(load(name).RETURN)) - {"restored", "signing_request"}
+    assert documented <= set(run(name, node, options))
+    assert set(run(name, node, options)) <= documented | {"changed", "diff", "warnings"}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "needed"),
+    [
+        ({"myhostname": "mx2.example.com"}, False),
+        ({"inet_interfaces": "loopback-only"}, True),
+        ({"compatibility_level": "3.9"}, False),
+        ({"inet_protocols": None}, False),
+    ],
+)
+def test_a_setting_that_postfix_reads_at_its_start_needs_a_restart(node, parameters, needed):
+    assert run("smtp_settings", node, {"parameters": parameters})["restart_needed"] is needed
+
+
+def test_a_mode_whose_certificate_is_missing_warns_in_check_mode_and_fails_in_a_run(node):
+    options = {**MODE, "profile": "lenient_default"}
+    warnings = run("smtp_tls_mode", node, options, check_mode=True)["warnings"]
+    assert any("no certificate is active for the server" in warning for warning in warnings)
+    with pytest.raises(CertificateError, match="run smtp_tls_cert with use: \\[server\\] first"):
+        run("smtp_tls_mode", node, options)
+    assert read_state(node.postfix).explicit == {"compatibility_level": "3.9"}
+
+
+def test_a_mode_returns_the_policies_before_and_after(tls_node):
+    result = run("smtp_tls_mode", tls_node, {**MODE, "server": {"level": "encrypt", "minimum_protocol": "TLSv1.3"}})
+    assert result["before"]["server"]["level"] == "none"
+    assert result["after"]["server"]["level"] == "encrypt"
+    assert result["after"]["server"]["minimum_protocol"] == "TLSv1.3"
+    assert result["before"]["client"] == result["after"]["client"]
+
+
+def test_a_certificate_of_the_ca_is_asked_for_in_a_first_call(node, fleet_ca):
+    options = {**CERTIFICATE, "provider": "own_ca"}
+    options["own_ca"] = {**SMALL, "ca_certificate": certificates_pem([fleet_ca[0]]).decode()}
+    result = run("smtp_tls_cert", node, options)
+    assert result["changed"] is True
+    assert sorted(result["signing_request"]) == ["csr", "days", "names"]
+    assert "smtpd_tls_chain_files" not in read_state(node.postfix).explicit
+    foreseen = run("smtp_tls_cert", node, options, check_mode=True)
+    assert (foreseen["changed"], "signing_request" in foreseen) == (True, False)
+
+
+def test_domains_are_refused_before_the_node_is_read(node):
+    with pytest.raises(InvalidValue, match="^domains\\[0\\]"):
+        run("smtp_domain_policy", node, {"domains": [{"name": "no name"}], "exclusive": False})
+    assert node.commands == []
+
+
+def test_info_tells_what_is_active_and_what_is_stored(tls_node):
+    facts = run("smtp_tls_info", tls_node, {})
+    assert facts["changed"] is False
+    assert facts["postfix_version"] == "3.10.13"
+    assert [entry["file"] for entry in facts["active"]["server"]] == [
+        f"{tls_node.config_dir}/smtp_hardening/certificates/fleet/1.pem"
+    ]
+    assert facts["certificates"]["fleet"]["subject_alternative_names"] == ["mx1.example.com"]
+    assert "PRIVATE" not in str(facts)
+
+
+def test_a_probe_looks_at_a_target_and_sends_nothing_in_check_mode(node, listen, tmp_path):
+    server = listen()
+    target = {"address": "127.0.0.1", "port": server.port, "name": "mx1.example.com", "implicit_tls": False}
+    options = {**PROBE, "targets": [target], "ca_file": str(tmp_path / "fleet-ca.pem"), "deliver": ["a@mx2"]}
+    result = run("smtp_tls_probe", node, options, check_mode=True)
+    assert result["observations"][0]["verified"] is True
+    assert (result["changed"], result["deliveries"]) == (False, [])
+    assert not [argv for argv in node.commands if argv[0] == "sendmail"]
+
+
+def test_a_probe_looks_at_the_nodes_own_listeners_where_no_target_is_named(node, listen):
+    server = listen(level="encrypt")
+    node.services = f"127.0.0.1:{server.port} inet n - y - - smtpd\n"
+    (seen,) = run("smtp_tls_probe", node, PROBE)["observations"]
+    assert (seen["listener"], seen["plaintext"]) == (f"127.0.0.1:{server.port}", "refused")
+
+
+def test_a_probe_sends_as_postmaster_of_the_node(node, tmp_path):
+    node.write(f"maillog_file = {tmp_path / 'mail.log'}\nmyhostname = mx7.example.com\n")
+    sent = []
+
+    def command(argv, stdin=None):
+        sent.append(argv)
+        return node.run(argv, stdin) if argv[0] != "sendmail" else Completed(0, "", "")
+
+    options = {**PROBE, "targets": [], "deliver": ["a@mx2"], "timeout": -1}
+    result = load("smtp_tls_probe").work(Postfix(command, node.config_dir), options, False)
+    assert result["deliveries"][0]["status"] is None
+    assert sent[-1][4:6] == ["-f", "postmaster@mx7.example.com"]
