@@ -157,10 +157,17 @@ def test_what_a_killed_run_left_on_the_stage_is_in_nobodys_way(node):
     assert not os.path.exists(stage)
 
 
-def test_main_cf_keeps_its_mode(node):
+def test_main_cf_keeps_its_mode_though_postconf_writes_it_anew(node):
     path = os.path.join(node.config_dir, "main.cf")
     os.chmod(path, 0o640)
-    carry_out(node.postfix, read_state(node.postfix), plan(node), lambda: None)
+
+    def run(argv, stdin=None):
+        done = node.run(argv, stdin)
+        if "-e" in argv:
+            os.chmod(os.path.join(argv[2], "main.cf"), 0o600)
+        return done
+
+    carry_out(Postfix(run, node.config_dir), read_state(node.postfix), plan(node), lambda: None)
     assert os.stat(path).st_mode & 0o777 == 0o640
 
 

@@ -69,6 +69,11 @@ def test_a_ca_of_the_same_name_with_another_key_did_not_issue_it(issue):
     assert not is_issued_by(issue().leaf, impostor)
 
 
+def test_a_ca_of_another_name_with_the_same_key_did_not_issue_it(issue, fleet_ca):
+    renamed = make_ca("Renamed CA", fleet_ca[1], 3650, utc_now())
+    assert not is_issued_by(issue().leaf, renamed)
+
+
 def test_an_rsa_ca_is_recognised_by_its_signature():
     ca_key, key = make_key(KeySpec("rsa", 2048)), make_key(KeySpec("ecdsa", 256))
     ca = make_ca("RSA CA", ca_key, 3650, utc_now())

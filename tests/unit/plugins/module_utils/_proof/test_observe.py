@@ -8,8 +8,10 @@ import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.describe import (
     certificate_fingerprint,
 )
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.levels import Protocol
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.commands import Completed
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.conversation import Target
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof import observe as observing
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.conversation import Target, unverified
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.observe import observe
 
 
@@ -40,6 +42,22 @@ def test_a_protocol_floor_shows_on_the_wire(listen, floor, spoken):
     assert [name for name, answer in seen.protocols.items() if answer == "accepted"] == spoken
     assert seen.protocol == "TLSv1.3"
     assert seen.cipher.startswith("TLS_")
+
+
+@pytest.mark.parametrize("problem", [ValueError("no such version"), ssl.SSLError("unsupported")])
+def test_a_version_that_this_openssl_does_not_speak_is_untested(listen, monkeypatch, problem):
+    def context(protocol=None, chain_file=None):
+        if protocol is Protocol.TLS_1_0:
+            raise problem
+        return unverified(protocol, chain_file)
+
+    monkeypatch.setattr(observing, "unverified", context)
+    assert look(listen()).protocols == {
+        "TLSv1": "untested",
+        "TLSv1.1": "refused",
+        "TLSv1.2": "accepted",
+        "TLSv1.3": "accepted",
+    }
 
 
 @pytest.mark.parametrize("implicit_tls", [False, True])
