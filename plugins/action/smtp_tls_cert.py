@@ -13,6 +13,7 @@ from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import lookup_loader
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates import library
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import HardeningError
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.certificates import DEFAULT_DAYS
 from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils import _fleet_ca
 
 CONTROLLER_ONLY = ("ca_private_key", "ca_passphrase", "ca_create")
@@ -59,7 +60,8 @@ class ActionModule(ActionBase):
         authority = _fleet_ca.load(
             certificate, self._content(given["ca_private_key"], task_vars), secret["ca_passphrase"]
         )
-        options["certificate"] = authority.sign(wanted["csr"], options.get("names") or wanted["names"], wanted["days"])
+        days = int(options.get("days") or DEFAULT_DAYS["own_ca"])
+        options["certificate"] = authority.sign(wanted["csr"], options.get("names") or wanted["names"], days)
         return self._execute_module(module_args={**arguments, "own_ca": options}, task_vars=task_vars)
 
     def _create_ca(self, given: Dict[str, str], secret: Dict[str, Any], task_vars: Dict[str, Any]) -> Optional[bool]:

@@ -56,7 +56,8 @@ def make_folders(path: str, mode: int) -> List[str]:
         missing.append(path)
         path = os.path.dirname(path)
     for folder in reversed(missing):
-        os.mkdir(folder, mode)
+        os.mkdir(folder, 0o700)
+        os.chmod(folder, mode)  # whatever the umask says
     return missing[::-1]
 
 

@@ -14,7 +14,11 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certific
     certificates_pem,
     read_certificates,
 )
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.describe import utc_now
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.describe import (
+    is_ca,
+    not_after,
+    utc_now,
+)
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.issue import (
     CertificateSpec,
     make_ca,
@@ -41,7 +45,7 @@ class FleetCA:
     key: Any
 
     def sign(self, csr_pem: str, names: Sequence[str], days: int) -> str:
-        """A certificate for the key in the request, followed by the CA's intermediates, in PEM."""
+        """A certificate for the key in the request, in PEM; the node adds the CA's intermediates."""
         spec = CertificateSpec(tuple(names), days)
         leaf = sign_request(csr_pem.encode(), spec, self.certificates[0], self.key, utc_now())
         return certificates_pem([leaf]).decode()
@@ -54,6 +58,14 @@ def load(certificate_pem: str, key_pem: str, passphrase: Optional[str]) -> Fleet
     if public_bytes(key.public_key()) != public_bytes(certificates[0].public_key()):
         raise CertificateError(
             "own_ca.ca_private_key: does not match the first certificate in own_ca.ca_certificate; give the pair that belongs together."
+        )
+    if not is_ca(certificates[0]):
+        raise CertificateError(
+            "own_ca.ca_certificate: the first certificate is not a CA's; give the one that may sign others."
+        )
+    if not_after(certificates[0]) <= utc_now():
+        raise CertificateError(
+            "own_ca.ca_certificate: the CA has expired; give one that is valid, and trust both meanwhile."
         )
     return FleetCA(certificates, key)
 

@@ -59,6 +59,14 @@ def dns_names(certificate: Any) -> List[str]:
     return list(names.get_values_for_type(x509.DNSName))
 
 
+def is_ca(certificate: Any) -> bool:
+    """Whether a certificate may sign others (RFC 5280 section 4.2.1.9)."""
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return False
+
+
 def extended_key_usages(certificate: Any) -> Optional[List[str]]:
     """Dotted OIDs; ``None`` where the certificate is for any use."""
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 from typing import Any, Iterator, Sequence
 
-from .chain import is_issued_by
+from .chain import is_issued_by, order
 from .describe import dns_names, extended_key_usages, hash_name, not_after, not_before
 from .keys import describe_public_key
 
@@ -50,7 +50,8 @@ def unfit_for_agents(
     usages = extended_key_usages(certificate)
     if usages is not None and PURPOSES[use] not in usages:
         yield f"is not allowed as a {use} certificate by its extended key usage"
-    if not any(is_issued_by(chain[-1], ca) for ca in authorities):
+    last = order(certificate, chain[1:])[-1]
+    if not any(is_issued_by(last, ca) for ca in authorities):
         yield "is not issued by a CA in ca_file"
 
 

@@ -66,10 +66,8 @@ def read_key(option: str, pem: bytes, passphrase: Optional[str] = None) -> Any:
         remedy = "give its passphrase" if passphrase is None else "leave the passphrase out"
         raise CertificateError(f"{option}: {problem}; {remedy}.") from None
     except Exception:  # cryptography raises ValueError and UnsupportedAlgorithm, by version
-        reason = "or the passphrase is wrong" if passphrase else "in PEM"
-        raise CertificateError(
-            f"{option}: this is no private key that can be read, {reason}; give a PEM private key."
-        ) from None
+        doubt = ", or the passphrase is wrong" if passphrase else ""
+        raise CertificateError(f"{option}: this is no private key that can be read{doubt}; give it in PEM.") from None
 
 
 def write_key(key: Any, passphrase: Optional[str] = None) -> bytes:

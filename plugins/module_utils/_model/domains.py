@@ -150,6 +150,13 @@ def _check(option: str, policy: DomainPolicy) -> None:
             f"is not looked at when the level is {policy.level.value if policy.level else 'not given'!r}",
             "set level: secure, verify or fingerprint, or leave match out",
         )
+    if policy.level is not None and policy.route is not None and policy.route.transport == "lmtp":
+        raise InvalidValue(
+            f"{option}.level",
+            policy.level.value,
+            "is not looked up for an LMTP route: that client has policy maps of its own (postconf(5), lmtp_tls_policy_maps)",
+            "leave level out, or route the domain by SMTP",
+        )
     if policy.level is None and policy.route is None and not policy.local:
         raise InvalidValue(
             option, policy.name, "says nothing about the domain", "give it a level, a route or local: true"

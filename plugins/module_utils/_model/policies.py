@@ -71,6 +71,8 @@ def read_match(option: str, level: Optional[ClientLevel], match: Any) -> Tuple[s
     """
     if level is ClientLevel.FINGERPRINT:
         return tuple(words.fingerprint(option, item) for item in match)
+    if level is None and match and all(":" in str(item) for item in match):
+        return read_match(option, ClientLevel.FINGERPRINT, match)
     special = ("hostname", "nexthop", "dot-nexthop")
     return tuple(str(item) if item in special else _match_name(option, item) for item in match)
 
@@ -116,6 +118,19 @@ def check_client(policy: ClientPolicy) -> None:
             "lists no fingerprint while client.level is 'fingerprint', so every message would be deferred",
             "list the SHA-256 fingerprints of the peers' certificates or public keys",
         )
+
+
+def check_match(level: Optional[ClientLevel], match: Tuple[str, ...]) -> None:
+    """Refuse names or fingerprints that Postfix would not look at."""
+    verifies = level is not None and (level.trusts_a_ca or level is ClientLevel.FINGERPRINT)
+    if match and not verifies:
+        raise InvalidValue(
+            "client.match",
+            list(match),
+            f"is not looked at when client.level is {str(level)!r}",
+            "set client.level: secure, verify or fingerprint, or leave match out",
+        )
+    read_match("client.match", level, match)
 
 
 def as_facts(policy: Any) -> Mapping[str, Any]:

@@ -15,7 +15,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
-from .._errors import InvalidValue
+from .._errors import HardeningError, InvalidValue, PostfixError
 from .._model.domains import DomainPolicy, check_agreement, read_domain
 from . import store
 from .levels import Parameters
@@ -39,7 +39,7 @@ class DomainPlan:
 def plan_domains(state: State, present: Sequence[DomainPolicy], absent: Sequence[str], exclusive: bool) -> DomainPlan:
     """Compare the wanted records with those on the node. Writes nothing."""
     folder = current_folder(state)
-    before = read_records(folder)
+    before = _read_before(folder, exclusive)
     after = _merge(before, present, absent, exclusive)
     check_agreement(after)
     _check_reachable(state, after)
@@ -72,6 +72,18 @@ def read_records(folder: Optional[str]) -> Tuple[DomainPolicy, ...]:
         return ()
     items = json.loads(store.read(os.path.join(folder, RECORDS)))
     return tuple(read_domain(f"{folder}/{RECORDS}[{index}]", item) for index, item in enumerate(items))
+
+
+def _read_before(folder: Optional[str], exclusive: bool) -> Tuple[DomainPolicy, ...]:
+    """The records on the node; where they are broken, only a complete list can take their place."""
+    try:
+        return read_records(folder)
+    except (HardeningError, ValueError, KeyError):
+        if exclusive:
+            return ()
+        raise PostfixError(
+            f"{folder}/{RECORDS} cannot be read; list all domains with exclusive: true to make the tables anew."
+        ) from None
 
 
 def tables(records: Iterable[DomainPolicy]) -> Dict[str, Table]:
@@ -110,8 +122,9 @@ def _check_reachable(state: State, records: Iterable[DomainPolicy]) -> None:
 
 def _is_intact(folder: str, records: Iterable[DomainPolicy], kind: str) -> bool:
     """Whether the sources on the node are what the records make, and each table that is used is there."""
-    made = tables(records)
-    for name, table in made.items():
+    if not os.path.isdir(folder):
+        return False
+    for name, table in tables(records).items():
         path = os.path.join(folder, name)
         if table and not (os.path.exists(path) and store.read(path) == _render(table)):
             return False

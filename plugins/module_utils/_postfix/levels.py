@@ -63,9 +63,15 @@ def protocol_list(floor: Protocol, version: Version) -> str:
     return ", ".join(f"!{name}" for name in ["SSLv2", "SSLv3", *below])
 
 
+_PROTOCOL_WORDS = {
+    f"{sign}{name}".lower(): f"{sign}{name}" for sign in ("", "!", ">=", "<=") for name in Protocol.words()
+}
+"""Postfix takes protocol names in any case."""
+
+
 def read_protocol_list(text: str) -> Optional[Protocol]:
     """The lowest version that a protocol list admits; ``None`` where the list is no plain floor."""
-    items = text.replace(",", " ").split()
+    items = [_PROTOCOL_WORDS.get(word.lower(), word) for word in re.split(r"[\s,:]+", text) if word]
     floors = [item[2:] for item in items if item.startswith(">=")]
     if floors:
         return Protocol(floors[-1]) if floors[-1] in Protocol.words() else None

@@ -13,7 +13,7 @@ from .._certificates.chain import read_certificates
 from .._certificates.describe import utc_now
 from .._errors import CertificateError, HardeningError, InvalidValue, present
 from .._model.levels import ClientLevel, ServerLevel
-from .._model.policies import ClientPolicy, ServerPolicy, check_client, check_server, overlay
+from .._model.policies import ClientPolicy, ServerPolicy, check_client, check_match, check_server, overlay
 from .._profiles import Profile
 from . import store
 from .levels import client_parameters, read_client, read_server, server_parameters
@@ -110,6 +110,8 @@ def _asked(state: State, wish: Wish) -> Tuple[ServerPolicy, ClientPolicy]:
             client = client if client.ca_file else replace(client, ca_file=trust)
     if client.match is not None and client.level is None:
         client = replace(client, level=read_client(state.effective).level)
+    if client.match:
+        check_match(client.level, client.match)
     return server, client
 
 

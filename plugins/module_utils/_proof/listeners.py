@@ -29,9 +29,17 @@ def own_listeners(state: State) -> List[Listener]:
     found = []
     for service in state.services:
         if service.kind == "inet" and service.command in COMMANDS:
-            effective = {**state.effective, **service.overrides}
+            effective = _effective(state, service)
             found.append(Listener(service.key, _target(state, service, effective), read_server(effective)))
     return found
+
+
+def _effective(state: State, service: Service) -> Mapping[str, str]:
+    """What holds for one service; wrapper mode is mandatory TLS whatever the level says (postconf(5))."""
+    effective = {**state.effective, **service.overrides}
+    if effective.get("smtpd_tls_wrappermode") == "yes":
+        effective["smtpd_tls_security_level"] = "encrypt"
+    return effective
 
 
 def _target(state: State, service: Service, effective: Mapping[str, str]) -> Target:

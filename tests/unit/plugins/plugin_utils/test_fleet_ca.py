@@ -1,12 +1,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import datetime
 import os
 
 import pytest
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import read_certificates
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.describe import dns_names
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.issue import request
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import (
+    certificates_pem,
+    read_certificates,
+)
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.describe import dns_names, utc_now
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.issue import make_ca, request
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.keys import (
+    KeySpec,
+    make_key,
+    write_key,
+)
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import HardeningError
 from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils import _fleet_ca
 
@@ -52,3 +61,16 @@ def test_a_node_cannot_ask_for_another_nodes_name(tmp_path, issue):
     csr = request(["mx2.example.com"], issue().key).decode()
     signed = read_certificates("signed", authority.sign(csr, ["mx1.example.com"], 90).encode())
     assert dns_names(signed[0]) == ["mx1.example.com"]
+
+
+def test_a_leaf_cannot_sign(issue):
+    chain = issue()
+    with pytest.raises(HardeningError, match="is not a CA's"):
+        _fleet_ca.load(certificates_pem(chain.certificates).decode(), write_key(chain.key).decode(), None)
+
+
+def test_an_expired_ca_cannot_sign():
+    key = make_key(KeySpec("ecdsa", 256))
+    certificate = make_ca("Old CA", key, 1, utc_now() - datetime.timedelta(days=9))
+    with pytest.raises(HardeningError, match="the CA has expired"):
+        _fleet_ca.load(certificates_pem([certificate]).decode(), write_key(key).decode(), None)

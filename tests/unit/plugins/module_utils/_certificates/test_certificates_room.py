@@ -123,3 +123,9 @@ def test_a_certificate_of_a_foreign_ca_is_unfit(issue):
 )
 def test_a_wildcard_covers_one_label(names, host, covered):
     assert fitness.covers(names, host) is covered
+
+
+def test_a_foreign_leaf_does_not_become_fit_by_what_follows_it(issue, fleet_ca):
+    chain = [issue(by="itself").leaf, issue().leaf]
+    found = list(fitness.unfit_for_agents(chain, "mx1.example.com", "server", [fleet_ca[0]], utc_now()))
+    assert "is not issued by a CA in ca_file" in found

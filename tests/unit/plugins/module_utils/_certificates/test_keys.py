@@ -83,7 +83,5 @@ def test_a_passphrase_for_a_key_that_has_none_is_refused():
 def test_what_is_no_private_key_is_refused_without_a_word_of_it(pem):
     with pytest.raises(CertificateError) as refusal:
         read_key("pem.private_key", pem)
-    assert str(refusal.value) == (
-        "pem.private_key: this is no private key that can be read, in PEM; give a PEM private key."
-    )
+    assert str(refusal.value) == ("pem.private_key: this is no private key that can be read; give it in PEM.")
     assert refusal.value.__cause__ is None and refusal.value.__suppress_context__

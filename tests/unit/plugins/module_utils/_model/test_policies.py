@@ -8,6 +8,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.po
     ClientPolicy,
     ServerPolicy,
     check_client,
+    check_match,
     check_server,
     overlay,
     read_client_policy,
@@ -72,3 +73,14 @@ def test_level_fingerprint_needs_fingerprints():
 def test_a_fingerprint_is_taken_in_either_case():
     pin = ":".join(["ab"] * 32)
     assert read_client_policy({"level": "fingerprint", "match": [pin]}).match == (pin.upper(),)
+
+
+@pytest.mark.parametrize("level", ["none", "may", "encrypt", "dane"])
+def test_names_to_match_are_refused_where_postfix_would_not_look_at_them(level):
+    with pytest.raises(InvalidValue, match="client.match: .* is not looked at"):
+        check_match(ClientLevel(level), ("mx.example",))
+
+
+def test_fingerprints_are_taken_before_the_level_is_known():
+    pin = ":".join(["AB"] * 32)
+    assert read_client_policy({"match": [pin]}).match == (pin,)

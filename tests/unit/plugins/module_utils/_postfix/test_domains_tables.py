@@ -4,7 +4,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import InvalidValue
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import InvalidValue, PostfixError
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.domains import read_domains
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.domains import (
     plan_domains,
@@ -212,3 +212,17 @@ def test_tables_are_of_the_kind_that_this_postfix_prefers(node, kind):
 
 def test_removing_a_domain_that_is_not_there_changes_nothing(node):
     assert not plan(node, {"name": "partner.example", "state": "absent"}).plan.changed
+
+
+@pytest.mark.parametrize("content", [None, "{", '[{"level": "may"}]'])
+def test_broken_records_are_made_anew_only_by_a_complete_list(node, content):
+    apply(node, PARTNER)
+    path = os.path.join(node.config_dir, "smtp_hardening/domains/1/records.json")
+    if content is None:
+        os.unlink(path)
+    else:
+        with open(path, "w", encoding="utf-8") as handle:
+            handle.write(content)
+    with pytest.raises(PostfixError, match="list all domains with exclusive: true"):
+        plan(node, LOCAL)
+    assert [r.name for r in apply(node, LOCAL, exclusive=True).after] == ["example.com"]

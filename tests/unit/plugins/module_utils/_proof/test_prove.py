@@ -163,3 +163,12 @@ def test_implicit_tls_is_not_judged_by_its_plaintext(tls_node):
         client_certificate="ignore",
     )
     assert list(shortcomings(state, own_listeners(state)[0], seen)) == []
+
+
+def test_wrapper_mode_makes_tls_mandatory_whatever_the_level_says(node):
+    node.write("smtpd_tls_security_level = may\nsmtpd_tls_req_ccert = yes\nsmtpd_tls_CAfile = /ca.pem\n")
+    node.services = "465 inet n - y - - smtpd\n"
+    node.overrides = "465/inet/smtpd_tls_wrappermode = yes\n"
+    listener = own_listeners(read_state(node.postfix))[0]
+    assert listener.target.implicit_tls
+    assert listener.policy.client_certificates.value == "require"
