@@ -21,7 +21,7 @@ def picture(host):
 def pair():
     """A key, and a certificate that was made for another key; both otherwise good."""
     authority = trustme.CA()
-    one, other = (authority.issue_cert("node1.fleet.test") for _ in range(2))
+    one, other = authority.issue_cert("node1.fleet.test"), authority.issue_cert("node1.fleet.test")
     return one.private_key_pem.bytes().decode(), other.cert_chain_pems[0].bytes().decode()
 
 
