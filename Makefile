@@ -16,6 +16,8 @@ export DISTRO
 export PATH := $(BIN):$(PATH)
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/$(CACHE)/collections
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+export MOLECULE_EPHEMERAL_DIRECTORY := $(CURDIR)/$(CACHE)/molecule
+export MOLECULE_GLOB := molecule/*/molecule.yml
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
@@ -59,7 +61,8 @@ sanity: setup ## ansible-test sanity
 	@tools/sanity
 
 molecule: setup lab-packages ## Molecule on real nodes (SCENARIO="-s relay" for one)
-	molecule --base-config molecule/config.yml test $(SCENARIO)
+	@rm -rf $(MOLECULE_EPHEMERAL_DIRECTORY) # what Molecule remembers of a lab that is gone
+	molecule --base-config molecule/config.yml test --no-command-borders $(SCENARIO)
 
 clean: ## remove the lab, the environment and all caches
 	@[ ! -e $(VENV)/.complete ] || ! command -v podman >/dev/null || $(MAKE) --no-print-directory lab-destroy
