@@ -6,6 +6,7 @@ import itertools
 import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import (
     Chain,
+    build_chain,
     certificates_pem,
     is_issued_by,
     order,
@@ -107,3 +108,33 @@ def test_half_a_chain_file_is_refused_by_name(ladder, parts, sentence):
     with pytest.raises(CertificateError) as refusal:
         read_chain_file("/store/1.pem", content)
     assert str(refusal.value).startswith(sentence)
+
+
+def test_a_chain_file_begins_with_the_key_and_reads_back(issue):
+    chain = issue()
+    content = chain.to_pem()
+    assert content.startswith(b"-----BEGIN PRIVATE KEY-----")
+    assert read_chain_file("chain.pem", content).certificates == chain.certificates
+
+
+def test_certificates_are_put_in_order(issue, fleet_ca):
+    chain = issue()
+    shuffled = certificates_pem([fleet_ca[0], chain.leaf])
+    assert read_chain("pem", write_key(chain.key), shuffled).certificates == (chain.leaf, fleet_ca[0])
+
+
+def test_a_key_that_does_not_match_is_refused(issue):
+    with pytest.raises(CertificateError, match="does not match the certificate"):
+        build_chain("pem", make_key(KeySpec("ecdsa", 256)), issue().certificates)
+
+
+def test_a_chain_file_with_a_foreign_key_is_refused_by_name(issue):
+    content = write_key(make_key(KeySpec("ecdsa", 256))) + certificates_pem(issue().certificates)
+    with pytest.raises(CertificateError, match=r"^/store/1.pem: the private key does not match"):
+        read_chain_file("/store/1.pem", content)
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"])
+def test_what_is_no_certificate_is_refused(content):
+    with pytest.raises(CertificateError, match="ca_file"):
+        read_certificates("ca_file", content)

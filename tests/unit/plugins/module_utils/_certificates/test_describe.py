@@ -8,6 +8,7 @@ import ssl
 import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import certificates_pem
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.describe import (
+    certificate_fingerprint,
     describe,
     public_key_fingerprint,
     utc_now,
@@ -63,3 +64,15 @@ def test_a_certificate_without_a_san_names_nobody(fleet_ca):
     facts = describe([fleet_ca[0]], utc_now())
     assert facts["subject_alternative_names"] == []
     assert facts["self_signed"] is True
+
+
+def test_a_description_holds_no_key(issue):
+    facts = describe(issue().certificates, utc_now())
+    assert "PRIVATE" not in str(facts)
+    assert facts["subject_alternative_names"] == ["mx1.example.com"]
+    assert facts["self_signed"] is False
+    assert facts["certificate_sha256"].count(":") == 31
+
+
+def test_fingerprints_differ_between_certificates(issue):
+    assert certificate_fingerprint(issue().leaf) != certificate_fingerprint(issue().leaf)

@@ -5,6 +5,7 @@ import datetime
 
 import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates import fitness
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.describe import utc_now
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.keys import KeySpec, make_key
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -13,6 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 NOW = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.timezone.utc)
 DAY = datetime.timedelta(days=1)
+YEAR = datetime.timedelta(days=365)
 HOST = "mx1.example.com"
 
 
@@ -104,3 +106,52 @@ def test_every_reason_is_given_at_once():
 def test_one_ca_of_several_is_enough(fleet_ca):
     stranger = certificate()
     assert unfit(certificate(issuer=fleet_ca), authorities=[stranger, fleet_ca[0]]) == []
+
+
+def test_a_good_agent_certificate_is_fit_for_both_uses(issue, fleet_ca):
+    for use in ("server", "client"):
+        assert not list(
+            fitness.unfit_for_agents(issue().certificates, "mx1.example.com", use, [fleet_ca[0]], utc_now())
+        )
+
+
+@pytest.mark.parametrize(
+    ("made", "host", "problem"),
+    [
+        ({"by": "itself"}, "mx1.example.com", "is self-signed"),
+        ({"days": 1, "now": utc_now() - YEAR}, "mx1.example.com", "expired on"),
+        ({"now": utc_now() + YEAR}, "mx1.example.com", "is not valid before"),
+        ({"names": ["mx2.example.com"]}, "mx1.example.com", "and not this host"),
+        ({"names": ["*.example.com"]}, "mx1.other.example", "and not this host"),
+    ],
+)
+def test_an_unfit_agent_certificate_is_named(issue, fleet_ca, made, host, problem):
+    chain = issue(**made)
+    found = list(fitness.unfit_for_agents(chain.certificates, host, "server", [fleet_ca[0]], utc_now()))
+    assert any(problem in sentence for sentence in found)
+
+
+def test_a_certificate_of_a_foreign_ca_is_unfit(issue):
+    stranger = issue(by="itself").leaf
+    found = list(fitness.unfit_for_agents(issue().certificates, "mx1.example.com", "server", [stranger], utc_now()))
+    assert found == ["is not issued by a CA in ca_file"]
+
+
+@pytest.mark.parametrize(
+    ("names", "host", "covered"),
+    [
+        (["mx1.example.com"], "MX1.example.com", True),
+        (["*.example.com"], "mx1.example.com", True),
+        (["*.example.com"], "a.mx1.example.com", False),
+        (["*.example.com"], "example.com", False),
+        ([], "mx1.example.com", False),
+    ],
+)
+def test_a_wildcard_covers_one_label(names, host, covered):
+    assert fitness.covers(names, host) is covered
+
+
+def test_a_foreign_leaf_does_not_become_fit_by_what_follows_it(issue, fleet_ca):
+    chain = [issue(by="itself").leaf, issue().leaf]
+    found = list(fitness.unfit_for_agents(chain, "mx1.example.com", "server", [fleet_ca[0]], utc_now()))
+    assert "is not issued by a CA in ca_file" in found

@@ -85,3 +85,15 @@ def test_what_is_no_private_key_is_refused_without_a_word_of_it(pem):
         read_key("pem.private_key", pem)
     assert str(refusal.value) == ("pem.private_key: this is no private key that can be read; give it in PEM.")
     assert refusal.value.__cause__ is None and refusal.value.__suppress_context__
+
+
+@pytest.mark.parametrize(("passphrase", "remedy"), [(None, "give its passphrase"), ("wrong", "passphrase is wrong")])
+def test_an_encrypted_key_without_its_passphrase_is_refused_and_not_repeated(passphrase, remedy):
+    pem = write_key(make_key(KeySpec("ecdsa", 256)), "right")
+    with pytest.raises(CertificateError, match=remedy) as refusal:
+        read_key("pem.private_key", pem, passphrase)
+    assert pem.decode().splitlines()[1] not in str(refusal.value)
+
+
+def test_an_encrypted_key_is_read_with_its_passphrase():
+    assert read_key("pem.private_key", write_key(make_key(KeySpec("ecdsa", 256)), "right"), "right")
