@@ -60,7 +60,7 @@ unit: setup ## unit tests
 sanity: setup ## ansible-test sanity
 	@tools/sanity
 
-molecule: lab ## Molecule on real nodes (SCENARIO="-s relay" for one)
+molecule: setup lab-packages ## Molecule on real nodes (SCENARIO="-s relay" for one)
 	@rm -rf $(MOLECULE_EPHEMERAL_DIRECTORY) # what Molecule remembers of a lab that is gone
 	molecule --base-config molecule/config.yml test --no-command-borders $(SCENARIO)
 

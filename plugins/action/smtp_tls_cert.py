@@ -13,13 +13,11 @@ from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import lookup_loader
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates import library
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import HardeningError
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.certificates import DEFAULT_DAYS
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.certificates import DEFAULT_DAYS, PEM_MARK
 from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils import _fleet_ca
 
 CONTROLLER_ONLY = ("ca_private_key", "ca_passphrase", "ca_create")
 """Options that never reach a node."""
-
-PEM_MARK = "-----BEGIN "
 
 
 class ActionModule(ActionBase):

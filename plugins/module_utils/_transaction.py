@@ -27,7 +27,6 @@ Proof = Callable[[], Any]
 """Looks at the wire; raises where it shows something else than what was asked."""
 
 LOCK_SECONDS = 60
-KEYS_FOLDER = "certificates"
 
 
 def carry_out(postfix: Postfix, state: State, plan: Plan, prove: Proof) -> Any:
@@ -63,6 +62,7 @@ class _Transaction:
         try:
             self._stage()
             self._put_files()
+            self._check_stage()
             self._swap()
             reloaded = True
             self.postfix.reload()
@@ -93,8 +93,8 @@ class _Transaction:
     def _put_files(self) -> None:
         """Files and tables that the old main.cf does not name; each table must answer as written."""
         for new in self.plan.files:
-            secret = f"/{KEYS_FOLDER}/" in new.path
-            self._make_folder(os.path.dirname(new.path), 0o700 if secret else 0o755)
+            private = not new.mode & 0o077
+            self._make_folder(os.path.dirname(new.path), 0o700 if private else 0o755)
             self._remember(new.path)
             files.write(new.path, new.content, new.mode)
             if new.table:
@@ -108,7 +108,8 @@ class _Transaction:
         if answered != written:
             raise PostfixError(f"{kind}:{new.path} does not answer as it was written; is the disk full?")
 
-    def _swap(self) -> None:
+    def _check_stage(self) -> None:
+        """What Postfix itself finds wrong, unless it found that before."""
         complaints = self.postfix.at(self.stage).check()
         if "unused parameter" in complaints:
             known = self.postfix.run(["postconf", "-c", self.state.config_dir, "-n"]).stderr
@@ -119,6 +120,9 @@ class _Transaction:
             ]
             if fresh:
                 raise PostfixError(f"Postfix does not know a parameter of the new configuration: {'; '.join(fresh)}.")
+
+    def _swap(self) -> None:
+        """master.cf first: a service more does no harm. main.cf is the commit point."""
         for name in ("master.cf", "main.cf"):
             live, staged = os.path.join(self.state.config_dir, name), os.path.join(self.stage, name)
             self._remember(live)

@@ -28,6 +28,12 @@ class Outcome(NamedTuple):
     result: Dict[str, Any]
     warnings: List[str]
 
+    def report(self, warn: Callable[[str], None], fail: Callable[..., None], succeed: Callable[..., None]) -> None:
+        """Tell Ansible, by the three methods that a module has for it."""
+        for warning in self.warnings:
+            warn(warning)
+        (fail if self.failed else succeed)(**self.result)
+
 
 def attempt(work: Work, options: Dict[str, Any], check_mode: bool, run_command: Callable[..., Any]) -> Outcome:
     """Do the work of a module; what a person must know becomes a failure of one sentence."""

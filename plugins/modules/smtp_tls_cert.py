@@ -257,8 +257,7 @@ def work(postfix: Postfix, options: Dict[str, Any], check_mode: bool) -> Dict[st
     facts = report(state, wish, planned)
     if planned.awaits_signature and not check_mode:
         return {**facts, "changed": True, "signing_request": begin_request(state, wish)}
-    result = {**bring_about(postfix, state, planned.plan, check_mode), **facts}
-    return {**result, "changed": result["changed"] or planned.reason is not None}
+    return {**bring_about(postfix, state, planned.plan, check_mode), **facts}
 
 
 def main() -> None:
@@ -277,11 +276,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     outcome = attempt(work, module.params, module.check_mode, module.run_command)
-    for warning in outcome.warnings:
-        module.warn(warning)
-    if outcome.failed:
-        module.fail_json(**outcome.result)
-    module.exit_json(**outcome.result)
+    outcome.report(module.warn, module.fail_json, module.exit_json)
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ from ..module_utils._model.policies import as_facts
 from ..module_utils._postfix import store
 from ..module_utils._postfix.commands import Postfix
 from ..module_utils._postfix.levels import read_client, read_server
-from ..module_utils._postfix.state import State, read_state
+from ..module_utils._postfix.state import read_state
 from ..module_utils._work import COMMON_ARGUMENTS, attempt
 
 
@@ -83,23 +83,16 @@ def work(postfix: Postfix, options: Dict[str, Any], check_mode: bool) -> Dict[st
             ]
             for use in store.USES
         },
-        "certificates": stored_certificates(state),
+        "certificates": {
+            name: describe(store.stored_chain(state, name).certificates, now) for name in store.names(state)
+        },
     }
-
-
-def stored_certificates(state: State) -> Dict[str, Any]:
-    now = utc_now()
-    return {name: describe(store.stored_chain(state, name).certificates, now) for name in store.names(state)}
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=dict(COMMON_ARGUMENTS), supports_check_mode=True)
     outcome = attempt(work, module.params, module.check_mode, module.run_command)
-    for warning in outcome.warnings:
-        module.warn(warning)
-    if outcome.failed:
-        module.fail_json(**outcome.result)
-    module.exit_json(**outcome.result)
+    outcome.report(module.warn, module.fail_json, module.exit_json)
 
 
 if __name__ == "__main__":

@@ -253,11 +253,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     outcome = attempt(work, module.params, module.check_mode, module.run_command)
-    for warning in outcome.warnings:
-        module.warn(warning)
-    if outcome.failed:
-        module.fail_json(**outcome.result)
-    module.exit_json(**outcome.result)
+    outcome.report(module.warn, module.fail_json, module.exit_json)
 
 
 if __name__ == "__main__":

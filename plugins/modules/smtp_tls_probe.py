@@ -134,7 +134,7 @@ def work(postfix: Postfix, options: Dict[str, Any], check_mode: bool) -> Dict[st
         targets = [
             Target(t["address"], t["port"], t["name"] or t["address"], t["implicit_tls"]) for t in options["targets"]
         ]
-    own_chain = next(iter(store.active_paths(state, "client")), None)
+    own_chain = store.own_client_chain(state)
     seen = [observe(postfix.run, target, options["ca_file"], own_chain) for target in targets]
     sender = options["sender"] or f"postmaster@{state.effective['myhostname']}"
     recipients = [] if check_mode else options["deliver"]
@@ -159,11 +159,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     outcome = attempt(work, module.params, module.check_mode, module.run_command)
-    for warning in outcome.warnings:
-        module.warn(warning)
-    if outcome.failed:
-        module.fail_json(**outcome.result)
-    module.exit_json(**outcome.result)
+    outcome.report(module.warn, module.fail_json, module.exit_json)
 
 
 if __name__ == "__main__":

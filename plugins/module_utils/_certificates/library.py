@@ -5,17 +5,14 @@
 
 from __future__ import annotations
 
+import importlib
 import traceback
 from typing import Optional
 
 MISSING: Optional[str] = None
 """The import's traceback where the library is missing."""
 
-VERSION: Optional[str] = None
-
 try:
-    import cryptography
-
-    VERSION = cryptography.__version__
+    importlib.import_module("cryptography")
 except ImportError:  # pragma: no cover
     MISSING = traceback.format_exc()

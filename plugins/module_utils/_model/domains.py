@@ -71,7 +71,7 @@ def read_domains(items: Iterable[Mapping[str, Any]]) -> Tuple[List[DomainPolicy]
     seen: Dict[str, int] = {}
     for index, item in enumerate(items):
         option = f"domains[{index}]"
-        name = _name(f"{option}.name", item["name"])
+        name = words.domain_or_below(f"{option}.name", item["name"])
         if name in seen:
             raise InvalidValue(
                 f"{option}.name", name, f"stands in domains[{seen[name]}] too", "keep one record per domain"
@@ -89,7 +89,7 @@ def read_domain(option: str, item: Mapping[str, Any]) -> DomainPolicy:
     level = ClientLevel.read(f"{option}.level", item["level"]) if item.get("level") is not None else None
     match = read_match(f"{option}.match", level, item.get("match") or ())
     policy = DomainPolicy(
-        name=_name(f"{option}.name", item["name"]),
+        name=words.domain_or_below(f"{option}.name", item["name"]),
         level=level,
         match=match,
         route=read_route(f"{option}.route", item["route"]) if item.get("route") else None,
@@ -142,8 +142,7 @@ def _check(option: str, policy: DomainPolicy) -> None:
             "lists no fingerprint for level 'fingerprint'",
             "list the SHA-256 fingerprints of the peer's certificate or public key",
         )
-    verifies = policy.level is not None and (policy.level.trusts_a_ca or policy.level is ClientLevel.FINGERPRINT)
-    if policy.match and not verifies:
+    if policy.match and not (policy.level and policy.level.looks_at_match):
         raise InvalidValue(
             f"{option}.match",
             list(policy.match),
@@ -168,11 +167,6 @@ def _check(option: str, policy: DomainPolicy) -> None:
             "cannot be local as '.domain'",
             "name the domain itself: relay_domains covers the names below it",
         )
-
-
-def _name(option: str, value: Any) -> str:
-    text = str(value)
-    return "." + words.domain_name(option, text[1:]) if text.startswith(".") else words.domain_name(option, text)
 
 
 def _address(option: str, text: str) -> str:

@@ -74,6 +74,11 @@ class ClientLevel(Ordered):
         return self not in (ClientLevel.NONE, ClientLevel.MAY)
 
     @property
+    def looks_at_match(self) -> bool:
+        """Whether the peer's certificate must match names or fingerprints."""
+        return self.trusts_a_ca or self is ClientLevel.FINGERPRINT
+
+    @property
     def trusts_a_ca(self) -> bool:
         return self in (ClientLevel.VERIFY, ClientLevel.SECURE)
 

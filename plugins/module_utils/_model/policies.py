@@ -74,7 +74,7 @@ def read_match(option: str, level: Optional[ClientLevel], match: Any) -> Tuple[s
     if level is None and match and all(":" in str(item) for item in match):
         return read_match(option, ClientLevel.FINGERPRINT, match)
     special = ("hostname", "nexthop", "dot-nexthop")
-    return tuple(str(item) if item in special else _match_name(option, item) for item in match)
+    return tuple(str(item) if item in special else words.domain_or_below(option, item) for item in match)
 
 
 def overlay(base: P, over: P) -> P:
@@ -122,8 +122,7 @@ def check_client(policy: ClientPolicy) -> None:
 
 def check_match(level: Optional[ClientLevel], match: Tuple[str, ...]) -> None:
     """Refuse names or fingerprints that Postfix would not look at."""
-    verifies = level is not None and (level.trusts_a_ca or level is ClientLevel.FINGERPRINT)
-    if match and not verifies:
+    if match and not (level and level.looks_at_match):
         raise InvalidValue(
             "client.match",
             list(match),
@@ -163,8 +162,3 @@ def _common(side: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
         else tuple(words.cipher_name(f"{side}.exclude_ciphers", item) for item in excluded),
         "ca_file": words.absolute_path(f"{side}.ca_file", given["ca_file"]) if "ca_file" in given else None,
     }
-
-
-def _match_name(option: str, item: Any) -> str:
-    text = str(item)
-    return "." + words.domain_name(option, text[1:]) if text.startswith(".") else words.domain_name(option, text)

@@ -36,6 +36,12 @@ def domain_name(option: str, value: Any) -> str:
     return name
 
 
+def domain_or_below(option: str, value: Any) -> str:
+    """A DNS name, or ``.domain`` for all names below it, as Postfix's tables and match lists take both."""
+    text = str(value)
+    return "." + domain_name(option, text[1:]) if text.startswith(".") else domain_name(option, text)
+
+
 def absolute_path(option: str, value: Any) -> str:
     """A path that main.cf can hold as it is: absolute, no blanks, no ``$``, no separators."""
     text = str(value)

@@ -13,6 +13,7 @@ from typing import Dict, Mapping, Optional, Sequence, Tuple
 
 from .._model.levels import CipherGrade, ClientCertificates, ClientLevel, Protocol, ServerLevel
 from .._model.policies import ClientPolicy, ServerPolicy
+from .state import split_list
 
 Parameters = Dict[str, Optional[str]]
 Version = Tuple[int, int]
@@ -96,7 +97,7 @@ def read_server(effective: Mapping[str, str]) -> ServerPolicy:
         client_certificates=certificates,
         minimum_protocol=read_protocol_list(effective[f"{prefix}_protocols"]),
         ciphers=_known(CipherGrade, effective[f"{prefix}_ciphers"]),
-        exclude_ciphers=_words(effective["smtpd_tls_exclude_ciphers"]),
+        exclude_ciphers=split_list(effective["smtpd_tls_exclude_ciphers"]),
         ca_file=effective["smtpd_tls_CAfile"],
     )
 
@@ -109,9 +110,9 @@ def read_client(effective: Mapping[str, str]) -> ClientPolicy:
         level=level,
         minimum_protocol=read_protocol_list(effective[f"{prefix}_protocols"]),
         ciphers=_known(CipherGrade, effective[f"{prefix}_ciphers"]),
-        exclude_ciphers=_words(effective["smtp_tls_exclude_ciphers"]),
+        exclude_ciphers=split_list(effective["smtp_tls_exclude_ciphers"]),
         ca_file=effective["smtp_tls_CAfile"],
-        match=_words(effective.get(_MATCH_PARAMETER.get(level, ""), "")),
+        match=split_list(effective.get(_MATCH_PARAMETER.get(level, ""), "")),
         connection_reuse=effective["smtp_tls_connection_reuse"] == "yes",
     )
 
@@ -151,10 +152,6 @@ def _governing_prefix(side: str, mandatory: bool) -> str:
 
 def _yes(flag: bool) -> str:
     return "yes" if flag else "no"
-
-
-def _words(text: str) -> Tuple[str, ...]:
-    return tuple(text.replace(",", " ").split())
 
 
 def _known(kind, text: str):

@@ -47,7 +47,8 @@ class Plan:
 
     @property
     def changed(self) -> bool:
-        return bool(self.set or self.unset or self.services or self.files)
+        """Shown changes count: in check mode a new certificate is promised and not made."""
+        return bool(self.set or self.unset or self.services or self.files or self.shown)
 
     def diff(self) -> List[Dict[str, str]]:
         return [

@@ -79,6 +79,11 @@ def read_state(postfix: Postfix) -> State:
     return state
 
 
+def split_list(text: str) -> Tuple[str, ...]:
+    """The items of a list in main.cf, which blanks or commas part (postconf(5))."""
+    return tuple(text.replace(",", " ").split())
+
+
 def read_version(text: str) -> Tuple[int, int]:
     """``3.10.13`` and ``3.11-20250115`` as (3, 10) and (3, 11)."""
     found = re.match(r"(\d+)\.(\d+)", text)

@@ -22,7 +22,7 @@ from .._certificates.chain import Chain, build_chain, read_certificates, read_ch
 from .._certificates.keys import read_key
 from .._errors import CertificateError, present
 from .levels import Parameters
-from .state import State
+from .state import State, split_list
 
 USES = ("server", "client")
 _SIDE = {"server": "smtpd", "client": "smtp"}
@@ -81,28 +81,36 @@ def generations(folder: str, suffix: str = "") -> List[Tuple[int, str]]:
 
 def active_paths(state: State, use: str) -> Tuple[str, ...]:
     """The chain files that main.cf names; where it names none, the legacy certificate files."""
-    side = _SIDE[use]
-    chain_files = _words(state.effective.get(f"{side}_tls_chain_files", ""))
-    if chain_files:
-        return chain_files
-    legacy = (state.effective.get(f"{side}_tls_{cert}", "") for cert, _key in _LEGACY_PAIRS)
-    return tuple(path for path in legacy if path and path != "none")
+    return tuple(path for path, _key_path in _active_files(state, use))
 
 
 def active_chains(state: State, use: str) -> Tuple[Tuple[str, Chain], ...]:
     """Each active chain with the file it stands in; a sentence where one cannot be used."""
+    return tuple((path, _read_active(path, key_path)) for path, key_path in _active_files(state, use))
+
+
+def own_client_chain(state: State) -> Optional[str]:
+    """The file with which this node shows who it is when it sends, key included."""
+    return next(iter(active_paths(state, "client")), None)
+
+
+def _active_files(state: State, use: str) -> List[Tuple[str, Optional[str]]]:
+    """(certificate file, key file); no key file where the key stands before its chain."""
     side = _SIDE[use]
-    if _words(state.effective.get(f"{side}_tls_chain_files", "")):
-        return tuple((path, read_chain_file(path, read(path))) for path in active_paths(state, use))
-    chains = []
-    for cert, key in _LEGACY_PAIRS:
-        path = state.effective.get(f"{side}_tls_{cert}", "")
-        if path and path != "none":
-            key_path = state.effective.get(f"{side}_tls_{key}", "") or path
-            chains.append(
-                (path, build_chain(path, read_key(key_path, read(key_path)), read_certificates(path, read(path))))
-            )
-    return tuple(chains)
+    chain_files = split_list(state.effective.get(f"{side}_tls_chain_files", ""))
+    if chain_files:
+        return [(path, None) for path in chain_files]
+    named = (
+        (state.effective.get(f"{side}_tls_{c}", ""), state.effective.get(f"{side}_tls_{k}", ""))
+        for c, k in _LEGACY_PAIRS
+    )
+    return [(path, key_path or path) for path, key_path in named if path and path != "none"]
+
+
+def _read_active(path: str, key_path: Optional[str]) -> Chain:
+    if key_path is None:
+        return read_chain_file(path, read(path))
+    return build_chain(path, read_key(key_path, read(key_path)), read_certificates(path, read(path)))
 
 
 def activation(state: State, use: str, path: str) -> Parameters:
@@ -130,7 +138,3 @@ def read(path: str) -> bytes:
         raise CertificateError(
             f"{path}: cannot be read ({problem.strerror}); Postfix is told to use it, so put it back or make another certificate active."
         ) from None
-
-
-def _words(text: str) -> Tuple[str, ...]:
-    return tuple(text.replace(",", " ").split())

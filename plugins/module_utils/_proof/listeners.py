@@ -10,7 +10,7 @@ from typing import List, Mapping, NamedTuple, Optional, Tuple
 
 from .._model.policies import ServerPolicy
 from .._postfix.levels import read_server
-from .._postfix.state import Service, State
+from .._postfix.state import Service, State, split_list
 from .conversation import Target
 
 COMMANDS = ("smtpd", "postscreen")
@@ -64,7 +64,7 @@ def _port_number(port: str) -> int:
 
 def _address(effective: Mapping[str, str]) -> str:
     """An address of this host on which Postfix listens: loopback where it does."""
-    interfaces = effective.get("inet_interfaces", "all").replace(",", " ").split()
+    interfaces = split_list(effective.get("inet_interfaces", "all"))
     loopback = "::1" if effective.get("inet_protocols") == "ipv6" else "127.0.0.1"
     if any(word in ("all", "loopback-only", "localhost", loopback) for word in interfaces):
         return loopback

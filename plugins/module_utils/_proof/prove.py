@@ -48,7 +48,7 @@ def prove(postfix: Postfix) -> List[Dict[str, Any]]:
 
 def look(postfix: Postfix, state: State) -> List[Tuple[Listener, Observation]]:
     """Every listener of the node with what was seen there."""
-    own_chain = next(iter(store.active_paths(state, "client")), None)
+    own_chain = store.own_client_chain(state)
     return [(listener, observe(postfix.run, listener.target, own_chain=own_chain)) for listener in own_listeners(state)]
 
 
