@@ -25,7 +25,7 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: Optional[str] = None, task_vars: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
         super().run(tmp, task_vars)
-        arguments = dict(self._task.args)
+        arguments = {"task": self._task.get_name().strip(), **self._task.args}
         if arguments.get("provider") != "own_ca" or not isinstance(arguments.get("own_ca"), dict):
             return self._execute_module(module_args=arguments, task_vars=task_vars)
         try:

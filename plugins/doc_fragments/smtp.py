@@ -23,6 +23,24 @@ seealso:
     link: https://www.postfix.org/TLS_README.html
 """
 
+    CHANGE = r"""
+options:
+  task:
+    description:
+      - Who makes this change, for the journal and the history that the node keeps. The task's name where it is left out.
+    type: str
+"""
+
+    RATCHET = r"""
+options:
+  allow_weaker:
+    description:
+      - Whether protection may be lowered (a level, a protocol floor, a demand for client certificates, a domain's level).
+        Without it such a change is refused, and the error lists each value before and after.
+    type: bool
+    default: false
+"""
+
     ATTRIBUTES = r"""
 options: {}
 attributes:

@@ -13,7 +13,7 @@ from ._errors import present
 from ._model.certificates import CertificateWish
 from ._postfix.state import State
 from ._postfix.store import pending_key
-from ._transaction import keep_pending_key
+from ._transaction.change import keep_pending_key
 
 
 def begin_request(state: State, wish: CertificateWish) -> Dict[str, Any]:

@@ -8,14 +8,18 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, List, NamedTuple
 
 from ._certificates import library
-from ._errors import HardeningError
+from ._errors import HardeningError, PostfixError
 from ._postfix.commands import Completed, Postfix
 from ._postfix.plan import Plan
-from ._postfix.state import State
-from ._proof.prove import prove
-from ._transaction import carry_out
+from ._postfix.state import State, check_instance
+from ._proof.prove import prove, prove_twin
+from ._transaction.change import Proofs, carry_out, turn
+from ._transaction.journal import Author
 
 COMMON_ARGUMENTS: Dict[str, Any] = {"config_dir": {"type": "path", "default": "/etc/postfix"}}
+
+CHANGE_ARGUMENTS: Dict[str, Any] = {"task": {"type": "str"}, **COMMON_ARGUMENTS}
+"""Of modules that change something. The action plugin fills in the task's name."""
 
 Work = Callable[[Postfix, Dict[str, Any], bool], Dict[str, Any]]
 """``work(postfix, options, check_mode)``: the return values of a module."""
@@ -36,28 +40,69 @@ class Outcome(NamedTuple):
 
 
 def attempt(work: Work, options: Dict[str, Any], check_mode: bool, run_command: Callable[..., Any]) -> Outcome:
-    """Do the work of a module; what a person must know becomes a failure of one sentence."""
+    """Do the work of a module; what a person must know becomes a failure of one sentence.
+
+    One run at a time on one instance: the lock is held from before the first read to the end.
+    """
     if library.MISSING:
         sentence = "The Python library cryptography is missing on this node; install python3-cryptography."
         return Outcome(True, {"msg": sentence, "exception": library.MISSING}, [])
 
     def run(argv: List[str], stdin: Any = None) -> Completed:
         environment = {"LC_ALL": "C", "LANG": "C"}
-        return Completed(*run_command(list(argv), data=stdin, environ_update=environment, handle_exceptions=False))
+        try:
+            done = run_command(list(argv), data=stdin, environ_update=environment, handle_exceptions=False)
+        except FileNotFoundError:
+            raise PostfixError(
+                f"{argv[0]} is missing on this node; install Postfix (role relay does) and openssl."
+            ) from None
+        return Completed(*done)
 
+    postfix = Postfix(run, options["config_dir"])
+    interrupted = None
     try:
-        result = work(Postfix(run, options["config_dir"]), options, check_mode)
+        check_instance(postfix.config_dir)
+        with turn(postfix, check_mode) as interrupted:
+            result = work(postfix, options, check_mode)
     except HardeningError as problem:
-        return Outcome(True, {"msg": str(problem), **problem.facts}, [])
-    except FileNotFoundError as problem:
-        sentence = f"{problem.filename} is missing on this node; install Postfix (role relay does) and openssl."
-        return Outcome(True, {"msg": sentence}, [])
-    return Outcome(False, result, result.pop("warnings", []))
+        return Outcome(True, {"msg": str(problem), "interrupted": interrupted, **problem.facts}, _tell(interrupted))
+    except OSError as problem:
+        sentence = f"{problem.filename or 'The file system'}: {problem.strerror}; nothing was changed."
+        return Outcome(True, {"msg": sentence, "interrupted": interrupted}, _tell(interrupted))
+    if interrupted is not None:
+        result = {**result, "changed": True}
+    warnings = [*_tell(interrupted), *result.pop("warnings", [])]
+    return Outcome(False, {**result, "interrupted": interrupted}, warnings)
 
 
-def bring_about(postfix: Postfix, state: State, plan: Plan, check_mode: bool) -> Dict[str, Any]:
+def bring_about(postfix: Postfix, state: State, plan: Plan, check_mode: bool, author: Author) -> Dict[str, Any]:
     """Carry a plan out, unless this is check mode or nothing differs; the common return values."""
-    result: Dict[str, Any] = {"changed": plan.changed, "diff": plan.diff(), "pending": plan.summary(), "proof": []}
+    result: Dict[str, Any] = {
+        "changed": plan.changed,
+        "diff": plan.diff(),
+        "pending": plan.summary(),
+        "proof": [],
+    }
     if plan.changed and not check_mode:
-        result["proof"] = carry_out(postfix, state, plan, lambda: prove(postfix))
+        proofs = Proofs(twin=prove_twin, live=lambda: prove(postfix, state.started_with))
+        result["proof"] = carry_out(postfix, state, plan, author, proofs)
     return result
+
+
+def restart(needed: bool) -> Dict[str, Any]:
+    """Return values that say whether a reload is not enough, and why."""
+    reason = (
+        "Postfix reads inet_interfaces and inet_protocols at its start only (postconf(5)): "
+        "restart it, or the change does not hold yet."
+    )
+    return {"restart_needed": needed, "warnings": [reason] if needed else []}
+
+
+def _tell(interrupted: Any) -> List[str]:
+    if interrupted is None:
+        return []
+    deed = "has been undone" if interrupted["undone"] else "will be undone by the next run that is not in check mode"
+    whose = Author(interrupted["module"], interrupted["task"])
+    return [
+        f"A change by {whose} of {interrupted['time']} was interrupted and {deed}. {interrupted['problem'] or ''}".strip()
+    ]

@@ -19,6 +19,8 @@ description:
     the node's own listeners, and restores everything byte for byte where they fail.
 extends_documentation_fragment:
   - mailfleet.smtp_hardening.smtp
+  - mailfleet.smtp_hardening.smtp.change
+  - mailfleet.smtp_hardening.smtp.ratchet
   - mailfleet.smtp_hardening.smtp.attributes
 options:
   domains:
@@ -109,6 +111,13 @@ restored:
   returned: when a change failed after something was written
   type: bool
   sample: true
+interrupted:
+  description: >-
+    A change that was killed in the middle and that this run has found and undone (in check mode, would undo), with the
+    module, the task and the time that began it.
+  returned: always; null where there was none
+  type: dict
+  sample: null
 """
 
 from typing import Any, Dict
@@ -120,7 +129,7 @@ from ..module_utils._model.levels import ClientLevel
 from ..module_utils._postfix.commands import Postfix
 from ..module_utils._postfix.domains import plan_domains
 from ..module_utils._postfix.state import read_state
-from ..module_utils._work import COMMON_ARGUMENTS, attempt, bring_about
+from ..module_utils._work import CHANGE_ARGUMENTS, Author, attempt, bring_about
 
 DOMAIN_ARGUMENTS = {
     "name": {"type": "str", "required": True},
@@ -135,9 +144,9 @@ DOMAIN_ARGUMENTS = {
 def work(postfix: Postfix, options: Dict[str, Any], check_mode: bool) -> Dict[str, Any]:
     present, absent = read_domains(options["domains"])
     state = read_state(postfix)
-    domains = plan_domains(state, present, absent, options["exclusive"])
+    domains = plan_domains(state, present, absent, options["exclusive"], options["allow_weaker"])
     return {
-        **bring_about(postfix, state, domains.plan, check_mode),
+        **bring_about(postfix, state, domains.plan, check_mode, Author("smtp_domain_policy", options["task"])),
         "before": [record.as_facts() for record in domains.before],
         "after": [record.as_facts() for record in domains.after],
     }
@@ -148,7 +157,8 @@ def main() -> None:
         argument_spec={
             "domains": {"type": "list", "elements": "dict", "options": DOMAIN_ARGUMENTS, "required": True},
             "exclusive": {"type": "bool", "default": False},
-            **COMMON_ARGUMENTS,
+            "allow_weaker": {"type": "bool", "default": False},
+            **CHANGE_ARGUMENTS,
         },
         supports_check_mode=True,
     )

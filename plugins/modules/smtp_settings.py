@@ -15,6 +15,7 @@ description:
     in one call. Staged, checked by Postfix, swapped in one step, proven on the node's own listeners, or undone.
 extends_documentation_fragment:
   - mailfleet.smtp_hardening.smtp
+  - mailfleet.smtp_hardening.smtp.change
   - mailfleet.smtp_hardening.smtp.attributes
 options:
   parameters:
@@ -58,6 +59,13 @@ restored:
   returned: when a change failed after something was written
   type: bool
   sample: true
+interrupted:
+  description: >-
+    A change that was killed in the middle and that this run has found and undone (in check mode, would undo), with the
+    module, the task and the time that began it.
+  returned: always; null where there was none
+  type: dict
+  sample: null
 """
 
 from typing import Any, Dict
@@ -68,23 +76,20 @@ from ..module_utils._model.settings import read_parameters
 from ..module_utils._postfix.commands import Postfix
 from ..module_utils._postfix.plan import plan_parameters
 from ..module_utils._postfix.state import read_state
-from ..module_utils._work import COMMON_ARGUMENTS, attempt, bring_about
-
-READ_AT_START = {"inet_interfaces", "inet_protocols"}
-"""postconf(5): stop and start Postfix when one of these changes."""
+from ..module_utils._work import CHANGE_ARGUMENTS, Author, attempt, bring_about, restart
 
 
 def work(postfix: Postfix, options: Dict[str, Any], check_mode: bool) -> Dict[str, Any]:
     wanted = read_parameters(options["parameters"])
     state = read_state(postfix)
     plan = plan_parameters(state, wanted)
-    result = bring_about(postfix, state, plan, check_mode)
-    return {**result, "restart_needed": bool(READ_AT_START & {*plan.set, *plan.unset})}
+    result = bring_about(postfix, state, plan, check_mode, Author("smtp_settings", options["task"]))
+    return {**result, **restart(plan.needs_restart)}
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={"parameters": {"type": "dict", "required": True}, **COMMON_ARGUMENTS},
+        argument_spec={"parameters": {"type": "dict", "required": True}, **CHANGE_ARGUMENTS},
         supports_check_mode=True,
     )
     outcome = attempt(work, module.params, module.check_mode, module.run_command)

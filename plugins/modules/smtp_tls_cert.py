@@ -20,6 +20,7 @@ description:
     controller signs, the node installs. The node's key never leaves the node, the CA's key never leaves the controller.
 extends_documentation_fragment:
   - mailfleet.smtp_hardening.smtp
+  - mailfleet.smtp_hardening.smtp.change
   - mailfleet.smtp_hardening.smtp.attributes
 requirements:
   - For O(provider=own_ca), the Python library cryptography on the controller too
@@ -211,6 +212,13 @@ restored:
   returned: when a change failed after something was written
   type: bool
   sample: true
+interrupted:
+  description: >-
+    A change that was killed in the middle and that this run has found and undone (in check mode, would undo), with the
+    module, the task and the time that began it.
+  returned: always; null where there was none
+  type: dict
+  sample: null
 """
 
 from typing import Any, Dict
@@ -223,7 +231,7 @@ from ..module_utils._postfix.certificates import plan_certificate, report
 from ..module_utils._postfix.commands import Postfix
 from ..module_utils._postfix.state import read_state
 from ..module_utils._signing import begin_request
-from ..module_utils._work import COMMON_ARGUMENTS, attempt, bring_about
+from ..module_utils._work import CHANGE_ARGUMENTS, Author, attempt, bring_about
 
 
 def made_here(key_type: str) -> Dict[str, Any]:
@@ -257,7 +265,8 @@ def work(postfix: Postfix, options: Dict[str, Any], check_mode: bool) -> Dict[st
     facts = report(state, wish, planned)
     if planned.awaits_signature and not check_mode:
         return {**facts, "changed": True, "signing_request": begin_request(state, wish)}
-    return {**bring_about(postfix, state, planned.plan, check_mode), **facts}
+    author = Author("smtp_tls_cert", options["task"])
+    return {**bring_about(postfix, state, planned.plan, check_mode, author), **facts}
 
 
 def main() -> None:
@@ -270,7 +279,7 @@ def main() -> None:
             "self_signed": {"type": "dict", "options": made_here("rsa")},
             "own_ca": {"type": "dict", "options": OWN_CA_ARGUMENTS},
             "pem": {"type": "dict", "options": PEM_ARGUMENTS},
-            **COMMON_ARGUMENTS,
+            **CHANGE_ARGUMENTS,
         },
         required_if=[("provider", "own_ca", ["own_ca"]), ("provider", "pem", ["pem"])],
         supports_check_mode=True,

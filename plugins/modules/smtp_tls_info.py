@@ -54,6 +54,25 @@ certificates:
   returned: success
   type: dict
   sample: {default: {self_signed: true, days_left: 3649}}
+history:
+  description: The last proven states of the node, oldest first, to which M(mailfleet.smtp_hardening.smtp_rollback) goes back.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - number: 3
+      time: "2026-11-24T12:00:00Z"
+      module: smtp_tls_mode
+      task: Set how mail is received and sent
+      summary: "set: smtpd_tls_security_level"
+      proven: true
+interrupted:
+  description: >-
+    A change that was killed in the middle and that this run has found and undone (in check mode, would undo), with the
+    module, the task and the time that began it.
+  returned: always; null where there was none
+  type: dict
+  sample: null
 """
 
 from typing import Any, Dict
@@ -66,6 +85,7 @@ from ..module_utils._postfix import store
 from ..module_utils._postfix.commands import Postfix
 from ..module_utils._postfix.levels import read_client, read_server
 from ..module_utils._postfix.state import read_state
+from ..module_utils._transaction.history import past
 from ..module_utils._work import COMMON_ARGUMENTS, attempt
 
 
@@ -86,6 +106,7 @@ def work(postfix: Postfix, options: Dict[str, Any], check_mode: bool) -> Dict[st
         "certificates": {
             name: describe(store.stored_chain(state, name).certificates, now) for name in store.names(state)
         },
+        "history": [state.as_facts() for state in past(postfix.config_dir)],
     }
 
 

@@ -18,6 +18,8 @@ description:
     what was asked, C(/etc/postfix) is restored byte for byte, Postfix is reloaded and the task fails.
 extends_documentation_fragment:
   - mailfleet.smtp_hardening.smtp
+  - mailfleet.smtp_hardening.smtp.change
+  - mailfleet.smtp_hardening.smtp.ratchet
   - mailfleet.smtp_hardening.smtp.attributes
 options:
   profile:
@@ -106,6 +108,33 @@ options:
           - Whether one TLS connection carries several messages (C(smtp_tls_connection_reuse)). The service C(tlsproxy)
             that it needs is added to C(master.cf) where it is missing.
         type: bool
+  services:
+    description:
+      - What holds for single services of C(master.cf), set as C(-o) overrides there, which win over C(main.cf)
+        (master(5)). Whatever is not named here must not undermine O(server) and O(client), or the task fails and names
+        the service.
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description: The service as C(name/type) in the first two columns of C(master.cf). C(/inet) may be left out.
+        type: str
+        required: true
+      level:
+        description: As O(server.level) for a C(smtpd) service, as O(client.level) for an C(smtp) one.
+        type: str
+        choices: [none, may, encrypt, dane, dane-only, fingerprint, verify, secure]
+      client_certificates:
+        description: As O(server.client_certificates), for a C(smtpd) service.
+        type: str
+        choices: [ignore, request, require]
+      minimum_protocol:
+        description: As O(server.minimum_protocol).
+        type: str
+        choices: [TLSv1, TLSv1.1, TLSv1.2, TLSv1.3]
+      wrapper_mode:
+        description: Whether TLS comes before SMTP (RFC 8314, C(smtpd_tls_wrappermode)), for a C(smtpd) service.
+        type: bool
 """
 
 EXAMPLES = r"""
@@ -122,6 +151,14 @@ EXAMPLES = r"""
     client:
       minimum_protocol: TLSv1.2
       ca_file: /etc/ssl/fleet-ca.pem
+
+- name: Require TLS, but let the content filter on loopback hand mail back without it
+  mailfleet.smtp_hardening.smtp_tls_mode:
+    server:
+      level: encrypt
+    services:
+      - {name: "127.0.0.1:10025", level: none}
+      - {name: submission, level: encrypt, client_certificates: ignore}
 
 - name: Raise the protocol floor and leave everything else as it is
   mailfleet.smtp_hardening.smtp_tls_mode:
@@ -162,7 +199,7 @@ pending:
   description: What differed from the request, as parameters to set, to take out, and C(master.cf) entries to add.
   returned: success
   type: dict
-  sample: {set: {smtpd_tls_protocols: ">=TLSv1.2"}, unset: [], services: []}
+  sample: {set: {smtpd_tls_protocols: ">=TLSv1.2"}, unset: [], services: [], overrides: {}, contents: []}
 proof:
   description: What each listener of the node showed after the change. Empty where nothing changed and in check mode.
   returned: success, and when the proof fails
@@ -188,6 +225,13 @@ restored:
   returned: when a change failed after something was written
   type: bool
   sample: true
+interrupted:
+  description: >-
+    A change that was killed in the middle and that this run has found and undone (in check mode, would undo), with the
+    module, the task and the time that began it.
+  returned: always; null where there was none
+  type: dict
+  sample: null
 """
 
 from typing import Any, Dict
@@ -197,11 +241,12 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils._errors import CertificateError
 from ..module_utils._model.levels import CipherGrade, ClientCertificates, ClientLevel, Protocol, ServerLevel
 from ..module_utils._model.policies import as_facts, read_client_policy, read_server_policy
+from ..module_utils._model.services import read_services
 from ..module_utils._postfix.commands import Postfix
 from ..module_utils._postfix.mode import Wish, plan_mode
 from ..module_utils._postfix.state import read_state
 from ..module_utils._profiles import PROFILES, find_profile
-from ..module_utils._work import COMMON_ARGUMENTS, attempt, bring_about
+from ..module_utils._work import CHANGE_ARGUMENTS, Author, attempt, bring_about
 
 TLS_ARGUMENTS = {
     "minimum_protocol": {"type": "str", "choices": Protocol.words()},
@@ -220,6 +265,13 @@ CLIENT_ARGUMENTS = {
     "connection_reuse": {"type": "bool"},
     **TLS_ARGUMENTS,
 }
+SERVICE_ARGUMENTS = {
+    "name": {"type": "str", "required": True},
+    "level": {"type": "str", "choices": ClientLevel.words()},
+    "client_certificates": {"type": "str", "choices": ClientCertificates.words()},
+    "minimum_protocol": {"type": "str", "choices": Protocol.words()},
+    "wrapper_mode": {"type": "bool"},
+}
 
 
 def work(postfix: Postfix, options: Dict[str, Any], check_mode: bool) -> Dict[str, Any]:
@@ -227,6 +279,8 @@ def work(postfix: Postfix, options: Dict[str, Any], check_mode: bool) -> Dict[st
         profile=find_profile(options["profile"]),
         server=read_server_policy(options["server"]),
         client=read_client_policy(options["client"]),
+        services=read_services(options["services"]),
+        allow_weaker=options["allow_weaker"],
     )
     state = read_state(postfix)
     mode = plan_mode(state, wish)
@@ -234,7 +288,7 @@ def work(postfix: Postfix, options: Dict[str, Any], check_mode: bool) -> Dict[st
         raise CertificateError(mode.unmet)
     unmet = [f"{mode.unmet} (check mode cannot know whether an earlier task sees to it)"] if mode.unmet else []
     return {
-        **bring_about(postfix, state, mode.plan, check_mode),
+        **bring_about(postfix, state, mode.plan, check_mode, Author("smtp_tls_mode", options["task"])),
         "before": {"server": as_facts(mode.server_before), "client": as_facts(mode.client_before)},
         "after": {"server": as_facts(mode.server_after), "client": as_facts(mode.client_after)},
         "warnings": [*mode.warnings, *unmet],
@@ -247,9 +301,11 @@ def main() -> None:
             "profile": {"type": "str", "choices": list(PROFILES)},
             "server": {"type": "dict", "options": SERVER_ARGUMENTS},
             "client": {"type": "dict", "options": CLIENT_ARGUMENTS},
-            **COMMON_ARGUMENTS,
+            "services": {"type": "list", "elements": "dict", "options": SERVICE_ARGUMENTS},
+            "allow_weaker": {"type": "bool", "default": False},
+            **CHANGE_ARGUMENTS,
         },
-        required_one_of=[("profile", "server", "client")],
+        required_one_of=[("profile", "server", "client", "services")],
         supports_check_mode=True,
     )
     outcome = attempt(work, module.params, module.check_mode, module.run_command)

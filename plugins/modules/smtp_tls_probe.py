@@ -103,6 +103,13 @@ deliveries:
       reply: "250 2.0.0 Ok: queued as 4Zx1"
       tls: Verified
       tls_detail: TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)
+interrupted:
+  description: >-
+    A change that was killed in the middle and that this run has found and undone (in check mode, would undo), with the
+    module, the task and the time that began it.
+  returned: always; null where there was none
+  type: dict
+  sample: null
 """
 
 from typing import Any, Dict

@@ -27,6 +27,10 @@ class Ordered(str, Enum):
     def rank(self) -> int:
         return list(type(self)).index(self)
 
+    def is_weaker_than(self, other: Ordered) -> bool:
+        """Whether this protects less than ``other`` of the same kind."""
+        return self.rank < other.rank
+
     @classmethod
     def words(cls) -> List[str]:
         return [member.value for member in cls]
@@ -81,6 +85,27 @@ class ClientLevel(Ordered):
     @property
     def trusts_a_ca(self) -> bool:
         return self in (ClientLevel.VERIFY, ClientLevel.SECURE)
+
+    def is_weaker_than(self, other: Ordered) -> bool:
+        """Whether something that ``other`` guarantees is lost. ``encrypt`` and ``dane`` each lose
+        something of the other: dane falls back to plaintext, encrypt knows no peer."""
+        return not _GUARANTEES[ClientLevel(other)] <= _GUARANTEES[self]
+
+
+# Letters: T(LS tried), R(equired), D(ns or a CA may vouch for the peer), A(uthenticated, whatever insecure DNS says).
+_GUARANTEES = {
+    level: frozenset(guarantees)
+    for level, guarantees in {
+        ClientLevel.NONE: "",
+        ClientLevel.MAY: "T",
+        ClientLevel.ENCRYPT: "TR",
+        ClientLevel.DANE: "TD",
+        ClientLevel.DANE_ONLY: "TRDA",
+        ClientLevel.FINGERPRINT: "TRDA",
+        ClientLevel.VERIFY: "TRD",
+        ClientLevel.SECURE: "TRDA",
+    }.items()
+}
 
 
 class Protocol(Ordered):

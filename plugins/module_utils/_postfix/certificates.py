@@ -25,6 +25,7 @@ from .._certificates.keys import make_key, read_key
 from .._errors import CertificateError, present
 from .._model.certificates import CertificateWish
 from . import store
+from .levels import Parameters
 from .plan import NewFile, Plan, Shown, plan_parameters
 from .state import State
 
@@ -40,6 +41,8 @@ class CertificatePlan:
     """``None`` where it is not made yet: in check mode, or until the controller has signed."""
     reason: Optional[str]
     """Why a new certificate is needed; ``None`` where the stored one stays."""
+    ca_file: str
+    """The trust file that is, or will be, the newest."""
     awaits_signature: bool = False
 
 
@@ -56,17 +59,17 @@ def plan_certificate(state: State, wish: CertificateWish, check_mode: bool) -> C
     awaits = reason is not None and wish.provider == "own_ca" and wish.signed is None
     trust = _trust(state, wish)
     files = ((trust,) if trust else ()) + ((NewFile(path, chain.to_pem(), 0o600),) if reason and chain else ())
-    wanted = {}
+    wanted = _move_trust(state, trust)
     for use in wish.use:
         wanted.update(store.activation(state, use, path))
     plan = plan_parameters(
         state,
         {} if awaits else wanted,
         files=files,
-        obsolete=_obsolete(state, wish, path) if chain and reason else (),
-        shown=_shown(wish, stored, chain, reason) + _shown_trust(trust),
+        obsolete=(store.pending_key(state, wish.name),) if chain and reason else (),
+        shown=_shown(wish, stored, chain, reason) + _shown_trust(state, trust),
     )
-    return CertificatePlan(plan, path, chain, reason, awaits)
+    return CertificatePlan(plan, path, chain, reason, trust.path if trust else store.trust_file(state), awaits)
 
 
 def report(state: State, wish: CertificateWish, planned: CertificatePlan) -> Dict[str, Any]:
@@ -78,7 +81,7 @@ def report(state: State, wish: CertificateWish, planned: CertificatePlan) -> Dic
         "chain_file": planned.path,
         "reason": planned.reason,
         "active": {use: uses[use] or use in wish.use for use in store.USES},
-        "ca_file": store.trust_file(state),
+        "ca_file": planned.ca_file,
     }
 
 
@@ -162,23 +165,21 @@ def _ca(wish: CertificateWish) -> Tuple[Any, ...]:
 
 
 def _trust(state: State, wish: CertificateWish) -> Optional[NewFile]:
-    """The store's trust file, where the CA is not in it yet."""
+    """A new trust file, where the newest one holds other CAs."""
     if wish.ca_certificate is None:
         return None
     path = store.trust_file(state)
     content = wish.ca_certificate.strip() + b"\n"
-    return None if os.path.exists(path) and store.read(path) == content else NewFile(path, content)
+    same = os.path.exists(path) and store.read(path) == content
+    return None if same else NewFile(store.next_trust_file(state), content)
 
 
-def _obsolete(state: State, wish: CertificateWish, path: str) -> Tuple[str, ...]:
-    """Older chain files of the same name that no side uses after the swap, and the pending key."""
-    kept = {path}
-    for use in store.USES:
-        if use not in wish.use:
-            kept.update(store.active_paths(state, use))
-    folder = os.path.join(store.certificates_dir(state), wish.name)
-    older = [old for _number, old in store.generations(folder, ".pem") if old not in kept]
-    return (*older, store.pending_key(state, wish.name))
+def _move_trust(state: State, trust: Optional[NewFile]) -> Parameters:
+    """Whoever trusts the store's CAs trusts the new ones, from the swap on."""
+    if trust is None:
+        return {}
+    names = ("smtpd_tls_CAfile", "smtp_tls_CAfile")
+    return {name: trust.path for name in names if store.is_trust_file(state, state.explicit.get(name, ""))}
 
 
 def _shown(
@@ -189,10 +190,11 @@ def _shown(
     return (Shown(f"certificate {wish.name}", _text(before), _text(after) if after else _promise(wish)),)
 
 
-def _shown_trust(trust: Optional[NewFile]) -> Tuple[Shown, ...]:
+def _shown_trust(state: State, trust: Optional[NewFile]) -> Tuple[Shown, ...]:
     if trust is None:
         return ()
-    before = store.read(trust.path).decode() if os.path.exists(trust.path) else ""
+    newest = store.trust_file(state)
+    before = store.read(newest).decode() if os.path.exists(newest) else ""
     return (Shown(trust.path, before, trust.content.decode()),)
 
 

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from typing import Callable, Mapping, NamedTuple, Optional, Sequence, Tuple
+from types import MappingProxyType
+from typing import Callable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from .._errors import PostfixError
 
@@ -34,27 +35,41 @@ class Postfix:
     def postconf(self, *arguments: str) -> str:
         return self._must("postconf", *arguments)
 
-    def edit(self, wanted: Mapping[str, str], unwanted: Sequence[str], services: Sequence[str]) -> None:
-        """Set parameters, take parameters out, add or replace master.cf entries: a call each at most."""
-        if wanted:
-            self.postconf("-e", *(f"{name}={value}" for name, value in wanted.items()))
-        if unwanted:
-            self.postconf("-X", *unwanted)
-        if services:
-            self.postconf("-Me", *services)
+    def edit(
+        self,
+        wanted: Mapping[str, str],
+        unwanted: Sequence[str] = (),
+        services: Sequence[str] = (),
+        overrides: Mapping[str, Optional[str]] = MappingProxyType({}),
+    ) -> None:
+        """Set parameters, take parameters out, add master.cf entries, set and take out the ``-o``
+        overrides of entries (``service/type/name``): a call each at most."""
+        self._edit("-e", [f"{name}={value}" for name, value in wanted.items()])
+        self._edit("-X", unwanted)
+        self._edit("-Me", services)
+        self._edit("-Pe", [f"{name}={value}" for name, value in overrides.items() if value is not None])
+        self._edit("-PX", [name for name, value in overrides.items() if value is None])
 
-    def check(self) -> str:
-        """What ``postfix check`` and ``postconf -n`` complain about; fails where the first does."""
+    def check(self) -> None:
+        """Fail where ``postfix check`` does."""
         done = self.run(["postfix", "-c", self.config_dir, "check"])
         if done.rc:
             raise PostfixError(f"postfix check refuses the new configuration: {_one_line(done)}.")
-        return done.stderr + self.run(["postconf", "-c", self.config_dir, "-n"]).stderr
+
+    def warnings(self) -> List[str]:
+        """What postconf warns of in main.cf and master.cf: parameters that nothing uses or defines."""
+        said = "".join(self.run(["postconf", "-c", self.config_dir, option]).stderr for option in ("-n", "-P"))
+        return [line.replace(f"{self.config_dir}/", "") for line in said.splitlines()]
 
     def is_running(self) -> bool:
         return self.run(["postfix", "-c", self.config_dir, "status"]).rc == 0
 
     def reload(self) -> None:
         self._must("postfix", "reload")
+
+    def abort(self) -> None:
+        """Stop this instance at once, if it runs."""
+        self.run(["postfix", "-c", self.config_dir, "abort"])
 
     def build_table(self, path: str, kind: str) -> None:
         self._must("postmap", f"{kind}:{path}")
@@ -66,6 +81,10 @@ class Postfix:
         if done.rc not in (0, 1):
             raise PostfixError(f"postmap -q {kind}:{path} fails: {_one_line(done)}.")
         return tuple((key, value) for key, _tab, value in (line.partition("\t") for line in done.stdout.splitlines()))
+
+    def _edit(self, option: str, words: Sequence[str]) -> None:
+        if words:
+            self.postconf(option, *words)
 
     def _must(self, command: str, *arguments: str, stdin: Optional[str] = None) -> str:
         argv = [command, "-c", self.config_dir, *arguments]

@@ -15,11 +15,13 @@ import re
 from dataclasses import dataclass
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
-from .._errors import HardeningError, InvalidValue, PostfixError
+from .._errors import HardeningError, InvalidValue, PostfixError, present
 from .._model.domains import DomainPolicy, check_agreement, read_domain
+from .._model.levels import ClientLevel
 from . import store
-from .levels import Parameters
+from .levels import Parameters, read_client
 from .plan import NewFile, Plan, Shown, plan_parameters
+from .ratchet import check_ratchet
 from .state import State
 
 RECORDS = "records.json"
@@ -36,13 +38,21 @@ class DomainPlan:
     after: Tuple[DomainPolicy, ...]
 
 
-def plan_domains(state: State, present: Sequence[DomainPolicy], absent: Sequence[str], exclusive: bool) -> DomainPlan:
+def plan_domains(
+    state: State,
+    wanted: Sequence[DomainPolicy],
+    absent: Sequence[str],
+    exclusive: bool,
+    allow_weaker: bool = False,
+) -> DomainPlan:
     """Compare the wanted records with those on the node. Writes nothing."""
     folder = current_folder(state)
     before = _read_before(folder, exclusive)
-    after = _merge(before, present, absent, exclusive)
+    after = _merge(before, wanted, absent, exclusive)
     check_agreement(after)
     _check_reachable(state, after)
+    level = present(read_client(state.effective).level)
+    check_domains_ratchet(before, level, after, level, allow_weaker)
     intact = folder is not None and _is_intact(folder, before, state.table_type)
     unchanged = before == after and (intact or not after)
     target = folder if unchanged and after else (store.next_path(_domains_dir(state)) if after else None)
@@ -51,7 +61,6 @@ def plan_domains(state: State, present: Sequence[DomainPolicy], absent: Sequence
         state,
         _parameters(state, target, after),
         files=files,
-        obsolete=() if unchanged or folder is None else (folder,),
         shown=(Shown("domain policies", _text(before), _text(after)),) if before != after else (),
     )
     return DomainPlan(plan, before, after)
@@ -100,10 +109,10 @@ def tables(records: Iterable[DomainPolicy]) -> Dict[str, Table]:
 
 
 def _merge(
-    before: Sequence[DomainPolicy], present: Sequence[DomainPolicy], absent: Sequence[str], exclusive: bool
+    before: Sequence[DomainPolicy], wanted: Sequence[DomainPolicy], absent: Sequence[str], exclusive: bool
 ) -> Tuple[DomainPolicy, ...]:
     kept = {} if exclusive else {record.name: record for record in before if record.name not in set(absent)}
-    kept.update((record.name, record) for record in present)
+    kept.update((record.name, record) for record in wanted)
     return tuple(kept[name] for name in sorted(kept))
 
 
@@ -118,6 +127,23 @@ def _check_reachable(state: State, records: Iterable[DomainPolicy]) -> None:
             f"has a level but no route, while relayhost = {relayhost} takes all mail, so its level would never be looked up",
             "give the domain a route, or set the level for the smarthost",
         )
+
+
+def check_domains_ratchet(
+    before: Sequence[DomainPolicy],
+    level_before: ClientLevel,
+    after: Sequence[DomainPolicy],
+    level_after: ClientLevel,
+    allow_weaker: bool,
+) -> None:
+    """Refuse a lower level for any domain; one without a record, or without a level there, has the client's."""
+    names = [record.name for record in (*before, *after)]
+    was, will = (
+        {f"domain {name}.level": default for name in names}
+        | {f"domain {r.name}.level": r.level or default for r in records}
+        for records, default in ((before, level_before), (after, level_after))
+    )
+    check_ratchet(was, will, allow_weaker)
 
 
 def _is_intact(folder: str, records: Iterable[DomainPolicy], kind: str) -> bool:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, List, Optional, Tuple
+from typing import Any, Iterator, List, Optional, Tuple
 
 from .._certificates import fitness
 from .._certificates.chain import read_certificates
@@ -14,10 +14,12 @@ from .._certificates.describe import utc_now
 from .._errors import CertificateError, HardeningError, InvalidValue, present
 from .._model.levels import ClientLevel, ServerLevel
 from .._model.policies import ClientPolicy, ServerPolicy, check_client, check_match, check_server, overlay
+from .._model.services import ServicePolicy
 from .._profiles import Profile
-from . import store
+from . import deprecated, services, store
 from .levels import client_parameters, read_client, read_server, server_parameters
 from .plan import Plan, plan_parameters
+from .ratchet import check_ratchet
 from .state import State
 
 TLSPROXY = "tlsproxy"
@@ -30,6 +32,8 @@ class Wish:
     profile: Optional[Profile]
     server: ServerPolicy
     client: ClientPolicy
+    services: Tuple[ServicePolicy, ...] = ()
+    allow_weaker: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,25 +51,43 @@ class ModePlan:
 
 
 def plan_mode(state: State, wish: Wish) -> ModePlan:
-    """Compare ``wish`` with ``state``; refuse what would stop mail. Writes nothing."""
+    """Compare ``wish`` with ``state``; refuse what would stop mail or lower its protection. Writes nothing."""
     server, client = _asked(state, wish)
     server_before, client_before = read_server(state.effective), read_client(state.effective)
-    server_after, client_after = overlay(server_before, server), overlay(client_before, client)
-    if server != ServerPolicy():
-        check_server(server_after)
-    if client != ClientPolicy():
-        check_client(client_after)
-    wanted = {**server_parameters(server, state.version), **client_parameters(client, state.version)}
-    services = _services(state, client)
+    _check_combinations(overlay(server_before, server), server, overlay(client_before, client), client)
+    plan = plan_parameters(
+        state,
+        {
+            **deprecated.removals(state, server.level, client.level),
+            **server_parameters(server, state.version),
+            **client_parameters(client, state.version),
+        },
+        services=_services(state, client),
+        overrides=services.service_overrides(state, wish.services),
+    )
+    services.check_services(state, plan, (server, client), wish.services)
+    effective = plan.effective_after(state)
+    before = services.protections(state.services, state.effective)
+    check_ratchet(before, services.protections(state.services, effective, plan), wish.allow_weaker)
+    server_after, client_after = read_server(effective), read_client(effective)
     return ModePlan(
-        plan=plan_parameters(state, wanted, services=services),
+        plan=plan,
         server_before=server_before,
         server_after=server_after,
         client_before=client_before,
         client_after=client_after,
-        warnings=tuple(_warnings(state, server_after)),
+        warnings=tuple(_warnings(state, server, client)),
         unmet=_unmet(state, wish, server, server_after, client),
     )
+
+
+def _check_combinations(
+    server_after: ServerPolicy, server: ServerPolicy, client_after: ClientPolicy, client: ClientPolicy
+) -> None:
+    if server != ServerPolicy():
+        check_server(server_after)
+    if client != ClientPolicy():
+        check_client(client_after)
 
 
 def _unmet(
@@ -156,30 +178,16 @@ def _services(state: State, client: ClientPolicy) -> Tuple[str, ...]:
     return (f"{TLSPROXY}/unix={TLSPROXY} unix - - {chroot} - 0 {TLSPROXY}",)
 
 
-def _warnings(state: State, server: ServerPolicy) -> List[str]:
-    found = []
+def _warnings(state: State, server: ServerPolicy, client: ClientPolicy) -> Iterator[str]:
     if server.level is ServerLevel.ENCRYPT:
-        found.append(
+        yield (
             "server.level: encrypt refuses clients without STARTTLS on every smtpd service; RFC 3207 section 4 "
             "forbids that on a server that receives mail from the Internet."
         )
-    for service in state.services:
-        overridden = sorted(name for name in service.overrides if name in _OVERRIDABLE)
-        if overridden:
-            pairs = ", ".join(f"{name}={service.overrides[name]}" for name in overridden)
-            found.append(f"master.cf: {service.key} overrides {pairs}; there it holds instead of what this task sets.")
-    return found
-
-
-_OVERRIDABLE = frozenset(
-    [
-        *server_parameters(ServerPolicy(level=ServerLevel.MAY), (3, 5)),
-        *client_parameters(ClientPolicy(level=ClientLevel.MAY), (3, 5)),
-        "smtpd_tls_ask_ccert",
-        "smtpd_tls_req_ccert",
-        "smtpd_tls_protocols",
-        "smtpd_tls_mandatory_protocols",
-        "smtp_tls_protocols",
-        "smtp_tls_mandatory_protocols",
-    ]
-)
+    if client.level is ClientLevel.VERIFY:
+        yield (
+            "client.level: verify trusts the names of mail exchangers from insecure DNS, so whoever forges DNS "
+            "chooses the name that is verified (postconf(5)); prefer secure."
+        )
+    yield from deprecated.reports(state, server.level, client.level)
+    yield from services.ineffective(state)

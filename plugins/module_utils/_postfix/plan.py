@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from .levels import Parameters
-from .state import State
+from .state import READ_AT_START, Service, State
 
 
 @dataclass(frozen=True)
@@ -40,15 +41,21 @@ class Plan:
     unset: Tuple[str, ...] = ()
     services: Tuple[str, ...] = ()
     """master.cf entries to add or replace, as ``postconf -Me`` takes them."""
+    overrides: Parameters = field(default_factory=dict)
+    """``-o`` overrides in master.cf (``service/type/name``); ``None`` takes one out."""
     files: Tuple[NewFile, ...] = ()
     obsolete: Tuple[str, ...] = ()
-    """Paths in the store that nothing names any more once main.cf is swapped."""
+    """Paths in the store that are of no use once main.cf is swapped."""
+    contents: Mapping[str, bytes] = field(default_factory=dict)
+    """Whole files in place of main.cf and master.cf, where an old state comes back."""
     shown: Tuple[Shown, ...] = ()
 
     @property
     def changed(self) -> bool:
         """Shown changes count: in check mode a new certificate is promised and not made."""
-        return bool(self.set or self.unset or self.services or self.files or self.shown)
+        return bool(
+            self.set or self.unset or self.services or self.overrides or self.files or self.contents or self.shown
+        )
 
     def diff(self) -> List[Dict[str, str]]:
         return [
@@ -58,7 +65,43 @@ class Plan:
 
     def summary(self) -> Dict[str, Any]:
         """Return values that a survey can put in a table."""
-        return {"set": dict(self.set), "unset": list(self.unset), "services": list(self.services)}
+        return {
+            "set": dict(self.set),
+            "unset": list(self.unset),
+            "services": list(self.services),
+            "overrides": dict(self.overrides),
+            "contents": list(self.contents),
+        }
+
+    def summary_line(self) -> str:
+        """What the history says of it."""
+        parts = {
+            "set": [*self.set, *(name for name, value in self.overrides.items() if value is not None)],
+            "taken out": [*self.unset, *(name for name, value in self.overrides.items() if value is None)],
+            "services": [entry.partition("=")[0] for entry in self.services],
+            "files": [os.path.basename(os.path.dirname(new.path)) for new in self.files],
+            "brought back": list(self.contents),
+        }
+        return "; ".join(f"{verb}: {', '.join(dict.fromkeys(names))}" for verb, names in parts.items() if names)
+
+    @property
+    def needs_restart(self) -> bool:
+        """Whether Postfix must be stopped and started before all of this holds."""
+        return bool(READ_AT_START & {*self.set, *self.unset})
+
+    def effective_after(self, state: State) -> Dict[str, str]:
+        """What will hold in main.cf."""
+        return {
+            **state.effective,
+            **self.set,
+            **{name: state.defaults[name] for name in self.unset if name in state.defaults},
+        }
+
+    def overrides_after(self, service: Service) -> Dict[str, str]:
+        """The ``-o`` overrides that one service of master.cf will have."""
+        prefix = f"{service.key}/"
+        ours = {n[len(prefix) :]: value for n, value in self.overrides.items() if n.startswith(prefix)}
+        return {name: value for name, value in {**service.overrides, **ours}.items() if value is not None}
 
 
 def plan_parameters(
@@ -66,22 +109,25 @@ def plan_parameters(
     wanted: Parameters,
     *,
     services: Tuple[str, ...] = (),
+    overrides: Optional[Parameters] = None,
     files: Tuple[NewFile, ...] = (),
     obsolete: Tuple[str, ...] = (),
     shown: Tuple[Shown, ...] = (),
 ) -> Plan:
-    """Compare parameters with main.cf and join them with the files that they will name."""
+    """Compare parameters with main.cf and master.cf, and join them with the files that they will name."""
     to_set = {name: value for name, value in wanted.items() if value is not None and not _holds(state, name, value)}
     to_unset = tuple(name for name, value in wanted.items() if value is None and name in state.explicit)
-    names = [*to_set, *to_unset]
-    parameters = Shown(
-        title=f"{state.config_dir}/main.cf",
-        before=_lines({name: state.explicit.get(name) for name in names}),
-        after=_lines({name: to_set.get(name) for name in names}),
-    )
-    entries = Shown(f"{state.config_dir}/master.cf", "", "".join(f"{_entry(s)}\n" for s in services))
-    changes = tuple(s for s in (parameters, entries) if s.before != s.after)
-    return Plan(to_set, to_unset, services, files, obsolete, changes + shown)
+    there = {f"{s.key}/{name}": value for s in state.services for name, value in s.overrides.items()}
+    changed = {name: value for name, value in (overrides or {}).items() if there.get(name) != value}
+    main_cf = _shown(f"{state.config_dir}/main.cf", state.explicit, {**dict.fromkeys(to_unset), **to_set})
+    master_cf = _shown(f"{state.config_dir}/master.cf", there, changed)
+    master_cf = Shown(master_cf.title, master_cf.before, "".join(f"{_entry(s)}\n" for s in services) + master_cf.after)
+    changes = tuple(s for s in (main_cf, master_cf) if s.before != s.after)
+    return Plan(to_set, to_unset, services, changed, files, obsolete, shown=changes + shown)
+
+
+def _shown(title: str, before: Mapping[str, str], changes: Parameters) -> Shown:
+    return Shown(title, _lines({name: before.get(name) for name in changes}), _lines(changes))
 
 
 def _holds(state: State, name: str, value: str) -> bool:

@@ -16,6 +16,9 @@ from .commands import Postfix
 STORE = "smtp_hardening"
 """The folder below the configuration directory that holds what this collection brings."""
 
+READ_AT_START = frozenset(["inet_interfaces", "inet_protocols"])
+"""postconf(5): stop and start Postfix when one of these changes."""
+
 
 @dataclass(frozen=True)
 class Service:
@@ -26,10 +29,21 @@ class Service:
     chroot: str
     command: str
     overrides: Mapping[str, str]
+    entry: str
+    """The whole entry on one line."""
 
     @property
     def key(self) -> str:
         return f"{self.name}/{self.kind}"
+
+    @property
+    def is_listener(self) -> bool:
+        """Whether SMTP clients of the network talk to it."""
+        return self.kind == "inet" and self.command in ("smtpd", "postscreen")
+
+    def entry_at(self, name: str) -> str:
+        """The same entry under another name, which for ``inet`` is an address."""
+        return f"{name} {self.entry.split(None, 1)[1]}"
 
 
 @dataclass(frozen=True)
@@ -42,6 +56,8 @@ class State:
     effective: Mapping[str, str]
     """What holds, defaults included, with ``$name`` expanded."""
     services: Tuple[Service, ...]
+    defaults: Mapping[str, str]
+    """What would hold if main.cf were empty."""
 
     @property
     def store(self) -> str:
@@ -50,6 +66,11 @@ class State:
     @property
     def version(self) -> Tuple[int, int]:
         return read_version(self.effective["mail_version"])
+
+    @property
+    def started_with(self) -> Dict[str, str]:
+        """What a running Postfix keeps until it is stopped, whatever main.cf says from now on."""
+        return {name: self.effective[name] for name in READ_AT_START}
 
     @property
     def table_type(self) -> str:
@@ -61,22 +82,28 @@ class State:
 
 def read_state(postfix: Postfix) -> State:
     """Everything that the rooms above need to know, before anything is written."""
-    if not os.path.isfile(os.path.join(postfix.config_dir, "main.cf")):
-        raise InvalidValue(
-            "config_dir",
-            postfix.config_dir,
-            "holds no main.cf",
-            "install Postfix first (role relay does), or name the instance's directory",
-        )
+    check_instance(postfix.config_dir)
     state = State(
         config_dir=postfix.config_dir,
         explicit=_assignments(postfix.postconf("-n")),
         effective=_assignments(postfix.postconf("-x")),
-        services=_services(postfix.postconf("-M"), postfix.postconf("-P")),
+        services=_services(postfix.postconf("-M"), postfix.postconf("-Px")),
+        defaults=_assignments(postfix.postconf("-dx")),
     )
     if "mail_version" not in state.effective:
         raise PostfixError(f"postconf -c {postfix.config_dir} shows no mail_version; is this Postfix?")
     return state
+
+
+def check_instance(config_dir: str) -> None:
+    """Refuse a directory that no Postfix instance has."""
+    if not os.path.isfile(os.path.join(config_dir, "main.cf")):
+        raise InvalidValue(
+            "config_dir",
+            config_dir,
+            "holds no main.cf",
+            "install Postfix first (role relay does), or name the instance's directory",
+        )
 
 
 def split_list(text: str) -> Tuple[str, ...]:
@@ -110,6 +137,7 @@ def _services(entries: str, overrides: str) -> Tuple[Service, ...]:
             chroot=row[4],
             command=row[7].split()[0],
             overrides=per_service.get(f"{row[0]}/{row[1]}", {}),
+            entry=" ".join(row),
         )
         for row in rows
         if len(row) == 8

@@ -8,21 +8,22 @@ Layout below the configuration directory, in ``smtp_hardening/``::
     certificates/NAME/3.pem       key and chain; a new number for each new content, so that the
                                   old main.cf keeps naming the old content until it is swapped
     certificates/NAME/pending.key the key of a certificate that is being signed elsewhere
-    trust.pem                     the CAs that peers' certificates are verified with
-    domains/7/                    the tables of all domain policies, numbered likewise
+    trust/2.pem                   the CAs that peers' certificates are verified with
+    domains/7/                    the tables of all domain policies
+    history/, transaction/        what the transaction room keeps there
 """
 
 from __future__ import annotations
 
 import os
 import re
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 from .._certificates.chain import Chain, build_chain, read_certificates, read_chain_file
 from .._certificates.keys import read_key
 from .._errors import CertificateError, present
 from .levels import Parameters
-from .state import State, split_list
+from .state import STORE, State, split_list
 
 USES = ("server", "client")
 _SIDE = {"server": "smtpd", "client": "smtp"}
@@ -31,7 +32,22 @@ _LEGACY_PAIRS = (("cert_file", "key_file"), ("eccert_file", "eckey_file"))
 
 
 def trust_file(state: State) -> str:
-    return os.path.join(state.store, "trust.pem")
+    """The newest trust file; where there is none yet, where it will be."""
+    found = generations(_trust_dir(state), ".pem")
+    return found[-1][1] if found else next_trust_file(state)
+
+
+def next_trust_file(state: State) -> str:
+    return next_path(_trust_dir(state), ".pem")
+
+
+def is_trust_file(state: State, path: str) -> bool:
+    """Whether ``path`` is one of the store's trust files, of whatever number."""
+    return os.path.dirname(path) == _trust_dir(state)
+
+
+def _trust_dir(state: State) -> str:
+    return os.path.join(state.store, "trust")
 
 
 def certificates_dir(state: State) -> str:
@@ -77,6 +93,28 @@ def generations(folder: str, suffix: str = "") -> List[Tuple[int, str]]:
         return []
     found = ((re.match(rf"(\d+){re.escape(suffix)}\Z", entry), entry) for entry in entries)
     return sorted((int(match[1]), os.path.join(folder, entry)) for match, entry in found if match)
+
+
+def named(config_dir: str, main_cf: bytes) -> List[str]:
+    """The numbered files and folders of the store that a main.cf names."""
+    here = re.escape(os.path.join(config_dir, STORE))
+    found = re.findall(
+        rf"{here}/(?:certificates/[\w-]+|trust)/\d+\.pem|{here}/domains/\d+", main_cf.decode("utf-8", "replace")
+    )
+    return sorted(set(found))
+
+
+def unnamed(config_dir: str, main_cfs: Sequence[bytes]) -> List[str]:
+    """What none of these states names. The newest of each certificate and of the trust files stays:
+    it may be made active later."""
+    here = os.path.join(config_dir, STORE)
+    kept = {path for main_cf in main_cfs for path in named(config_dir, main_cf)}
+    folders = [os.path.join(here, "trust")]
+    if os.path.isdir(os.path.join(here, "certificates")):
+        folders += [entry.path for entry in os.scandir(os.path.join(here, "certificates"))]
+    older = [path for folder in folders for _number, path in generations(folder, ".pem")[:-1]]
+    older += [path for _number, path in generations(os.path.join(here, "domains"))]
+    return [path for path in older if path not in kept]
 
 
 def active_paths(state: State, use: str) -> Tuple[str, ...]:

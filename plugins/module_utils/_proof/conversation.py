@@ -96,6 +96,13 @@ class Conversation:
         self.smtp.rset()
         return code, text.decode("ascii", "replace")
 
+    def recipient(self, address: str) -> str:
+        """The answer to RCPT TO after MAIL FROM:<>, taken back at once."""
+        self.smtp.docmd("MAIL", "FROM:<>")
+        code, text = self.smtp.docmd("RCPT", f"TO:<{address}>")
+        self.smtp.rset()
+        return f"{code} {text.decode('ascii', 'replace')}"
+
     def _speak_over(self, sock: socket.socket) -> None:
         self.smtp.sock, self.smtp.file = sock, None
 

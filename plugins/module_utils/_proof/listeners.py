@@ -9,11 +9,9 @@ import socket
 from typing import List, Mapping, NamedTuple, Optional, Tuple
 
 from .._model.policies import ServerPolicy
-from .._postfix.levels import read_server
+from .._postfix.services import read_policy
 from .._postfix.state import Service, State, split_list
 from .conversation import Target
-
-COMMANDS = ("smtpd", "postscreen")
 
 
 class Listener(NamedTuple):
@@ -26,23 +24,24 @@ class Listener(NamedTuple):
 
 def own_listeners(state: State) -> List[Listener]:
     """Every listener that answers SMTP clients, ``-o`` overrides applied."""
-    found = []
-    for service in state.services:
-        if service.kind == "inet" and service.command in COMMANDS:
-            effective = _effective(state, service)
-            found.append(Listener(service.key, _target(state, service, effective), read_server(effective)))
-    return found
+    return [
+        _listener(state, service) for service in state.services if service.is_listener and not _disabled(state, service)
+    ]
 
 
-def _effective(state: State, service: Service) -> Mapping[str, str]:
-    """What holds for one service; wrapper mode is mandatory TLS whatever the level says (postconf(5))."""
+def _listener(state: State, service: Service) -> Listener:
     effective = {**state.effective, **service.overrides}
-    if effective.get("smtpd_tls_wrappermode") == "yes":
-        effective["smtpd_tls_security_level"] = "encrypt"
-    return effective
+    policy = read_policy(service, state.effective, service.overrides)
+    return Listener(service.key, _target(service, effective), policy)
 
 
-def _target(state: State, service: Service, effective: Mapping[str, str]) -> Target:
+def _disabled(state: State, service: Service) -> bool:
+    """postconf(5), master_service_disable: ``inet``, ``submission/inet``, ``submission.inet``."""
+    listed = {name.replace(".inet", "/inet") for name in split_list(state.effective.get("master_service_disable", ""))}
+    return bool(listed & {service.kind, service.key})
+
+
+def _target(service: Service, effective: Mapping[str, str]) -> Target:
     host, port = _split(service.name)
     return Target(
         address=host or _address(effective),

@@ -71,6 +71,19 @@ def observe(run: Run, target: Target, ca_file: Optional[str] = None, own_chain: 
     return seen
 
 
+def answer_to_recipient(target: Target, own_chain: Optional[str]) -> Optional[str]:
+    """What a listener says to a recipient, encrypted where it can be; ``None`` where it does not come to that."""
+    try:
+        context = unverified(chain_file=own_chain)
+        with Conversation(target, context) as conversation:
+            if conversation.offers_starttls:
+                conversation.starttls(context)
+                conversation.ehlo()
+            return conversation.recipient(f"postmaster@{target.name}")
+    except TLS_FAILURES:
+        return None
+
+
 def _look_at_plaintext(target: Target, seen: Observation) -> None:
     with Conversation(target) as plain:
         seen.starttls = plain.offers_starttls

@@ -6,29 +6,60 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
+from dataclasses import replace
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
 from .._certificates.describe import certificate_fingerprint
 from .._errors import ProofFailed
 from .._model.levels import ClientCertificates, Protocol, ServerLevel
 from .._model.policies import ServerPolicy
 from .._postfix import store
-from .._postfix.commands import Postfix
+from .._postfix.commands import Postfix, Run
 from .._postfix.state import State, read_state
 from .listeners import Listener, own_listeners
-from .observe import Observation, observe
+from .observe import Observation, answer_to_recipient, observe
 
 PATIENCE = 15.0
 """Seconds in which a reload must have reached every listener: processes that serve a client or
 wait for one may answer once more with the old configuration (master(8))."""
 
+FIRST_WORDS = 2.0
+"""Seconds that a Postfix which has just been started may take until it answers."""
 
-def prove(postfix: Postfix) -> List[Dict[str, Any]]:
-    """Observe every listener until all show what the configuration says, or fail."""
+
+def prove(postfix: Postfix, started_with: Mapping[str, str]) -> List[Dict[str, Any]]:
+    """Observe every live listener until all show what the configuration says, or fail."""
     state = read_state(postfix)
-    deadline = time.monotonic() + PATIENCE
+    state = replace(state, effective={**state.effective, **started_with})
+    return _prove(
+        postfix.run, state, own_listeners(state), PATIENCE, "The wire shows something else than what was asked"
+    )
+
+
+def prove_twin(twin: Postfix, services: Sequence[str]) -> List[Dict[str, Any]]:
+    """The same of a twin, whose listeners stand for ``services``, and that its rules for recipients work."""
+    state = read_state(twin)
+    listeners = [found._replace(service=name) for found, name in zip(own_listeners(state), services)]
+    facts = _prove(
+        twin.run, state, listeners, FIRST_WORDS, "A twin with the new configuration does not do what was asked"
+    )
+    for listener in listeners:
+        reply = answer_to_recipient(listener.target, store.own_client_chain(state))
+        if reply is not None and reply.startswith("451 4.3."):
+            raise ProofFailed(
+                f"A twin with the new configuration cannot take mail: {listener.service} answers {reply!r} to RCPT TO. "
+                "The configuration is as it was before.",
+                proof=facts,
+            )
+    return facts
+
+
+def _prove(
+    run: Run, state: State, listeners: Sequence[Listener], patience: float, complaint: str
+) -> List[Dict[str, Any]]:
+    deadline = time.monotonic() + patience
     while True:
-        seen = look(postfix, state)
+        seen = _look(run, state, listeners)
         broken = [
             f"{listener.service} at {listener.target} {p}"
             for listener, o in seen
@@ -38,18 +69,14 @@ def prove(postfix: Postfix) -> List[Dict[str, Any]]:
         if not broken:
             return facts
         if time.monotonic() > deadline:
-            raise ProofFailed(
-                f"The wire shows something else than what was asked: {'; '.join(broken)}. "
-                "The configuration is as it was before; the log of Postfix says more.",
-                proof=facts,
-            )
+            raise ProofFailed(f"{complaint}: {'; '.join(broken)}. The configuration is as it was before.", proof=facts)
         time.sleep(0.25)
 
 
-def look(postfix: Postfix, state: State) -> List[Tuple[Listener, Observation]]:
-    """Every listener of the node with what was seen there."""
+def _look(run: Run, state: State, listeners: Sequence[Listener]) -> List[Tuple[Listener, Observation]]:
+    """Every listener with what was seen there."""
     own_chain = store.own_client_chain(state)
-    return [(listener, observe(postfix.run, listener.target, own_chain=own_chain)) for listener in own_listeners(state)]
+    return [(listener, observe(run, listener.target, own_chain=own_chain)) for listener in listeners]
 
 
 def shortcomings(state: State, listener: Listener, seen: Observation) -> Iterator[str]:

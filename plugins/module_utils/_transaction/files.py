@@ -8,8 +8,12 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass
-from typing import Dict, List, Optional
+from typing import List, Optional
+
+from .._errors import HardeningError
+
+TEMPORARY = ".smtp_hardening."
+"""How the name of a file begins that is not complete yet."""
 
 
 def write(path: str, content: bytes, mode: int, like: Optional[str] = None) -> None:
@@ -18,7 +22,7 @@ def write(path: str, content: bytes, mode: int, like: Optional[str] = None) -> N
     Owner, mode and extended attributes (an SELinux label among them) come from ``like`` where
     it is given.
     """
-    descriptor, temporary = tempfile.mkstemp(prefix=".smtp_hardening.", dir=os.path.dirname(path))
+    descriptor, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=os.path.dirname(path))
     try:
         with os.fdopen(descriptor, "wb") as handle:
             handle.write(content)
@@ -32,6 +36,11 @@ def write(path: str, content: bytes, mode: int, like: Optional[str] = None) -> N
         os.unlink(temporary)
         raise
     sync_folder(os.path.dirname(path))
+
+
+def read(path: str) -> bytes:
+    with open(path, "rb") as handle:
+        return handle.read()
 
 
 def copy_attributes(source: str, target: str) -> None:
@@ -49,16 +58,17 @@ def sync_folder(path: str) -> None:
         os.close(descriptor)
 
 
-def make_folders(path: str, mode: int) -> List[str]:
-    """Create ``path`` and what is missing above it; the folders created, outermost first."""
-    missing = []
-    while not os.path.isdir(path):
-        missing.append(path)
-        path = os.path.dirname(path)
-    for folder in reversed(missing):
+def make_folder(path: str, mode: int) -> None:
+    """Create ``path`` and what is missing above it."""
+    for folder in reversed(_missing(path)):
         os.mkdir(folder, 0o700)
         os.chmod(folder, mode)  # whatever the umask says
-    return missing[::-1]
+
+
+def first_missing(path: str) -> str:
+    """The outermost of ``path`` and the folders above it that does not exist yet; else ``path``."""
+    missing = _missing(path)
+    return missing[-1] if missing else path
 
 
 def remove(path: str) -> None:
@@ -69,39 +79,22 @@ def remove(path: str) -> None:
         os.unlink(path)
 
 
-@dataclass(frozen=True)
-class Remembered:
-    """A file as it was."""
-
-    content: bytes
-    stat: os.stat_result
-    attributes: Dict[str, bytes]
-
-
-def remember(path: str) -> Optional[Remembered]:
-    """The file at ``path``; ``None`` where there is none."""
-    try:
-        with open(path, "rb") as handle:
-            return Remembered(handle.read(), os.fstat(handle.fileno()), _extended_attributes(path))
-    except FileNotFoundError:
-        return None
+def resolve(folder: str, name: str) -> str:
+    """Where ``name`` in ``folder`` really lies; symbolic links may not lead out of the folder."""
+    path = os.path.join(folder, name)
+    real, top = os.path.realpath(path), os.path.realpath(folder)
+    if not real.startswith(top + os.sep):
+        raise HardeningError(
+            f"{path} is a symbolic link to {real}, outside of the configuration directory; "
+            f"put the file itself into {folder}, since nothing outside is changed."
+        )
+    return real
 
 
-def put_back(path: str, was: Optional[Remembered]) -> None:
-    """Bring ``path`` to what it was: contents, owner, mode, times and extended attributes."""
-    if was is None:
-        remove(path)
-        return
-    write(path, was.content, 0o600)
-    os.chown(path, was.stat.st_uid, was.stat.st_gid)
-    os.chmod(path, was.stat.st_mode & 0o7777)
-    for name, value in was.attributes.items():
-        os.setxattr(path, name, value)
-    os.utime(path, ns=(was.stat.st_atime_ns, was.stat.st_mtime_ns))
-
-
-def _extended_attributes(path: str) -> Dict[str, bytes]:
-    try:
-        return {name: os.getxattr(path, name) for name in os.listxattr(path)}
-    except OSError:  # a file system without them
-        return {}
+def _missing(path: str) -> List[str]:
+    """``path`` and the folders above it that do not exist, innermost first."""
+    missing = []
+    while not os.path.lexists(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    return missing

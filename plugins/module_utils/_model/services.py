@@ -1,0 +1,62 @@
+# SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What is wanted of single services of master.cf, where they differ from the rest: pure data, checked."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Iterable, Mapping, Optional, Tuple
+
+from .._errors import InvalidValue
+from .levels import ClientCertificates, ClientLevel, Protocol
+
+TYPES = ("inet", "unix", "fifo", "pass", "unix-dgram")
+"""master(5)."""
+
+
+@dataclass(frozen=True)
+class ServicePolicy:
+    """One service. ``None`` means: not asked for, left alone."""
+
+    name: str
+    """``name/type``, as postconf -M takes it."""
+    level: Optional[ClientLevel] = None
+    """A server knows the first three levels only."""
+    client_certificates: Optional[ClientCertificates] = None
+    minimum_protocol: Optional[Protocol] = None
+    wrapper_mode: Optional[bool] = None
+
+
+def read_services(items: Optional[Iterable[Mapping[str, Any]]]) -> Tuple[ServicePolicy, ...]:
+    """The option ``services`` of a task."""
+    read = tuple(_service(f"services[{index}]", item) for index, item in enumerate(items or ()))
+    names = [service.name for service in read]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise InvalidValue("services", twice[0], "is listed twice", "keep one entry per service")
+    return read
+
+
+def _service(option: str, item: Mapping[str, Any]) -> ServicePolicy:
+    name = _name(f"{option}.name", item["name"])
+    given = {key: value for key, value in item.items() if key != "name" and value is not None}
+    if not given:
+        raise InvalidValue(
+            option, name, "says nothing about the service", "give it a level, client_certificates, a protocol or a mode"
+        )
+    kinds = {"level": ClientLevel, "client_certificates": ClientCertificates, "minimum_protocol": Protocol}
+    words = {key: kind.read(f"{option}.{key}", given[key]) for key, kind in kinds.items() if key in given}
+    return ServicePolicy(name, wrapper_mode=given.get("wrapper_mode"), **words)
+
+
+def _name(option: str, value: Any) -> str:
+    """``submission`` is ``submission/inet``."""
+    text = str(value)
+    name = text if text.rpartition("/")[2] in TYPES else f"{text}/inet"
+    if not re.match(r"[A-Za-z0-9_.:\[\]-]+/[a-z-]+\Z", name):
+        raise InvalidValue(
+            option, value, "is no service", "write name/type as in the first two columns of master.cf (master(5))"
+        )
+    return name

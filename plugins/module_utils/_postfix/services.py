@@ -1,0 +1,168 @@
+# SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Protection per service: ``-o`` overrides in master.cf win over main.cf (master(5))."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple, Union
+
+from .._errors import HardeningError, InvalidValue
+from .._model.levels import Ordered, ServerLevel
+from .._model.policies import ClientPolicy, ServerPolicy
+from .._model.services import ServicePolicy
+from .levels import Parameters, client_parameters, read_client, read_server, server_parameters
+from .plan import Plan
+from .state import Service, State
+
+NOTHING = Plan()
+Policy = Union[ServerPolicy, ClientPolicy]
+
+_REPORTING = ("loglevel", "received_header", "fingerprint_digest")
+_TLSMGR = ("session_cache", "session_cache_database", "session_cache_timeout")
+
+
+def is_server(service: Service) -> bool:
+    """Whether it receives mail by SMTP: its ``smtpd_*`` parameters count."""
+    return service.command in ("smtpd", "postscreen")
+
+
+def is_client(service: Service) -> bool:
+    """Whether it sends mail by SMTP: its ``smtp_*`` parameters count. (lmtp has its own.)"""
+    return service.command == "smtp"
+
+
+def read_policy(service: Service, effective: Mapping[str, str], overrides: Mapping[str, str]) -> Policy:
+    """What holds for one service. Wrapper mode is mandatory TLS whatever the level says (postconf(5))."""
+    found = {**effective, **overrides}
+    if is_client(service):
+        return read_client(found)
+    if found.get("smtpd_tls_wrappermode") == "yes":
+        found["smtpd_tls_security_level"] = "encrypt"
+    return read_server(found)
+
+
+def service_overrides(state: State, wanted: Sequence[ServicePolicy]) -> Parameters:
+    """The overrides that bring services in line, as ``service/type/name``."""
+    made: Parameters = {}
+    for index, policy in enumerate(wanted):
+        service = _find(state, index, policy)
+        made.update((f"{service.key}/{name}", value) for name, value in _parameters(state, index, service, policy))
+    return made
+
+
+def check_services(
+    state: State, plan: Plan, asked: Tuple[ServerPolicy, ClientPolicy], services: Sequence[ServicePolicy]
+) -> None:
+    """Refuse a change that a service of master.cf would undermine without being named in it."""
+    effective = plan.effective_after(state)
+    found = []
+    for service in _protected(state):
+        overrides = plan.overrides_after(service)
+        named = next((s for s in services if s.name == service.key), None)
+        if _tls(overrides):
+            wish = asked[1] if is_client(service) else asked[0]
+            short = _shortcomings(read_policy(service, effective, overrides), wish, named)
+            found.extend(f"{service.key} has {problem}" for problem in short)
+    if found:
+        raise HardeningError(
+            f"master.cf: -o overrides undermine what is asked for: {'; '.join(found)}. "
+            "Bring these services in line with the option services, or take the overrides out of master.cf."
+        )
+
+
+def ineffective(state: State) -> Iterator[str]:
+    """Overrides that Postfix ignores: TLS session caches belong to tlsmgr alone (tlsmgr(8))."""
+    for service in state.services:
+        for name in service.overrides:
+            if service.command != "tlsmgr" and name.endswith(_TLSMGR) and "_tls_" in name:
+                yield (
+                    f"master.cf: {service.key} overrides {name}, which has no effect there: "
+                    "the session cache belongs to tlsmgr(8); set it in main.cf."
+                )
+
+
+def protections(services: Sequence[Service], effective: Mapping[str, str], plan: Plan = NOTHING) -> Dict[str, Any]:
+    """Every level, floor and demand that holds (after ``plan``), by a name that a person can look up."""
+    found = _of_policy("server", read_server(effective))
+    found.update(_of_policy("client", read_client(effective)))
+    for service in services:
+        if is_server(service) or is_client(service):
+            found.update(_of_policy(service.key, read_policy(service, effective, plan.overrides_after(service))))
+    return found
+
+
+def _tls(overrides: Mapping[str, str]) -> bool:
+    """Whether any of them speaks of TLS."""
+    return any("_tls" in name for name in overrides)
+
+
+def _protected(state: State) -> List[Service]:
+    return [service for service in state.services if is_server(service) or is_client(service)]
+
+
+def _of_policy(owner: str, policy: Policy) -> Dict[str, Any]:
+    values = {f"{owner}.level": policy.level}
+    if policy.level is not None and policy.level.value != "none":
+        values[f"{owner}.minimum_protocol"] = policy.minimum_protocol
+        if isinstance(policy, ServerPolicy):
+            values[f"{owner}.client_certificates"] = policy.client_certificates
+    return values
+
+
+def _shortcomings(have: Policy, asked: Policy, named: Any) -> Iterator[str]:
+    """Where a service falls short of what the task asks, unless the task itself says so."""
+    for item in fields(asked):
+        name, value = item.name, getattr(asked, item.name)
+        stated = named is not None and getattr(named, name, None) is not None
+        if value is None or stated or (have.level is not None and have.level.value == "none" and name != "level"):
+            continue
+        if _falls_short(name, getattr(have, name), value):
+            yield f"{name} {_word(getattr(have, name))} instead of {_word(value)}"
+
+
+def _falls_short(name: str, have: Any, asked: Any) -> bool:
+    if name == "connection_reuse":
+        return False  # no protection
+    if name == "exclude_ciphers":
+        return not set(asked) <= set(have or ())
+    if isinstance(asked, Ordered):
+        return have is None or have.is_weaker_than(asked)
+    return bool(asked) and have != asked  # a CA file, names to match
+
+
+def _word(value: Any) -> str:
+    return ", ".join(value) if isinstance(value, tuple) else str(value)
+
+
+def _find(state: State, index: int, policy: ServicePolicy) -> Service:
+    service = next((s for s in _protected(state) if s.key == policy.name), None)
+    if service is None:
+        known = ", ".join(s.key for s in _protected(state))
+        raise InvalidValue(
+            f"services[{index}].name", policy.name, "speaks no SMTP in master.cf", f"name one of {known}"
+        )
+    return service
+
+
+def _parameters(state: State, index: int, service: Service, policy: ServicePolicy) -> Iterator[Tuple[str, Any]]:
+    option = f"services[{index}]"
+    if is_client(service):
+        for name in ("client_certificates", "wrapper_mode"):
+            if getattr(policy, name) is not None:
+                raise InvalidValue(
+                    f"{option}.{name}",
+                    getattr(policy, name),
+                    f"is for servers, and {service.key} is a client",
+                    "leave it out",
+                )
+        wanted = client_parameters(ClientPolicy(policy.level, policy.minimum_protocol), state.version)
+    else:
+        level = ServerLevel.read(f"{option}.level", policy.level.value) if policy.level else None
+        wanted = server_parameters(
+            ServerPolicy(level, policy.client_certificates, policy.minimum_protocol), state.version
+        )
+        if policy.wrapper_mode is not None:
+            wanted["smtpd_tls_wrappermode"] = "yes" if policy.wrapper_mode else "no"
+    return ((name, value) for name, value in wanted.items() if not name.endswith(_REPORTING))

@@ -1,0 +1,224 @@
+# SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The only room that writes: a plan comes true and is proven, or all is as it was.
+
+Read from top to bottom. Everything that can be wrong is found before the live configuration is
+touched: on a staged copy, which Postfix checks, and on a twin, which answers real SMTP clients.
+Files that the new main.cf will name are put in place under names that the old one does not use.
+The swap of main.cf is the commit point. A proof that fails brings everything back, and so does
+the next run of any module where this one was killed: the journal tells it how.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import signal
+from contextlib import contextmanager
+from typing import Any, Callable, Dict, Iterator, NamedTuple, Optional, Sequence
+
+from .._errors import HardeningError, PostfixError
+from .._postfix.commands import Postfix
+from .._postfix.domains import parse_table
+from .._postfix.plan import NewFile, Plan
+from .._postfix.state import State, read_state
+from . import files, history, journal, twin
+from .journal import CONFIGURATION, Author
+from .lock import locked
+
+
+class Proofs(NamedTuple):
+    """How the wire is looked at; each raises where it shows something else than what was asked."""
+
+    twin: Callable[[Postfix, Sequence[str]], Any]
+    live: Callable[[], Any]
+
+
+def carry_out(postfix: Postfix, state: State, plan: Plan, author: Author, proofs: Proofs) -> Any:
+    """Make ``plan`` come true and return what the live proof saw; on any failure, restore and raise.
+
+    Expects the lock to be held since before ``state`` was read.
+    """
+    if not postfix.is_running():
+        raise PostfixError(
+            f"Postfix with the configuration in {state.config_dir} is not running, so nothing can be proven; "
+            "start it first, then run the task again."
+        )
+    return _Transaction(postfix, state, plan, author).run(proofs)
+
+
+@contextmanager
+def turn(postfix: Postfix, check_mode: bool) -> Iterator[Optional[Dict[str, Any]]]:
+    """The lock, and before anything is read, an end to what an interrupted run left.
+
+    Yields what was undone, or in check mode would be, as return values; ``None`` for nothing.
+    """
+    with locked(postfix.config_dir):
+        found = journal.find(postfix.config_dir)
+        complaint = None
+        if not check_mode:
+            complaint = journal.undo(postfix, found) if found else None
+            journal.sweep(postfix.config_dir)
+        yield found and {**found.author._asdict(), "time": found.time, "undone": not check_mode, "problem": complaint}
+
+
+def keep_pending_key(state: State, path: str, pem: bytes) -> None:
+    """Keep the key of a certificate that is being signed elsewhere: for root alone, from its first byte."""
+    files.make_folder(state.store, 0o755)
+    files.make_folder(os.path.dirname(path), 0o700)
+    files.write(path, pem, 0o600)
+
+
+class _Transaction:
+    def __init__(self, postfix: Postfix, state: State, plan: Plan, author: Author) -> None:
+        self.postfix = postfix
+        self.state = state
+        self.plan = plan
+        self.author = author
+        self.time = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        self.stage = os.path.join(journal.folder(state.config_dir), "stage")
+
+    def run(self, proofs: Proofs) -> Any:
+        with _signals_raise():
+            log = self._begin()
+            try:
+                self._remember_found()
+                self._stage()
+                self._put_files()
+                self._check_stage()
+                self._prove_twin(proofs)
+                self._swap(log)
+                self.postfix.reload()
+                seen = proofs.live()
+                self._remember()
+            except BaseException as problem:
+                self._undo(log, problem)
+            journal.end(self.state.config_dir)
+        self._clean_up()
+        return seen
+
+    def _begin(self) -> journal.Journal:
+        """What was and what will be new, on disk before anything else is written."""
+        config_dir = self.state.config_dir
+        paths = [self.state.store, history.folder(config_dir), *(new.path for new in self.plan.files)]
+        created = sorted({files.first_missing(path) for path in paths if not os.path.lexists(path)})
+        created += history.next_folders(config_dir)
+        queue_dir = self.state.effective["queue_directory"]
+        try:
+            return journal.begin(config_dir, self.author, self.time, queue_dir, created)
+        except BaseException:
+            journal.end(config_dir)
+            if self.state.store in created:
+                files.remove(self.state.store)
+            raise
+
+    def _stage(self) -> None:
+        """A copy of the configuration with the plan applied."""
+        files.make_folder(self.stage, 0o700)
+        twin.mirror_configuration(self.state.config_dir, self.stage)
+        for name in CONFIGURATION:
+            live = files.resolve(self.state.config_dir, name)
+            content = self.plan.contents.get(name) or files.read(live)
+            files.write(os.path.join(self.stage, name), content, 0o600, like=live)
+        plan = self.plan
+        self.postfix.at(self.stage).edit(plan.set, plan.unset, plan.services, plan.overrides)
+
+    def _put_files(self) -> None:
+        """Files and tables that the old main.cf does not name; each table must answer as written."""
+        for new in self.plan.files:
+            files.resolve(self.state.config_dir, os.path.relpath(new.path, self.state.config_dir))
+            private = not new.mode & 0o077
+            files.make_folder(os.path.dirname(new.path), 0o700 if private else 0o755)
+            files.write(new.path, new.content, new.mode)
+            if new.table:
+                self._build_table(new)
+
+    def _build_table(self, new: NewFile) -> None:
+        kind = self.state.table_type
+        self.postfix.build_table(new.path, kind)
+        written = parse_table(new.content)
+        answered = dict(self.postfix.ask_table(new.path, kind, list(written)))
+        if answered != written:
+            raise PostfixError(f"{kind}:{new.path} does not answer as it was written; is the disk full?")
+
+    def _check_stage(self) -> None:
+        """What Postfix itself finds wrong, unless it found that before."""
+        staged = self.postfix.at(self.stage)
+        staged.check()
+        fresh = [line for line in staged.warnings() if line not in self.postfix.warnings()]
+        if fresh:
+            raise PostfixError(f"Postfix warns of the new configuration: {'; '.join(dict.fromkeys(fresh))}.")
+
+    def _prove_twin(self, proofs: Proofs) -> None:
+        staged = read_state(self.postfix.at(self.stage))
+        with twin.running(self.postfix, staged, self.stage) as second:
+            try:
+                proofs.twin(second, [service.key for service in staged.services if service.is_listener])
+            except HardeningError as problem:
+                said = twin.complaints(staged.effective["queue_directory"])
+                if not said:
+                    raise
+                raise type(problem)(f"{problem} Postfix says: {said}.", **problem.facts) from problem
+
+    def _swap(self, log: journal.Journal) -> None:
+        """master.cf first: Postfix reads it at a reload only. main.cf is the commit point."""
+        for live, kept in reversed(list(log.saved.items())):
+            staged = os.path.join(self.stage, os.path.basename(kept))
+            if files.read(staged) != files.read(live):
+                files.copy_attributes(live, staged)
+                twin.age(staged)
+                os.replace(staged, live)
+                files.sync_folder(os.path.dirname(live))
+
+    def _remember_found(self) -> None:
+        """What other means have made is worth going back to, too."""
+        if not history.is_remembered(self.state.config_dir):
+            history.record(self.state.config_dir, Author("-"), self.time, "as found, made by other means", False)
+
+    def _remember(self) -> None:
+        history.record(self.state.config_dir, self.author, self.time, self.plan.summary_line(), True)
+
+    def _undo(self, log: journal.Journal, problem: BaseException) -> None:
+        """Bring everything back and raise what went wrong, as a sentence where it is one."""
+        try:
+            complaint = journal.undo(self.postfix, log)
+        except Exception as second:
+            raise HardeningError(
+                f"{_sentence(problem)} Undoing it failed too: {_sentence(second)} The next run of any module undoes it; "
+                f"until then, what was lies in {journal.folder(self.state.config_dir)}/was."
+            ) from problem
+        if isinstance(problem, HardeningError):
+            problem.facts.setdefault("restored", True)
+            if complaint is None:
+                raise problem
+            raise type(problem)(f"{problem} {complaint}", **problem.facts) from problem
+        if isinstance(problem, OSError):
+            raise PostfixError(f"{_sentence(problem)} Everything is as it was before.", restored=True) from problem
+        raise problem
+
+    def _clean_up(self) -> None:
+        for path in self.plan.obsolete:
+            files.remove(path)
+        history.forget_old(self.state.config_dir)
+
+
+@contextmanager
+def _signals_raise() -> Iterator[None]:
+    """Let a polite end (a lost connection, a service that stops) undo what was begun."""
+
+    def leave(number: int, _frame: Any) -> None:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _sentence(problem: BaseException) -> str:
+    if isinstance(problem, OSError):
+        return f"{problem.filename or 'The file system'}: {problem.strerror}."
+    return str(problem)

@@ -1,0 +1,130 @@
+# SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The last proven states of a node, kept on it so that people can go back.
+
+Layout below ``smtp_hardening/history/``: one numbered folder a state, with ``main.cf`` and
+``master.cf`` as they were and ``state.json``, which is written last. Certificates, tables and
+trust files are not copied: a state names numbered files of the store, and the store keeps every
+file that a kept state names.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from typing import Any, Dict, List, Optional, Tuple
+
+from .._errors import InvalidValue, present
+from .._postfix import store
+from .._postfix.state import STORE
+from . import files
+from .journal import CONFIGURATION, Author
+
+KEPT = 10
+"""How many states a node remembers."""
+
+
+@dataclass(frozen=True)
+class Past:
+    """One state that a node was in."""
+
+    number: int
+    time: str
+    """When it was reached, UTC (RFC 3339)."""
+    author: Author
+    summary: str
+    proven: bool
+    """``False`` for what a change found, made by other means."""
+    folder: str
+
+    def content(self, name: str) -> bytes:
+        return files.read(os.path.join(self.folder, name))
+
+    def as_facts(self) -> Dict[str, Any]:
+        return {
+            "number": self.number,
+            "time": self.time,
+            "module": self.author.module,
+            "task": self.author.task,
+            "summary": self.summary,
+            "proven": self.proven,
+        }
+
+
+def folder(config_dir: str) -> str:
+    return os.path.join(config_dir, STORE, "history")
+
+
+def past(config_dir: str) -> List[Past]:
+    """All states that the node remembers, oldest first."""
+    found = (_read(number, path) for number, path in store.generations(folder(config_dir)))
+    return [state for state in found if state is not None]
+
+
+def find(config_dir: str, number: Optional[int]) -> Past:
+    """The state with this number; without one, the newest that is not the state of now."""
+    known = past(config_dir)
+    wanted = [s for s in known if (s.number == number if number else not _is_now(config_dir, s))]
+    if not wanted:
+        numbers = ", ".join(str(state.number) for state in known) or "none yet"
+        raise InvalidValue("to", number or "the state before", "is not remembered", f"the node remembers {numbers}")
+    return wanted[-1]
+
+
+def record(config_dir: str, author: Author, time: str, summary: str, proven: bool) -> None:
+    """Keep the state of now."""
+    here = store.next_path(folder(config_dir))
+    files.make_folder(here, 0o700)
+    for name in CONFIGURATION:
+        files.write(os.path.join(here, name), files.read(files.resolve(config_dir, name)), 0o600)
+    facts = {"time": time, "module": author.module, "task": author.task, "summary": summary, "proven": proven}
+    files.write(os.path.join(here, "state.json"), json.dumps(facts, indent=1).encode(), 0o600)
+
+
+def next_folders(config_dir: str) -> List[str]:
+    """Where the next two states go: what a change finds, and what it makes."""
+    here = folder(config_dir)
+    first = int(os.path.basename(store.next_path(here)))
+    return [os.path.join(here, str(number)) for number in (first, first + 1)]
+
+
+def is_remembered(config_dir: str) -> bool:
+    """Whether the newest state is the state of now."""
+    known = past(config_dir)
+    return bool(known) and _is_now(config_dir, known[-1])
+
+
+def forget_old(config_dir: str) -> None:
+    """Drop what is more than ten states back, and the files of the store that nothing names any more."""
+    keep = {state.folder for state in past(config_dir)[-KEPT:]}
+    for _number, path in store.generations(folder(config_dir)):
+        if path not in keep:
+            files.remove(path)
+    texts = [present(state).content("main.cf") for state in past(config_dir)]
+    for path in store.unnamed(config_dir, [*texts, files.read(os.path.join(config_dir, "main.cf"))]):
+        files.remove(path)
+
+
+def contents(config_dir: str, state: Past) -> Dict[str, Tuple[bytes, bytes]]:
+    """main.cf and master.cf, each as it is and as it was; refused where files are gone that it named."""
+    gone = [path for path in store.named(config_dir, state.content("main.cf")) if not os.path.exists(path)]
+    if gone:
+        raise InvalidValue(
+            "to", state.number, f"needs {', '.join(gone)}, which somebody has removed", "choose another state"
+        )
+    return {name: (files.read(os.path.join(config_dir, name)), state.content(name)) for name in CONFIGURATION}
+
+
+def _is_now(config_dir: str, state: Past) -> bool:
+    return all(state.content(name) == files.read(os.path.join(config_dir, name)) for name in CONFIGURATION)
+
+
+def _read(number: int, path: str) -> Optional[Past]:
+    try:
+        facts = json.loads(files.read(os.path.join(path, "state.json")))
+        author = Author(facts["module"], facts["task"])
+        return Past(number, facts["time"], author, facts["summary"], facts["proven"], path)
+    except (OSError, ValueError, KeyError, TypeError):  # cut short before it was complete
+        return None

@@ -1,0 +1,132 @@
+# SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the configuration was, on disk before the first change, so that any later run can go back.
+
+Layout below ``smtp_hardening/transaction/``, which is there only while a change is under way::
+
+    journal.json   who changes what; while it is there, the change is not proven
+    was/           main.cf and master.cf as they were: the same files under a second name
+    stage/         the configuration directory as it will be
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from typing import Dict, List, Optional
+
+from .._errors import HardeningError
+from .._postfix.commands import Postfix
+from .._postfix.state import STORE
+from . import files, twin
+
+CONFIGURATION = ("main.cf", "master.cf")
+
+
+@dataclass(frozen=True)
+class Author:
+    """Who makes a change: for the journal, the history and the people who read them."""
+
+    module: str
+    task: Optional[str] = None
+
+    def __str__(self) -> str:
+        return f'"{self.task}" ({self.module})' if self.task else self.module
+
+
+@dataclass(frozen=True)
+class Journal:
+    """How one change is undone, whoever finds it."""
+
+    author: Author
+    time: str
+    queue_dir: str
+    """Where the twin lies."""
+    saved: Dict[str, str] = field(default_factory=dict)
+    """Each live file and the name under which it is kept as it was; main.cf first."""
+    created: List[str] = field(default_factory=list)
+    """What is there only because of this change."""
+
+
+def folder(config_dir: str) -> str:
+    return os.path.join(config_dir, STORE, "transaction")
+
+
+def _path(config_dir: str) -> str:
+    return os.path.join(folder(config_dir), "journal.json")
+
+
+def begin(config_dir: str, author: Author, time: str, queue_dir: str, created: List[str]) -> Journal:
+    """Keep main.cf and master.cf under a second name, then write the journal in one step."""
+    here = folder(config_dir)
+    journal = Journal(author, time, queue_dir, {}, created)
+    files.make_folder(files.resolve(config_dir, STORE), 0o755)
+    files.make_folder(os.path.join(here, "was"), 0o700)
+    for name in CONFIGURATION:
+        live, kept = files.resolve(config_dir, name), os.path.join(here, "was", name)
+        os.link(live, kept)
+        journal.saved[live] = kept
+    files.write(_path(config_dir), json.dumps(asdict(journal), indent=1).encode(), 0o600)
+    return journal
+
+
+def find(config_dir: str) -> Optional[Journal]:
+    """The journal of a change that is not proven; ``None`` where there is none."""
+    path = _path(config_dir)
+    if not os.path.lexists(path):
+        return None
+    try:
+        found = json.loads(files.read(path))
+        return Journal(**{**found, "author": Author(**found["author"])})
+    except (ValueError, TypeError, KeyError):
+        raise HardeningError(
+            f"{path} tells of an interrupted change but cannot be read; compare main.cf and master.cf "
+            f"with {folder(config_dir)}/was, put right what is wrong, and remove {folder(config_dir)}."
+        ) from None
+
+
+def undo(postfix: Postfix, journal: Journal) -> Optional[str]:
+    """Bring everything back; what a person must know where Postfix could not be told.
+
+    May be interrupted and begun again at any point. Needs no space on the disk: renames only.
+    """
+    swapped = [live for live, kept in journal.saved.items() if not (_exists(kept) and os.path.samefile(live, kept))]
+    for live in swapped:
+        if _exists(journal.saved[live]):
+            os.replace(journal.saved[live], live)
+    complaint = _reload(postfix) if swapped else None
+    twin.remove(postfix, journal.queue_dir)
+    for path in reversed(journal.created):
+        files.remove(path)
+    end(postfix.config_dir)
+    return complaint
+
+
+def end(config_dir: str) -> None:
+    """Forget the change. The journal itself goes first and in one step: from then on the state holds."""
+    files.remove(_path(config_dir))
+    files.remove(folder(config_dir))
+
+
+def sweep(config_dir: str) -> None:
+    """Take away what killed runs left: a change that had not begun, files that were not complete."""
+    if not os.path.lexists(_path(config_dir)):
+        files.remove(folder(config_dir))
+    for path, _folders, names in os.walk(os.path.join(config_dir, STORE)):
+        for name in names:
+            if name.startswith(files.TEMPORARY):
+                files.remove(os.path.join(path, name))
+
+
+def _reload(postfix: Postfix) -> Optional[str]:
+    """Postfix may be stopped: then it starts with what is right again."""
+    try:
+        postfix.reload()
+    except HardeningError as problem:
+        return f"Postfix could not be reloaded with the old configuration: {problem}"
+    return None
+
+
+_exists = os.path.lexists

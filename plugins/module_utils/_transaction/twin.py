@@ -1,0 +1,205 @@
+# SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A second Postfix with the staged configuration, on loopback ports of its own.
+
+What it refuses or gets wrong never reaches the live one. It has its own queue and data folders,
+below the live queue so that sockets there (a milter's, an authentication server's) can be given
+to it as hard links, also inside the chroot. It ends by itself if nobody ends it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import socket
+import stat
+import time
+from contextlib import contextmanager
+from typing import AbstractSet, Iterator, Mapping
+
+from .._errors import PostfixError
+from .._postfix.commands import Postfix
+from .._postfix.state import STORE, State
+from . import files
+
+LIFETIME = 120
+"""Seconds after which the twin's master ends by itself (master(8), -e)."""
+
+HELPERS = frozenset(
+    "anvil bounce cleanup dnsblog postlogd proxymap spawn tlsmgr tlsproxy trivial-rewrite verify".split()
+)
+"""Programs that a listener asks. None of them delivers mail or listens to the network."""
+
+POSTLOG = "postlog unix-dgram n - n - 1 postlogd"
+
+_QUEUES = frozenset("active bounce corrupt defer deferred flush hold incoming maildrop pid saved trace".split())
+
+_SETTLED = 10
+"""Seconds that a configuration file must look old, or every daemon waits up to two seconds at its
+start for the file to be quiet (Postfix's dict_load_file_xt)."""
+
+
+def folder(queue_dir: str) -> str:
+    return os.path.join(queue_dir, STORE)
+
+
+@contextmanager
+def running(postfix: Postfix, state: State, stage: str) -> Iterator[Postfix]:
+    """The twin of ``stage``, which is gone afterwards whatever happens. ``state`` is the stage's own."""
+    queue_dir = state.effective["queue_directory"]
+    try:
+        twin = _build(postfix, state, queue_dir, stage)
+        _start(twin, state)
+        yield twin
+    finally:
+        remove(postfix, queue_dir)
+
+
+def remove(postfix: Postfix, queue_dir: str) -> None:
+    """Stop a twin, if there is one, and take its folders away."""
+    here = folder(queue_dir)
+    if not os.path.lexists(here):
+        return
+    config = os.path.join(here, "config")
+    if os.path.exists(os.path.join(config, "main.cf")):
+        postfix.at(config).abort()
+    _remove_patiently(here)
+
+
+def _remove_patiently(path: str) -> None:
+    """Daemons that are just ending may still write: try again for a moment."""
+    for _attempt in range(40):
+        try:
+            return files.remove(path)
+        except OSError:
+            time.sleep(0.05)
+    files.remove(path)
+
+
+def complaints(queue_dir: str) -> str:
+    """What the twin logged that explains a failure."""
+    try:
+        text = files.read(os.path.join(folder(queue_dir), "log")).decode("utf-8", "replace")
+    except FileNotFoundError:
+        return ""
+    found = re.findall(r"(?:warning|error|fatal|panic): .*", text)
+    return "; ".join(dict.fromkeys(line for line in found if not _OURS.search(line)))
+
+
+_OURS = re.compile("lost connection|unsupported protocol")
+"""What the proof itself provokes when it asks for old TLS versions."""
+
+
+def age(path: str) -> None:
+    """Let a configuration file look settled."""
+    then = time.time() - _SETTLED
+    os.utime(path, (then, then))
+
+
+def _build(postfix: Postfix, state: State, queue_dir: str, stage: str) -> Postfix:
+    here = folder(queue_dir)
+    remove(postfix, queue_dir)
+    config, spool, data = (os.path.join(here, name) for name in ("config", "spool", "data"))
+    files.make_folder(here, 0o711)
+    files.make_folder(config, 0o700)
+    os.mkdir(data, 0o700)
+    files.copy_attributes(state.effective["data_directory"], data)
+    _mirror_queue(queue_dir, spool, {service.name for service in state.services})
+    mirror_configuration(stage, config)
+    files.write(os.path.join(config, "main.cf"), files.read(os.path.join(stage, "main.cf")), 0o600)
+    files.write(os.path.join(config, "master.cf"), _services(state).encode(), 0o600)
+    files.write(os.path.join(here, "log"), b"", 0o600)
+    twin = postfix.at(config)
+    twin.edit(_parameters(here, spool, data), [], [], {})
+    for name in ("main.cf", "master.cf"):
+        age(os.path.join(config, name))
+    return twin
+
+
+def mirror_configuration(config_dir: str, copy: str) -> None:
+    """Everything beside main.cf and master.cf, as links to the live files."""
+    for name in os.listdir(config_dir):
+        if name not in ("main.cf", "master.cf", STORE):
+            os.symlink(os.path.realpath(os.path.join(config_dir, name)), os.path.join(copy, name))
+
+
+def _mirror_queue(queue_dir: str, spool: str, own: AbstractSet[str]) -> None:
+    """The folders of the live queue without its mail; what others put there, the chroot's files
+    included, under a second name. ``own`` are the sockets that the twin makes for itself."""
+    os.mkdir(spool, 0o755)
+    for entry in os.scandir(queue_dir):
+        if entry.name == STORE or not entry.is_dir(follow_symlinks=False):
+            continue
+        copy = os.path.join(spool, entry.name)
+        if entry.name in _QUEUES:
+            _make_like(entry.path, copy)
+        else:
+            _link_all(entry.path, copy, own if entry.name in ("private", "public") else set())
+
+
+def _link_all(source: str, copy: str, without: AbstractSet[str]) -> None:
+    _make_like(source, copy)
+    for entry in os.scandir(source):
+        target = os.path.join(copy, entry.name)
+        if entry.is_dir(follow_symlinks=False):
+            _link_all(entry.path, target, set())
+        elif entry.name not in without:
+            _link(entry.path, target)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError as problem:
+        if problem.errno != errno.EXDEV:  # what is mounted into the queue cannot be linked
+            raise
+
+
+def _make_like(source: str, copy: str) -> None:
+    os.mkdir(copy, 0o700)
+    found = os.stat(source)
+    os.chown(copy, found.st_uid, found.st_gid)
+    os.chmod(copy, stat.S_IMODE(found.st_mode))
+
+
+def _parameters(here: str, spool: str, data: str) -> Mapping[str, str]:
+    return {
+        "queue_directory": spool,
+        "data_directory": data,
+        "maillog_file": os.path.join(here, "log"),
+        "maillog_file_prefixes": here,
+        "master_service_disable": "",
+        "multi_instance_enable": "no",
+        "notify_classes": "",
+    }
+
+
+def _services(state: State) -> str:
+    """master.cf of the twin: each listener on a loopback port of its own, and what listeners ask."""
+    lines = [POSTLOG] if not any(service.command == "postlogd" for service in state.services) else []
+    for service in state.services:
+        if service.is_listener:
+            lines.append(service.entry_at(_free_address(state)))
+        elif service.kind != "inet" and (service.command in HELPERS or service.command == "smtpd"):
+            lines.append(service.entry)
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _free_address(state: State) -> str:
+    """A loopback address and a port that nobody listens to."""
+    family, host = (
+        (socket.AF_INET6, "::1") if state.effective["inet_protocols"] == "ipv6" else (socket.AF_INET, "127.0.0.1")
+    )
+    with socket.socket(family) as probe:
+        probe.bind((host, 0))
+        return f"{host if ':' not in host else f'[{host}]'}:{probe.getsockname()[1]}"
+
+
+def _start(twin: Postfix, state: State) -> None:
+    master = os.path.join(state.effective["daemon_directory"], "master")
+    done = twin.run([master, "-c", twin.config_dir, "-w", "-e", str(LIFETIME)])
+    if done.rc:
+        reason = complaints(state.effective["queue_directory"]) or done.stderr.strip() or f"exit status {done.rc}"
+        raise PostfixError(f"Postfix does not start with the new configuration: {reason}.")
