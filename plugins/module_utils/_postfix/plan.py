@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from .levels import Parameters
-from .state import READ_AT_START, Service, State
+from .state import READ_AT_START, STORE, Service, State
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ class Plan:
             "set": [*self.set, *(name for name, value in self.overrides.items() if value is not None)],
             "taken out": [*self.unset, *(name for name, value in self.overrides.items() if value is None)],
             "services": [entry.partition("=")[0] for entry in self.services],
-            "files": [os.path.basename(os.path.dirname(new.path)) for new in self.files],
+            "files": [new.path.partition(f"/{STORE}/")[2] for new in self.files],
             "brought back": list(self.contents),
         }
         return "; ".join(f"{verb}: {', '.join(dict.fromkeys(names))}" for verb, names in parts.items() if names)
