@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from .._certificates.chain import Chain, build_chain, read_certificates, read_chain_file
 from .._certificates.keys import read_key
@@ -125,6 +125,11 @@ def active_paths(state: State, use: str) -> Tuple[str, ...]:
 def active_chains(state: State, use: str) -> Tuple[Tuple[str, Chain], ...]:
     """Each active chain with the file it stands in; a sentence where one cannot be used."""
     return tuple((path, _read_active(path, key_path)) for path, key_path in _active_files(state, use))
+
+
+def active_certificates(state: State, use: str) -> Tuple[Tuple[Any, ...], ...]:
+    """The certificates of each active chain, leaf first; keys are not read."""
+    return tuple(read_certificates(path, read(path)) for path in active_paths(state, use))
 
 
 def own_client_chain(state: State) -> Optional[str]:

@@ -130,4 +130,5 @@ def _client_certificate_shortcomings(policy: ServerPolicy, seen: Observation) ->
 
 
 def _active_fingerprints(state: State) -> Set[str]:
-    return {certificate_fingerprint(chain.leaf) for _path, chain in store.active_chains(state, "server")}
+    chains = store.active_certificates(state, "server")
+    return {certificate_fingerprint(certificate) for chain in chains for certificate in chain}

@@ -16,6 +16,7 @@ import datetime
 import os
 import signal
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any, Callable, Dict, Iterator, NamedTuple, Optional, Sequence
 
 from .._errors import HardeningError, PostfixError
@@ -60,7 +61,7 @@ def turn(postfix: Postfix, check_mode: bool) -> Iterator[Optional[Dict[str, Any]
         if not check_mode:
             complaint = journal.undo(postfix, found) if found else None
             journal.sweep(postfix.config_dir)
-        yield found and {**found.author._asdict(), "time": found.time, "undone": not check_mode, "problem": complaint}
+        yield found and {**asdict(found.author), "time": found.time, "undone": not check_mode, "problem": complaint}
 
 
 def keep_pending_key(state: State, path: str, pem: bytes) -> None:
@@ -92,10 +93,10 @@ class _Transaction:
                 self.postfix.reload()
                 seen = proofs.live()
                 self._remember()
+                journal.settle(self.state.config_dir)
             except BaseException as problem:
                 self._undo(log, problem)
-            journal.end(self.state.config_dir)
-        self._clean_up()
+            self._clean_up()
         return seen
 
     def _begin(self) -> journal.Journal:
@@ -123,6 +124,8 @@ class _Transaction:
             files.write(os.path.join(self.stage, name), content, 0o600, like=live)
         plan = self.plan
         self.postfix.at(self.stage).edit(plan.set, plan.unset, plan.services, plan.overrides)
+        for name in CONFIGURATION:
+            files.age(os.path.join(self.stage, name))
 
     def _put_files(self) -> None:
         """Files and tables that the old main.cf does not name; each table must answer as written."""
@@ -167,7 +170,7 @@ class _Transaction:
             staged = os.path.join(self.stage, os.path.basename(kept))
             if files.read(staged) != files.read(live):
                 files.copy_attributes(live, staged)
-                twin.age(staged)
+                files.age(staged)
                 os.replace(staged, live)
                 files.sync_folder(os.path.dirname(live))
 
@@ -198,9 +201,14 @@ class _Transaction:
         raise problem
 
     def _clean_up(self) -> None:
-        for path in self.plan.obsolete:
-            files.remove(path)
-        history.forget_old(self.state.config_dir)
+        """What is of no use any more. The change stands: what cannot be removed now, later runs remove."""
+        try:
+            journal.end(self.state.config_dir)
+            for path in self.plan.obsolete:
+                files.remove(path)
+            history.forget_old(self.state.config_dir)
+        except OSError:
+            pass
 
 
 @contextmanager

@@ -104,9 +104,14 @@ def undo(postfix: Postfix, journal: Journal) -> Optional[str]:
     return complaint
 
 
-def end(config_dir: str) -> None:
-    """Forget the change. The journal itself goes first and in one step: from then on the state holds."""
+def settle(config_dir: str) -> None:
+    """Let the state of now hold, in one step: without a journal there is nothing to undo."""
     files.remove(_path(config_dir))
+
+
+def end(config_dir: str) -> None:
+    """Take away all that belongs to the change, its journal first."""
+    settle(config_dir)
     files.remove(folder(config_dir))
 
 

@@ -36,10 +36,6 @@ POSTLOG = "postlog unix-dgram n - n - 1 postlogd"
 
 _QUEUES = frozenset("active bounce corrupt defer deferred flush hold incoming maildrop pid saved trace".split())
 
-_SETTLED = 10
-"""Seconds that a configuration file must look old, or every daemon waits up to two seconds at its
-start for the file to be quiet (Postfix's dict_load_file_xt)."""
-
 
 def folder(queue_dir: str) -> str:
     return os.path.join(queue_dir, STORE)
@@ -92,30 +88,25 @@ _OURS = re.compile("lost connection|unsupported protocol")
 """What the proof itself provokes when it asks for old TLS versions."""
 
 
-def age(path: str) -> None:
-    """Let a configuration file look settled."""
-    then = time.time() - _SETTLED
-    os.utime(path, (then, then))
-
-
 def _build(postfix: Postfix, state: State, queue_dir: str, stage: str) -> Postfix:
     here = folder(queue_dir)
     remove(postfix, queue_dir)
-    config, spool, data = (os.path.join(here, name) for name in ("config", "spool", "data"))
+    draft, config, spool, data = (os.path.join(here, name) for name in ("draft", "config", "spool", "data"))
     files.make_folder(here, 0o711)
-    files.make_folder(config, 0o700)
+    files.make_folder(draft, 0o700)
     os.mkdir(data, 0o700)
     files.copy_attributes(state.effective["data_directory"], data)
     _mirror_queue(queue_dir, spool, {service.name for service in state.services})
-    mirror_configuration(stage, config)
-    files.write(os.path.join(config, "main.cf"), files.read(os.path.join(stage, "main.cf")), 0o600)
-    files.write(os.path.join(config, "master.cf"), _services(state).encode(), 0o600)
+    mirror_configuration(stage, draft)
+    files.write(os.path.join(draft, "main.cf"), files.read(os.path.join(stage, "main.cf")), 0o600)
+    files.write(os.path.join(draft, "master.cf"), _services(state).encode(), 0o600)
     files.write(os.path.join(here, "log"), b"", 0o600)
-    twin = postfix.at(config)
-    twin.edit(_parameters(here, spool, data), [], [], {})
+    postfix.at(draft).edit(_parameters(here, spool, data))
     for name in ("main.cf", "master.cf"):
-        age(os.path.join(config, name))
-    return twin
+        files.age(os.path.join(draft, name))
+    # Complete or not there: until its main.cf names its own queue, "postfix abort" with it would hit the live one.
+    os.rename(draft, config)
+    return postfix.at(config)
 
 
 def mirror_configuration(config_dir: str, copy: str) -> None:
@@ -168,6 +159,7 @@ def _parameters(here: str, spool: str, data: str) -> Mapping[str, str]:
     return {
         "queue_directory": spool,
         "data_directory": data,
+        "in_flow_delay": "0",  # no queue manager here to say that mail flows (cleanup(8))
         "maillog_file": os.path.join(here, "log"),
         "maillog_file_prefixes": here,
         "master_service_disable": "",
