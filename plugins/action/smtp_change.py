@@ -13,6 +13,8 @@ from ansible.plugins.action import ActionBase
 class ActionModule(ActionBase):
     """Passes the task on with its name, which the node's history keeps."""
 
+    _supports_async = True
+
     def run(self, tmp: Optional[str] = None, task_vars: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
         super().run(tmp, task_vars)
         arguments = {"task": self._task.get_name().strip(), **self._task.args}

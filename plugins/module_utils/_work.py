@@ -11,7 +11,7 @@ from ._certificates import library
 from ._errors import HardeningError, PostfixError
 from ._postfix.commands import Completed, Postfix
 from ._postfix.plan import Plan
-from ._postfix.state import State, check_instance
+from ._postfix.state import State
 from ._proof.prove import prove, prove_twin
 from ._transaction.change import Proofs, carry_out, turn
 from ._transaction.journal import Author
@@ -61,14 +61,14 @@ def attempt(work: Work, options: Dict[str, Any], check_mode: bool, run_command: 
     postfix = Postfix(run, options["config_dir"])
     interrupted = None
     try:
-        check_instance(postfix.config_dir)
         with turn(postfix, check_mode) as interrupted:
             result = work(postfix, options, check_mode)
     except HardeningError as problem:
-        return Outcome(True, {"msg": str(problem), "interrupted": interrupted, **problem.facts}, _tell(interrupted))
+        return _failure(str(problem), interrupted, **problem.facts)
     except OSError as problem:
-        sentence = f"{problem.filename or 'The file system'}: {problem.strerror}; nothing was changed."
-        return Outcome(True, {"msg": sentence, "interrupted": interrupted}, _tell(interrupted))
+        return _failure(
+            f"{problem.filename or 'The file system'}: {problem.strerror}; nothing was changed.", interrupted
+        )
     if interrupted is not None:
         result = {**result, "changed": True}
     warnings = [*_tell(interrupted), *result.pop("warnings", [])]
@@ -87,6 +87,11 @@ def bring_about(postfix: Postfix, state: State, plan: Plan, check_mode: bool, au
         proofs = Proofs(twin=prove_twin, live=lambda: prove(postfix, state.started_with))
         result["proof"] = carry_out(postfix, state, plan, author, proofs)
     return result
+
+
+def _failure(sentence: str, interrupted: Any, **facts: Any) -> Outcome:
+    undone = bool(interrupted and interrupted["undone"])
+    return Outcome(True, {"msg": sentence, "changed": undone, "interrupted": interrupted, **facts}, _tell(interrupted))
 
 
 def restart(needed: bool) -> Dict[str, Any]:

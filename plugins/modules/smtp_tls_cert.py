@@ -195,7 +195,7 @@ ca_file:
   description: The store's trust file, for C(ca_file) of M(mailfleet.smtp_hardening.smtp_tls_mode).
   returned: success
   type: str
-  sample: /etc/postfix/smtp_hardening/trust.pem
+  sample: /etc/postfix/smtp_hardening/trust/1.pem
 pending:
   description: What differed in C(main.cf), as parameters to set and to take out.
   returned: success

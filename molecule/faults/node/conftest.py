@@ -24,7 +24,7 @@ Result = collections.namedtuple("Result", "rc data stderr")
 
 def sh(*argv, check=True):
     """A command's output."""
-    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, timeout=120)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
     assert not check or done.returncode == 0, done.stderr
     return done.stdout
 
@@ -37,9 +37,9 @@ def run(module, options, check_mode=False, before=(), **environment):
         json.dump(arguments, handle)
     done = subprocess.run(
         [*before, "/usr/bin/python3", "-B", "-m", f"{MODULES}.{module}", path],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        universal_newlines=True,
+        capture_output=True,
+        text=True,
+        check=False,
         cwd=HERE,
         timeout=180,
         env={**os.environ, **environment},
@@ -105,7 +105,7 @@ def put_back(folder=OLD):
     sh("pkill", "-KILL", "-f", f"{TWIN}/config", check=False)
     shutil.rmtree(TWIN, ignore_errors=True)
     sh("rsync", "--archive", "--xattrs", "--delete", f"{folder}/", f"{CONFIG}/")
-    if subprocess.run(["postfix", "status"], stderr=subprocess.DEVNULL).returncode:
+    if subprocess.run(["postfix", "status"], check=False, stderr=subprocess.DEVNULL).returncode:
         sh("systemctl", "restart", "postfix")
     sh("postfix", "reload")
 

@@ -11,7 +11,7 @@ from binascii import crc32
 
 import pytest
 from changes import CHANGES
-from conftest import answers, configuration, leftovers, picture, put_back, run, sh, succeed
+from conftest import answers, configuration, leftovers, picture, put_back, run, succeed
 
 FILE_CHANGING = (
     "chmod,chown,copy_file_range,fchmod,fchmodat,fchown,fchownat,fdatasync,fsetxattr,fsync,ftruncate,lchown,link,"
@@ -31,7 +31,9 @@ def strace(*options):
 def used(module, options):
     """The file-changing system calls that the change makes at all."""
     log = "/run/calls"
-    run(module, options, before=["strace", "--follow-forks", f"-o{log}", f"-etrace=?{FILE_CHANGING.replace(',', ',?')}"])
+    run(
+        module, options, before=["strace", "--follow-forks", f"-o{log}", f"-etrace=?{FILE_CHANGING.replace(',', ',?')}"]
+    )
     put_back()
     with open(log) as handle:
         return sorted(set(re.findall(r"^\d+ +(\w+)\(", handle.read(), re.M)))
@@ -88,7 +90,9 @@ def test_a_call_that_fails_is_a_sentence_and_nothing_changed(change, error):
                 assert configuration() in (before, after), (call, number)
             elif result.data.get("failed"):
                 points += 1
-                assert re.search(r"[.;] (Everything is as it was before\.|nothing was changed\.)$|fails: ", result.data["msg"]), result.data
+                assert re.search(
+                    r"[.;] (Everything is as it was before\.|nothing was changed\.)$|fails: ", result.data["msg"]
+                ), result.data
                 assert picture() == old, (call, number)
             else:
                 assert configuration() == after, (call, number)

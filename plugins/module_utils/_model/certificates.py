@@ -56,7 +56,7 @@ def read_names(option: str, given: Optional[Any], host: str) -> Tuple[str, ...]:
 
 def read_spec(provider: str, given: Mapping[str, Any], host: str) -> Tuple[KeySpec, CertificateSpec]:
     """Key and names of a certificate that is made on the node."""
-    days = given.get("days") or DEFAULT_DAYS[provider]
+    days = given.get("days", DEFAULT_DAYS[provider])
     if not 0 < days <= 36500:
         raise InvalidValue(f"{provider}.days", days, "is no lifetime", "use 1 to 36500 days")
     return KeySpec.read(provider, given), CertificateSpec(

@@ -16,6 +16,11 @@ _OWNED = {
     r"smtpd?_tls_.+|smtpd?_(use|enforce)_tls": "smtp_tls_mode or smtp_tls_cert",
 }
 
+_INSTALLATION = re.compile(
+    r"(?:(config|queue|data|daemon|command|meta|shlib)_directory|mail_owner|setgid_group|(mailq|newaliases|sendmail)_path)\Z"
+)
+"""Where Postfix lies and who it is: nothing that a reload can move (postconf(5))."""
+
 
 def read_parameters(given: Mapping[str, Any]) -> Dict[str, Optional[str]]:
     """Each parameter with its value as main.cf spells it; ``None`` takes it out."""
@@ -33,6 +38,13 @@ def _name(name: Any) -> str:
             raise InvalidValue(
                 "parameters", name, "belongs to another module", f"use {module}, which keeps it consistent"
             )
+    if _INSTALLATION.match(text):
+        raise InvalidValue(
+            "parameters",
+            name,
+            "belongs to the installation",
+            "change it while Postfix is stopped, with the package's tools",
+        )
     return text
 
 

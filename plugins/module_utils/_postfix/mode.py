@@ -67,8 +67,9 @@ def plan_mode(state: State, wish: Wish) -> ModePlan:
     )
     services.check_services(state, plan, (server, client), wish.services)
     effective = plan.effective_after(state)
-    before = services.protections(state.services, state.effective)
-    check_ratchet(before, services.protections(state.services, effective, plan), wish.allow_weaker)
+    differing = services.overridden(state.services, plan)
+    before = services.protections(state.services, state.effective, differing)
+    check_ratchet(before, services.protections(state.services, effective, differing, plan), wish.allow_weaker)
     server_after, client_after = read_server(effective), read_client(effective)
     return ModePlan(
         plan=plan,

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping
+from typing import Any, Mapping
 
 from .._errors import HardeningError
 
@@ -13,18 +13,14 @@ _REMEDY = "set allow_weaker: true if that is meant"
 
 
 def check_ratchet(before: Mapping[str, Any], after: Mapping[str, Any], allow_weaker: bool) -> None:
-    """Refuse a change after which any value protects less; the sentence lists each of them.
-
-    Both map ``owner.name`` to a value. What every service shares is said once, of its first owner.
-    """
-    lowered: Dict[str, str] = {}
-    for key, value in before.items():
-        if value is not None and key in after and _is_lower(after[key], value):
-            owner, _dot, name = key.rpartition(".")
-            lowered.setdefault(f"{name} from {value} to {after[key]}", owner)
+    """Refuse a change after which any value protects less; the sentence lists each of them."""
+    lowered = [
+        f"{name} from {value} to {after[name]}"
+        for name, value in before.items()
+        if value is not None and name in after and _is_lower(after[name], value)
+    ]
     if lowered and not allow_weaker:
-        listed = "; ".join(f"{owner}.{change}" for change, owner in lowered.items())
-        raise HardeningError(f"This would lower protection: {listed}; {_REMEDY}.")
+        raise HardeningError(f"This would lower protection: {'; '.join(lowered)}; {_REMEDY}.")
 
 
 def _is_lower(after: Any, before: Any) -> bool:

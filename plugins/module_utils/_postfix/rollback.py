@@ -13,7 +13,7 @@ from .domains import check_domains_ratchet, current_folder, read_records
 from .levels import read_client
 from .plan import Plan, Shown
 from .ratchet import check_ratchet
-from .services import protections
+from .services import overridden, protections
 from .state import READ_AT_START, State
 
 
@@ -34,7 +34,8 @@ def needs_restart(now: State, then: State) -> bool:
 
 
 def _check_ratchet(now: State, then: State, allow_weaker: bool) -> None:
-    before, after = (protections(state.services, state.effective) for state in (now, then))
+    differing = overridden(now.services) | overridden(then.services)
+    before, after = (protections(state.services, state.effective, differing) for state in (now, then))
     check_ratchet(before, after, allow_weaker)
     records = [read_records(current_folder(state)) for state in (now, then)]
     levels = [present(read_client(state.effective).level) for state in (now, then)]

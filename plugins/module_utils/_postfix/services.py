@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple, Union
+from typing import AbstractSet, Any, Dict, Iterator, List, Mapping, Sequence, Set, Tuple, Union
 
 from .._errors import HardeningError, InvalidValue
 from .._model.levels import Ordered, ServerLevel
@@ -65,6 +65,7 @@ def check_services(
             wish = asked[1] if is_client(service) else asked[0]
             short = _shortcomings(read_policy(service, effective, overrides), wish, named)
             found.extend(f"{service.key} has {problem}" for problem in short)
+    found = list(dict.fromkeys(found))  # master.cf may list a service twice
     if found:
         raise HardeningError(
             f"master.cf: -o overrides undermine what is asked for: {'; '.join(found)}. "
@@ -83,12 +84,20 @@ def ineffective(state: State) -> Iterator[str]:
                 )
 
 
-def protections(services: Sequence[Service], effective: Mapping[str, str], plan: Plan = NOTHING) -> Dict[str, Any]:
-    """Every level, floor and demand that holds (after ``plan``), by a name that a person can look up."""
+def overridden(services: Sequence[Service], plan: Plan = NOTHING) -> Set[str]:
+    """The services for which something else than main.cf holds, now or after ``plan``."""
+    return {s.key for s in services if _tls(s.overrides) or _tls(plan.overrides_after(s))}
+
+
+def protections(
+    services: Sequence[Service], effective: Mapping[str, str], only: AbstractSet[str], plan: Plan = NOTHING
+) -> Dict[str, Any]:
+    """Every level, floor and demand that holds (after ``plan``) in main.cf and for the services ``only``,
+    by a name that a person can look up."""
     found = _of_policy("server", read_server(effective))
     found.update(_of_policy("client", read_client(effective)))
     for service in services:
-        if is_server(service) or is_client(service):
+        if service.key in only and (is_server(service) or is_client(service)):
             found.update(_of_policy(service.key, read_policy(service, effective, plan.overrides_after(service))))
     return found
 
@@ -115,11 +124,11 @@ def _shortcomings(have: Policy, asked: Policy, named: Any) -> Iterator[str]:
     """Where a service falls short of what the task asks, unless the task itself says so."""
     for item in fields(asked):
         name, value = item.name, getattr(asked, item.name)
-        stated = named is not None and getattr(named, name, None) is not None
+        stated = named is not None and getattr(named, "level" if name in ("match", "ca_file") else name, None)
         if value is None or stated or (have.level is not None and have.level.value == "none" and name != "level"):
             continue
         if _falls_short(name, getattr(have, name), value):
-            yield f"{name} {_word(getattr(have, name))} instead of {_word(value)}"
+            yield f"{name} {_word(getattr(have, name)) or 'not set'} instead of {_word(value)}"
 
 
 def _falls_short(name: str, have: Any, asked: Any) -> bool:
@@ -133,7 +142,7 @@ def _falls_short(name: str, have: Any, asked: Any) -> bool:
 
 
 def _word(value: Any) -> str:
-    return ", ".join(value) if isinstance(value, tuple) else str(value)
+    return ", ".join(value) if isinstance(value, tuple) else str("" if value is None else value)
 
 
 def _find(state: State, index: int, policy: ServicePolicy) -> Service:
@@ -153,7 +162,7 @@ def _parameters(state: State, index: int, service: Service, policy: ServicePolic
             if getattr(policy, name) is not None:
                 raise InvalidValue(
                     f"{option}.{name}",
-                    getattr(policy, name),
+                    str(getattr(policy, name)),
                     f"is for servers, and {service.key} is a client",
                     "leave it out",
                 )

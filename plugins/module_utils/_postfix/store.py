@@ -89,26 +89,26 @@ def generations(folder: str, suffix: str = "") -> List[Tuple[int, str]]:
     """The numbered entries of a folder, in the order of their numbers."""
     try:
         entries = os.listdir(folder)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     found = ((re.match(rf"(\d+){re.escape(suffix)}\Z", entry), entry) for entry in entries)
     return sorted((int(match[1]), os.path.join(folder, entry)) for match, entry in found if match)
 
 
-def named(config_dir: str, main_cf: bytes) -> List[str]:
-    """The numbered files and folders of the store that a main.cf names."""
+def named(config_dir: str, content: bytes) -> List[str]:
+    """The numbered files and folders of the store that a main.cf or master.cf names."""
     here = re.escape(os.path.join(config_dir, STORE))
     found = re.findall(
-        rf"{here}/(?:certificates/[\w-]+|trust)/\d+\.pem|{here}/domains/\d+", main_cf.decode("utf-8", "replace")
+        rf"{here}/(?:certificates/[\w-]+|trust)/\d+\.pem|{here}/domains/\d+", content.decode("utf-8", "replace")
     )
     return sorted(set(found))
 
 
-def unnamed(config_dir: str, main_cfs: Sequence[bytes]) -> List[str]:
+def unnamed(config_dir: str, contents: Sequence[bytes]) -> List[str]:
     """What none of these states names. The newest of each certificate and of the trust files stays:
     it may be made active later."""
     here = os.path.join(config_dir, STORE)
-    kept = {path for main_cf in main_cfs for path in named(config_dir, main_cf)}
+    kept = {path for content in contents for path in named(config_dir, content)}
     folders = [os.path.join(here, "trust")]
     if os.path.isdir(os.path.join(here, "certificates")):
         folders += [entry.path for entry in os.scandir(os.path.join(here, "certificates"))]

@@ -23,7 +23,7 @@ from .._errors import HardeningError, PostfixError
 from .._postfix.commands import Postfix
 from .._postfix.domains import parse_table
 from .._postfix.plan import NewFile, Plan
-from .._postfix.state import State, read_state
+from .._postfix.state import State, check_instance, read_state
 from . import files, history, journal, twin
 from .journal import CONFIGURATION, Author
 from .lock import locked
@@ -55,6 +55,8 @@ def turn(postfix: Postfix, check_mode: bool) -> Iterator[Optional[Dict[str, Any]
 
     Yields what was undone, or in check mode would be, as return values; ``None`` for nothing.
     """
+    if not os.path.isdir(postfix.config_dir):
+        check_instance(postfix.config_dir)
     with locked(postfix.config_dir):
         found = journal.find(postfix.config_dir)
         complaint = None
@@ -120,7 +122,7 @@ class _Transaction:
         twin.mirror_configuration(self.state.config_dir, self.stage)
         for name in CONFIGURATION:
             live = files.resolve(self.state.config_dir, name)
-            content = self.plan.contents.get(name) or files.read(live)
+            content = self.plan.contents[name] if name in self.plan.contents else files.read(live)
             files.write(os.path.join(self.stage, name), content, 0o600, like=live)
         plan = self.plan
         self.postfix.at(self.stage).edit(plan.set, plan.unset, plan.services, plan.overrides)
@@ -160,9 +162,8 @@ class _Transaction:
                 proofs.twin(second, [service.key for service in staged.services if service.is_listener])
             except HardeningError as problem:
                 said = twin.complaints(staged.effective["queue_directory"])
-                if not said:
-                    raise
-                raise type(problem)(f"{problem} Postfix says: {said}.", **problem.facts) from problem
+                problem.args = (f"{problem} Postfix says: {said}." if said else str(problem),)
+                raise
 
     def _swap(self, log: journal.Journal) -> None:
         """master.cf first: Postfix reads it at a reload only. main.cf is the commit point."""
@@ -191,13 +192,12 @@ class _Transaction:
                 f"{_sentence(problem)} Undoing it failed too: {_sentence(second)} The next run of any module undoes it; "
                 f"until then, what was lies in {journal.folder(self.state.config_dir)}/was."
             ) from problem
+        if isinstance(problem, OSError):
+            sentence = f"{_sentence(problem)} Everything is as it was before. {complaint or ''}".strip()
+            raise PostfixError(sentence, restored=True) from problem
         if isinstance(problem, HardeningError):
             problem.facts.setdefault("restored", True)
-            if complaint is None:
-                raise problem
-            raise type(problem)(f"{problem} {complaint}", **problem.facts) from problem
-        if isinstance(problem, OSError):
-            raise PostfixError(f"{_sentence(problem)} Everything is as it was before.", restored=True) from problem
+            problem.args = (f"{problem} {complaint or ''}".strip(),)
         raise problem
 
     def _clean_up(self) -> None:

@@ -16,7 +16,7 @@ import os
 from dataclasses import dataclass
 from typing import Any, Dict, List, Optional, Tuple
 
-from .._errors import InvalidValue, present
+from .._errors import InvalidValue
 from .._postfix import store
 from .._postfix.state import STORE
 from . import files
@@ -66,10 +66,12 @@ def past(config_dir: str) -> List[Past]:
 def find(config_dir: str, number: Optional[int]) -> Past:
     """The state with this number; without one, the newest that is not the state of now."""
     known = past(config_dir)
-    wanted = [s for s in known if (s.number == number if number else not _is_now(config_dir, s))]
+    wanted = [s for s in known if (s.number == number if number is not None else not _is_now(config_dir, s))]
     if not wanted:
         numbers = ", ".join(str(state.number) for state in known) or "none yet"
-        raise InvalidValue("to", number or "the state before", "is not remembered", f"the node remembers {numbers}")
+        raise InvalidValue(
+            "to", "the state before" if number is None else number, "is not remembered", f"the node remembers {numbers}"
+        )
     return wanted[-1]
 
 
@@ -101,15 +103,18 @@ def forget_old(config_dir: str) -> None:
     keep = {state.folder for state in past(config_dir)[-KEPT:]}
     for _number, path in store.generations(folder(config_dir)):
         if path not in keep:
+            files.remove(os.path.join(path, "state.json"))  # or one that is killed here would leave half a state
             files.remove(path)
-    texts = [present(state).content("main.cf") for state in past(config_dir)]
-    for path in store.unnamed(config_dir, [*texts, files.read(os.path.join(config_dir, "main.cf"))]):
+    texts = [state.content(name) for state in past(config_dir) for name in CONFIGURATION]
+    texts += [files.read(os.path.join(config_dir, name)) for name in CONFIGURATION]
+    for path in store.unnamed(config_dir, texts):
         files.remove(path)
 
 
 def contents(config_dir: str, state: Past) -> Dict[str, Tuple[bytes, bytes]]:
     """main.cf and master.cf, each as it is and as it was; refused where files are gone that it named."""
-    gone = [path for path in store.named(config_dir, state.content("main.cf")) if not os.path.exists(path)]
+    named = [path for name in CONFIGURATION for path in store.named(config_dir, state.content(name))]
+    gone = [path for path in named if not os.path.exists(path)]
     if gone:
         raise InvalidValue(
             "to", state.number, f"needs {', '.join(gone)}, which somebody has removed", "choose another state"

@@ -92,7 +92,7 @@ def undo(postfix: Postfix, journal: Journal) -> Optional[str]:
 
     May be interrupted and begun again at any point. Needs no space on the disk: renames only.
     """
-    swapped = [live for live, kept in journal.saved.items() if not (_exists(kept) and os.path.samefile(live, kept))]
+    swapped = [live for live, kept in journal.saved.items() if not _same(live, kept)]
     for live in swapped:
         if _exists(journal.saved[live]):
             os.replace(journal.saved[live], live)
@@ -132,6 +132,10 @@ def _reload(postfix: Postfix) -> Optional[str]:
     except HardeningError as problem:
         return f"Postfix could not be reloaded with the old configuration: {problem}"
     return None
+
+
+def _same(live: str, kept: str) -> bool:
+    return _exists(live) and _exists(kept) and os.path.samefile(live, kept)
 
 
 _exists = os.path.lexists

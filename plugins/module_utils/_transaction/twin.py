@@ -16,8 +16,8 @@ import re
 import socket
 import stat
 import time
-from contextlib import contextmanager
-from typing import AbstractSet, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import AbstractSet, Iterator, List, Mapping
 
 from .._errors import PostfixError
 from .._postfix.commands import Postfix
@@ -171,22 +171,24 @@ def _parameters(here: str, spool: str, data: str) -> Mapping[str, str]:
 def _services(state: State) -> str:
     """master.cf of the twin: each listener on a loopback port of its own, and what listeners ask."""
     lines = [POSTLOG] if not any(service.command == "postlogd" for service in state.services) else []
+    listeners = [service for service in state.services if service.is_listener]
+    lines += [service.entry_at(address) for service, address in zip(listeners, _free_addresses(state, len(listeners)))]
     for service in state.services:
-        if service.is_listener:
-            lines.append(service.entry_at(_free_address(state)))
-        elif service.kind != "inet" and (service.command in HELPERS or service.command == "smtpd"):
+        if service.kind != "inet" and (service.command in HELPERS or service.command == "smtpd"):
             lines.append(service.entry)
     return "".join(f"{line}\n" for line in lines)
 
 
-def _free_address(state: State) -> str:
-    """A loopback address and a port that nobody listens to."""
-    family, host = (
-        (socket.AF_INET6, "::1") if state.effective["inet_protocols"] == "ipv6" else (socket.AF_INET, "127.0.0.1")
-    )
-    with socket.socket(family) as probe:
-        probe.bind((host, 0))
-        return f"{host if ':' not in host else f'[{host}]'}:{probe.getsockname()[1]}"
+def _free_addresses(state: State, count: int) -> List[str]:
+    """A loopback address with ports that nobody listens to."""
+    ipv6 = state.effective["inet_protocols"] == "ipv6"
+    with ExitStack() as held:  # all at once, or one port might be found twice
+        probes = [
+            held.enter_context(socket.socket(socket.AF_INET6 if ipv6 else socket.AF_INET)) for _each in range(count)
+        ]
+        for probe in probes:
+            probe.bind(("::1" if ipv6 else "127.0.0.1", 0))
+        return [f"{'[::1]' if ipv6 else '127.0.0.1'}:{probe.getsockname()[1]}" for probe in probes]
 
 
 def _start(twin: Postfix, state: State) -> None:
