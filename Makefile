@@ -21,7 +21,7 @@ export MOLECULE_GLOB := molecule/*/molecule.yml
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help harden test lab lab-destroy lint unit sanity molecule clean setup lab-packages
+.PHONY: help harden test lab lab-destroy lint unit sanity molecule faults clean setup lab-packages
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -64,6 +64,9 @@ sanity: setup ## ansible-test sanity
 molecule: setup lab-packages ## Molecule on real nodes (SCENARIO="-s relay" for one)
 	@rm -rf $(MOLECULE_EPHEMERAL_DIRECTORY) # what Molecule remembers of a lab that is gone
 	molecule --base-config molecule/config.yml test --no-command-borders $(SCENARIO)
+
+faults: ## kill and disturb changes at every file-changing system call (hours; make molecule tries a sample)
+	@FAULT_STRIDE=1 EXAMPLES=500 $(MAKE) --no-print-directory molecule SCENARIO="-s faults"
 
 clean: ## remove the lab, the environment and all caches
 	@[ ! -e $(VENV)/.complete ] || ! command -v podman >/dev/null || $(MAKE) --no-print-directory lab-destroy

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What unit tests share: a Postfix that is only a main.cf, and certificates."""
+"""What unit tests share: nodes, certificates, and listeners that answer on loopback."""
 
 from __future__ import annotations
 
 import datetime
-import os
 import socketserver
 import ssl
 import threading
@@ -22,131 +21,33 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certific
     sign_request,
 )
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.keys import KeySpec, make_key
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.commands import Completed, Postfix
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.commands import Completed
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import (
+    DEFAULTS,
+    DEFAULTS_3_5,
+    FakePostfix,
+    write,
+)
 
 NOW = datetime.datetime.now(datetime.timezone.utc)
 
-DEFAULTS = {
-    "mail_version": "3.10.13",
-    "default_database_type": "hash",
-    "myhostname": "mx1.example.com",
-    "inet_interfaces": "all",
-    "inet_protocols": "all",
-    "smtpd_tls_security_level": "",
-    "smtpd_tls_ask_ccert": "no",
-    "smtpd_tls_req_ccert": "no",
-    "smtpd_tls_protocols": ">=TLSv1",
-    "smtpd_tls_mandatory_protocols": ">=TLSv1",
-    "smtpd_tls_ciphers": "medium",
-    "smtpd_tls_mandatory_ciphers": "medium",
-    "smtpd_tls_exclude_ciphers": "",
-    "smtpd_tls_CAfile": "",
-    "smtp_tls_security_level": "",
-    "smtp_tls_protocols": ">=TLSv1",
-    "smtp_tls_mandatory_protocols": ">=TLSv1",
-    "smtp_tls_ciphers": "medium",
-    "smtp_tls_mandatory_ciphers": "medium",
-    "smtp_tls_exclude_ciphers": "",
-    "smtp_tls_CAfile": "",
-    "smtp_tls_connection_reuse": "no",
-    "smtp_tls_secure_cert_match": "nexthop, dot-nexthop",
-    "relayhost": "",
-}
-DEFAULTS_3_5 = {
-    **DEFAULTS,
-    "mail_version": "3.5.25",
-    "smtpd_tls_protocols": "!SSLv2, !SSLv3",
-    "smtpd_tls_mandatory_protocols": "!SSLv2, !SSLv3",
-    "smtp_tls_protocols": "!SSLv2, !SSLv3",
-    "smtp_tls_mandatory_protocols": "!SSLv2, !SSLv3",
-}
-SERVICES = "smtp inet n - y - - smtpd\nsmtp unix - - y - - smtp\n"
 
-
-class FakePostfix:
-    """Answers postconf from a main.cf on disk, and remembers every command."""
-
-    def __init__(self, config_dir):
-        self.config_dir = str(config_dir)
-        self.commands = []
-        self.tables = {}
-        self.check_answer = Completed(0, "", "")
-        self.running = True
-        self.services = SERVICES
-        self.overrides = ""
-        self.defaults = DEFAULTS
-        self.complaints = ""
-        self.write("compatibility_level = 3.9\n")
-        (config_dir / "master.cf").write_text(SERVICES)
-
-    def write(self, text):
-        with open(os.path.join(self.config_dir, "main.cf"), "w", encoding="utf-8") as handle:
-            handle.write(text)
-
-    @property
-    def postfix(self):
-        return Postfix(self.run, self.config_dir)
-
-    def run(self, argv, stdin=None):
-        self.commands.append(argv)
-        if argv[0] == "postconf":
-            return self._postconf(argv[2], argv[3:])
-        if argv[0] == "postmap" and "-q" in argv:
-            table = self.tables.get(argv[-1].partition(":")[2], {})
-            return Completed(0, "".join(f"{key}\t{table[key]}\n" for key in stdin.split() if key in table), "")
-        if argv[0] == "postmap":
-            path = argv[-1].partition(":")[2]
-            with open(path, encoding="utf-8") as handle:
-                rows = [line.rstrip("\n").split("\t") for line in handle if not line.startswith("#")]
-            self.tables[path] = dict(rows)
-            with open(path + ".db", "wb") as handle:
-                handle.write(b"indexed")
-            return Completed(0, "", "")
-        if argv[-1] == "status":
-            return Completed(0 if self.running else 1, "", "")
-        if argv[-1] == "check":
-            return self.check_answer
-        return Completed(0, "", "")
-
-    def _postconf(self, config_dir, words):
-        path = os.path.join(config_dir, "main.cf")
-        with open(path, encoding="utf-8") as handle:
-            lines = handle.read().splitlines()
-        explicit = dict(map(str.strip, line.split("=", 1)) for line in lines if "=" in line)
-        option = words[0]
-        if option == "-n":
-            return Completed(0, _text(explicit), self.complaints)
-        if option == "-x":
-            return Completed(0, _text({**self.defaults, **explicit}), "")
-        if option == "-M":
-            return Completed(0, self.services, "")
-        if option == "-P":
-            return Completed(0, self.overrides, "")
-        if option == "-e":
-            explicit.update(word.split("=", 1) for word in words[1:])
-        if option == "-X":
-            explicit = {name: value for name, value in explicit.items() if name not in words[1:]}
-        with open(path, "w", encoding="utf-8") as handle:
-            handle.write(_text(explicit))
-        return Completed(0, "", "")
-
-
-def _text(values):
-    return "".join(f"{name} = {value}\n" for name, value in values.items())
+@pytest.fixture(autouse=True)
+def no_crash(monkeypatch):
+    """No test lets the machine crash, so none waits for the disk."""
+    monkeypatch.setattr("os.fsync", lambda descriptor: None)
 
 
 @pytest.fixture
 def node(tmp_path):
     """A node with a Postfix that runs and has no TLS."""
-    config_dir = tmp_path / "postfix"
-    config_dir.mkdir()
-    return FakePostfix(config_dir)
+    return FakePostfix(tmp_path)
 
 
 @pytest.fixture
 def old_node(node):
     """A node with Postfix 3.5, as Debian bullseye has it."""
-    node.defaults = DEFAULTS_3_5
+    node.defaults.update(DEFAULTS_3_5)
     return node
 
 
@@ -179,6 +80,7 @@ class Listener(socketserver.ThreadingTCPServer):
     def __init__(self, level="may", certificates="ignore", context=None, implicit_tls=False):
         super().__init__(("127.0.0.1", 0), Dialogue)
         self.level, self.certificates, self.context, self.implicit_tls = level, certificates, context, implicit_tls
+        self.to_recipient = "250 2.1.0 Ok"
         self.heard = []
 
     @property
@@ -232,6 +134,8 @@ class Dialogue(socketserver.BaseRequestHandler):
             self.start_tls()
         elif verb.startswith("MAIL") and self.server.level == "encrypt" and not self.encrypted:
             self.say("530 5.7.0 Must issue a STARTTLS command first")
+        elif verb.startswith("RCPT"):
+            self.say(self.server.to_recipient)
         elif verb == "QUIT":
             self.say("221 2.0.0 Bye")
         elif verb:
@@ -273,18 +177,14 @@ def defaults():
 
 @pytest.fixture
 def tls_node(node, issue):
-    """A node with an active certificate of the fleet's CA and the CA in its trust file."""
-    store = os.path.join(node.config_dir, "smtp_hardening")
-    os.makedirs(os.path.join(store, "certificates", "fleet"))
-    chain = os.path.join(store, "certificates", "fleet", "1.pem")
-    with open(chain, "wb") as handle:
-        handle.write(issue().to_pem())
+    """A node with an active certificate of the fleet's CA."""
+    chain = write(node.store("certificates", "fleet", "1.pem"), issue().to_pem())
     node.write(f"smtpd_tls_chain_files = {chain}\nsmtp_tls_chain_files = {chain}\n")
     return node
 
 
 @pytest.fixture
 def trusting_node(tls_node, fleet_ca):
-    with open(os.path.join(tls_node.config_dir, "smtp_hardening", "trust.pem"), "wb") as handle:
-        handle.write(certificates_pem([fleet_ca[0]]))
+    """The same with the CA in its trust file."""
+    write(tls_node.store("trust", "1.pem"), certificates_pem([fleet_ca[0]]))
     return tls_node

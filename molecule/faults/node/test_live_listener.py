@@ -39,7 +39,8 @@ BROKEN_SETTINGS = [
     {"smtpd_milters": "inet:127.0.0.1:1", "milter_default_action": "tempfail"},
     {"smtpd_error_sleep_time": "fast"},
     {"smtputf8_enable": "perhaps"},
-    {"local_header_rewrite_clients": "bogus_clients"},
+    {"smtpd_tls_session_cache_database": "bogus:/x"},
+    {"smtpd_helo_required": "perhaps"},
 ]
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from types import MappingProxyType
 from typing import Callable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
@@ -64,12 +65,19 @@ class Postfix:
     def is_running(self) -> bool:
         return self.run(["postfix", "-c", self.config_dir, "status"]).rc == 0
 
+    def master_pid(self, queue_directory: str) -> int:
+        """The process of the running master (master(8)); 0 where its file does not say."""
+        try:
+            with open(os.path.join(queue_directory, "pid", "master.pid"), encoding="ascii") as handle:
+                return int(handle.read().split()[0])
+        except (OSError, ValueError, IndexError):
+            return 0
+
+    def start(self) -> None:
+        self._must("postfix", "start")
+
     def reload(self) -> None:
         self._must("postfix", "reload")
-
-    def abort(self) -> None:
-        """Stop this instance at once, if it runs."""
-        self.run(["postfix", "-c", self.config_dir, "abort"])
 
     def build_table(self, path: str, kind: str) -> None:
         self._must("postmap", f"{kind}:{path}")

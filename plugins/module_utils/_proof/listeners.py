@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 from typing import List, Mapping, NamedTuple, Optional, Tuple
 
+from .._errors import PostfixError
 from .._model.policies import ServerPolicy
 from .._postfix.services import read_policy
 from .._postfix.state import Service, State, split_list
@@ -25,7 +26,9 @@ class Listener(NamedTuple):
 def own_listeners(state: State) -> List[Listener]:
     """Every listener that answers SMTP clients, ``-o`` overrides applied."""
     return [
-        _listener(state, service) for service in state.services if service.is_listener and not _disabled(state, service)
+        _listener(state, service)
+        for service in state.services
+        if service.is_listener and not is_disabled(state, service)
     ]
 
 
@@ -35,30 +38,33 @@ def _listener(state: State, service: Service) -> Listener:
     return Listener(service.key, _target(service, effective), policy)
 
 
-def _disabled(state: State, service: Service) -> bool:
+def is_disabled(state: State, service: Service) -> bool:
     """postconf(5), master_service_disable: ``inet``, ``submission/inet``, ``submission.inet``."""
     listed = {name.replace(".inet", "/inet") for name in split_list(state.effective.get("master_service_disable", ""))}
     return bool(listed & {service.kind, service.key})
 
 
 def _target(service: Service, effective: Mapping[str, str]) -> Target:
-    host, port = _split(service.name)
+    host, port = split_name(service.name)
     return Target(
         address=host or _address(effective),
-        port=_port_number(port),
+        port=port_number(port),
         name=effective["myhostname"],
         implicit_tls=effective.get("smtpd_tls_wrappermode") == "yes",
     )
 
 
-def _split(name: str) -> Tuple[Optional[str], str]:
+def split_name(name: str) -> Tuple[Optional[str], str]:
     """``smtp``, ``10025``, ``127.0.0.1:10025`` and ``[::1]:25`` as (address, port) (master(5))."""
     host, colon, port = name.rpartition(":")
     return (host.strip("[]") or None, port) if colon else (None, name)
 
 
-def _port_number(port: str) -> int:
-    return int(port) if port.isdigit() else socket.getservbyname(port, "tcp")
+def port_number(port: str) -> int:
+    try:
+        return int(port) if port.isdigit() else socket.getservbyname(port, "tcp")
+    except OSError:
+        raise PostfixError(f"master.cf: {port} is no port that this host knows; write its number.") from None
 
 
 def _address(effective: Mapping[str, str]) -> str:

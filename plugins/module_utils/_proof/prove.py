@@ -16,6 +16,7 @@ from .._model.policies import ServerPolicy
 from .._postfix import store
 from .._postfix.commands import Postfix, Run
 from .._postfix.state import State, read_state
+from .addresses import taken
 from .listeners import Listener, own_listeners
 from .observe import Observation, answer_to_recipient, observe
 
@@ -52,6 +53,16 @@ def prove_twin(twin: Postfix, services: Sequence[str]) -> List[Dict[str, Any]]:
                 proof=facts,
             )
     return facts
+
+
+def check_addresses(postfix: Postfix, staged: State) -> None:
+    """Refuse listeners whose address another program has: the live master would end at the reload."""
+    held = list(taken(staged, postfix.master_pid(staged.effective["queue_directory"])))
+    if held:
+        raise ProofFailed(
+            f"Another program listens where master.cf wants {'; '.join(held)}. Postfix would end at the reload: stop that "
+            "program, or take the service out of master.cf."
+        )
 
 
 def _prove(

@@ -32,6 +32,7 @@ from .lock import locked
 class Proofs(NamedTuple):
     """How the wire is looked at; each raises where it shows something else than what was asked."""
 
+    addresses: Callable[[Postfix, State], Any]
     twin: Callable[[Postfix, Sequence[str]], Any]
     live: Callable[[], Any]
 
@@ -157,6 +158,7 @@ class _Transaction:
 
     def _prove_twin(self, proofs: Proofs) -> None:
         staged = read_state(self.postfix.at(self.stage))
+        proofs.addresses(self.postfix, staged)
         with twin.running(self.postfix, staged, self.stage) as second:
             try:
                 proofs.twin(second, [service.key for service in staged.services if service.is_listener])
@@ -186,7 +188,7 @@ class _Transaction:
     def _undo(self, log: journal.Journal, problem: BaseException) -> None:
         """Bring everything back and raise what went wrong, as a sentence where it is one."""
         try:
-            complaint = journal.undo(self.postfix, log)
+            complaint = journal.undo(self.postfix, log, was_running=True)
         except Exception as second:
             raise HardeningError(
                 f"{_sentence(problem)} Undoing it failed too: {_sentence(second)} The next run of any module undoes it; "

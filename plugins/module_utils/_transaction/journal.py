@@ -87,7 +87,7 @@ def find(config_dir: str) -> Optional[Journal]:
         ) from None
 
 
-def undo(postfix: Postfix, journal: Journal) -> Optional[str]:
+def undo(postfix: Postfix, journal: Journal, was_running: bool = False) -> Optional[str]:
     """Bring everything back; what a person must know where Postfix could not be told.
 
     May be interrupted and begun again at any point. Needs no space on the disk: renames only.
@@ -96,7 +96,7 @@ def undo(postfix: Postfix, journal: Journal) -> Optional[str]:
     for live in swapped:
         if _exists(journal.saved[live]):
             os.replace(journal.saved[live], live)
-    complaint = _reload(postfix) if swapped else None
+    complaint = _reload(postfix, was_running) if swapped else None
     twin.remove(postfix, journal.queue_dir)
     for path in reversed(journal.created):
         files.remove(path)
@@ -125,10 +125,14 @@ def sweep(config_dir: str) -> None:
                 files.remove(os.path.join(path, name))
 
 
-def _reload(postfix: Postfix) -> Optional[str]:
-    """Postfix may be stopped: then it starts with what is right again."""
+def _reload(postfix: Postfix, was_running: bool) -> Optional[str]:
+    """Tell Postfix. One that was stopped since starts with what is right again; one that ended because of
+    this change is started."""
     try:
-        postfix.reload()
+        if was_running and not postfix.is_running():
+            postfix.start()
+        else:
+            postfix.reload()
     except HardeningError as problem:
         return f"Postfix could not be reloaded with the old configuration: {problem}"
     return None

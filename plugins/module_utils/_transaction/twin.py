@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import signal
 import socket
 import stat
 import time
@@ -58,10 +59,23 @@ def remove(postfix: Postfix, queue_dir: str) -> None:
     here = folder(queue_dir)
     if not os.path.lexists(here):
         return
-    config = os.path.join(here, "config")
-    if os.path.exists(os.path.join(config, "main.cf")):
-        postfix.at(config).abort()
+    _stop(postfix, os.path.join(here, "config"), os.path.join(here, "spool"))
     _remove_patiently(here)
+
+
+def _stop(postfix: Postfix, config: str, spool: str) -> None:
+    """Kill the twin's processes, without a word to its log: nobody may be there to take it (postlogd(8))."""
+    if not os.path.exists(os.path.join(config, "main.cf")):
+        return
+    master = os.path.join(postfix.postconf("-hx", "daemon_directory").strip(), "master")
+    if postfix.run([master, "-c", config, "-t"]).rc == 0:  # its lock is free, so it does not run (master(8))
+        return
+    pid = postfix.master_pid(spool)
+    try:
+        if pid:  # or it would be our own group
+            os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:  # it has just ended
+        pass
 
 
 def _remove_patiently(path: str) -> None:
@@ -98,13 +112,13 @@ def _build(postfix: Postfix, state: State, queue_dir: str, stage: str) -> Postfi
     files.copy_attributes(state.effective["data_directory"], data)
     _mirror_queue(queue_dir, spool, {service.name for service in state.services})
     mirror_configuration(stage, draft)
-    files.write(os.path.join(draft, "main.cf"), files.read(os.path.join(stage, "main.cf")), 0o600)
+    files.write(os.path.join(draft, "main.cf"), _main_cf(state), 0o600)
     files.write(os.path.join(draft, "master.cf"), _services(state).encode(), 0o600)
     files.write(os.path.join(here, "log"), b"", 0o600)
     postfix.at(draft).edit(_parameters(here, spool, data))
     for name in ("main.cf", "master.cf"):
         files.age(os.path.join(draft, name))
-    # Complete or not there: until its main.cf names its own queue, "postfix abort" with it would hit the live one.
+    # Complete or not there: until its main.cf names its own queue, its lock would be the live one's.
     os.rename(draft, config)
     return postfix.at(config)
 
@@ -166,6 +180,14 @@ def _parameters(here: str, spool: str, data: str) -> Mapping[str, str]:
         "multi_instance_enable": "no",
         "notify_classes": "",
     }
+
+
+def _main_cf(state: State) -> bytes:
+    """What main.cf sets, each parameter once. Of a duplicate every process warns at its start, and postlogd,
+    which takes these warnings, ends in a deadlock over ten of its own."""
+    return "".join(
+        f"{name} = {value}\n" for name, value in state.explicit.items() if name != "config_directory"
+    ).encode()
 
 
 def _services(state: State) -> str:

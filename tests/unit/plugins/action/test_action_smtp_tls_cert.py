@@ -22,6 +22,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certific
     write_key,
 )
 
+NAME = "relay : Bring the certificate"
 NODE_KEY = make_key(KeySpec("ecdsa", 256))
 
 
@@ -50,7 +51,9 @@ def run(monkeypatch):
     """Run the action on a task against a node."""
 
     def go(node, args, check_mode=False):
-        task = SimpleNamespace(args=args, async_val=0, check_mode=check_mode, action="smtp_tls_cert")
+        task = SimpleNamespace(
+            args=args, async_val=0, check_mode=check_mode, action="smtp_tls_cert", get_name=lambda: NAME
+        )
         connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir="/tmp"))
         monkeypatch.setattr(action.ActionModule, "_execute_module", node.execute)
         return action.ActionModule(task, connection, None, DataLoader(), None, None).run(None, {})
@@ -78,12 +81,13 @@ def task(**own_ca):
 def test_a_task_that_needs_no_ca_goes_to_the_node_as_it_is(run, args):
     node = Node({"changed": False})
     assert run(node, args) == {"changed": False}
-    assert node.calls == [args]
+    assert node.calls == [{"task": NAME, **args}]
 
 
 def test_the_controller_signs_what_the_node_asks_for(run, ca, fleet_ca):
     node = Node(asks(), INSTALLED)
     assert run(node, task(**ca)) == INSTALLED
+    assert [call["task"] for call in node.calls] == [NAME, NAME]
     (leaf,) = read_certificates("signed", node.calls[1]["own_ca"]["certificate"].encode())
     assert is_issued_by(leaf, fleet_ca[0])
     assert dns_names(leaf) == ["mx1.example.com"]

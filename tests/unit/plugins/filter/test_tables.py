@@ -2,6 +2,10 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.mailfleet.smtp_hardening.plugins.filter.smtp_history_table import (
+    FilterModule as HistoryFilters,
+)
+from ansible_collections.mailfleet.smtp_hardening.plugins.filter.smtp_history_table import history_table
 from ansible_collections.mailfleet.smtp_hardening.plugins.filter.smtp_pending_table import (
     FilterModule as PendingFilters,
 )
@@ -129,5 +133,43 @@ def test_nodes_that_are_as_they_should_be_are_told_in_a_sentence(hostvars):
 
 
 def test_each_file_brings_the_filter_of_its_name():
+    assert HistoryFilters().filters() == {"smtp_history_table": history_table}
     assert PendingFilters().filters() == {"smtp_pending_table": pending_table}
     assert WireFilters().filters() == {"smtp_wire_table": wire_table}
+
+
+STATE = {
+    "number": 3,
+    "time": "2026-11-24T12:00:00Z",
+    "module": "smtp_tls_mode",
+    "task": "Set it",
+    "summary": "set: smtpd_tls_security_level",
+    "proven": True,
+}
+
+
+@pytest.mark.parametrize(
+    ("over", "cells"),
+    [
+        ({}, ["3", "2026-11-24T12:00:00Z", "yes", "Set it", "set: smtpd_tls_security_level"]),
+        ({"task": None}, ["3", "2026-11-24T12:00:00Z", "yes", "smtp_tls_mode", "set: smtpd_tls_security_level"]),
+        ({"proven": False}, ["3", "2026-11-24T12:00:00Z", "no", "Set it", "set: smtpd_tls_security_level"]),
+        ({"summary": "x" * 100}, ["3", "2026-11-24T12:00:00Z", "yes", "Set it", "x" * 100]),
+        ({"summary": "x" * 101}, ["3", "2026-11-24T12:00:00Z", "yes", "Set it", "x" * 99 + "…"]),
+    ],
+)
+def test_a_state_that_a_node_remembers_is_a_row(over, cells):
+    hostvars = {"mx1": {"smtp_rollback_info": {"history": [{**STATE, **over}]}}}
+    assert rows(history_table(["mx1"], hostvars))[2] == ["mx1", *cells]
+
+
+def test_states_stand_by_node_oldest_first():
+    info = {"smtp_rollback_info": {"history": [{**STATE, "number": number} for number in (1, 2)]}}
+    seen = rows(history_table(["mx1", "mx2", "mx3"], {"mx1": info, "mx2": {}, "mx3": info}))[2:]
+    assert [row[:2] for row in seen] == [["mx1", "1"], ["mx1", "2"], ["mx3", "1"], ["mx3", "2"]]
+
+
+@pytest.mark.parametrize("hostvars", [{}, {"smtp_rollback_info": {}}, {"smtp_rollback_info": {"history": []}}])
+def test_nodes_that_remember_nothing_are_told_in_a_sentence(hostvars):
+    said = history_table(["mx1"], {"mx1": hostvars})
+    assert said == "No node remembers a state: nothing has been changed yet."

@@ -1,18 +1,34 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import os
+import shutil
+
 import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils import _work
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates import library
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import InvalidValue, ProofFailed
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.plan import Plan, plan_parameters
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import read_state
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction import change as changing
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction import history, journal, lock
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction.journal import Author
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import picture, write
 
-OPTIONS = {"config_dir": "/etc/postfix-out"}
+AUTHOR = Author("smtp_settings", "Name the host")
+TIME = "2026-11-24T12:00:00Z"
+UNDONE = {"module": "smtp_tls_mode", "task": "Set it", "time": TIME, "undone": True, "problem": None}
 
 
-def attempt(work, run=lambda *argv, **options: (0, "", "")):
-    return _work.attempt(work, OPTIONS, False, run)
+def attempt(node, work, check_mode=False, run_command=None):
+    def run(argv, data=None, **options):
+        return tuple(node.run(argv, data))
+
+    return _work.attempt(work, {"config_dir": node.config_dir}, check_mode, run_command or run)
+
+
+def answering(result):
+    return lambda postfix, options, check_mode: dict(result)
 
 
 def failing(problem):
@@ -22,26 +38,34 @@ def failing(problem):
     return work
 
 
-def test_a_command_runs_in_plain_english_on_the_instance_that_is_named():
+@pytest.fixture
+def interrupted(node):
+    """A node on which a change was killed just after main.cf was swapped."""
+    journal.begin(node.config_dir, Author("smtp_tls_mode", "Set it"), TIME, node.queue_dir, [node.store()])
+    os.replace(write(node.store("transaction", "stage"), "myhostname = half.example.com\n"), node.path("main.cf"))
+    return node
+
+
+def test_a_command_runs_in_plain_english_on_the_instance_that_is_named(node):
     asked = []
 
     def run_command(argv, **options):
         asked.append((argv, options))
         return 0, "a = b\n", ""
 
-    outcome = attempt(lambda postfix, options, check_mode: {"seen": postfix.postconf("-n")}, run_command)
-    assert outcome == (False, {"seen": "a = b\n"}, [])
+    outcome = attempt(node, lambda postfix, *_: {"seen": postfix.postconf("-n")}, run_command=run_command)
+    assert outcome == (False, {"seen": "a = b\n", "interrupted": None}, [])
     assert asked == [
         (
-            ["postconf", "-c", "/etc/postfix-out", "-n"],
+            ["postconf", "-c", node.config_dir, "-n"],
             {"data": None, "environ_update": {"LC_ALL": "C", "LANG": "C"}, "handle_exceptions": False},
         )
     ]
 
 
-def test_warnings_leave_the_result_and_stand_beside_it():
-    outcome = attempt(lambda *arguments: {"changed": True, "warnings": ["master.cf: overrides"]})
-    assert outcome == (False, {"changed": True}, ["master.cf: overrides"])
+def test_warnings_leave_the_result_and_stand_beside_it(node):
+    outcome = attempt(node, answering({"changed": True, "warnings": ["master.cf: overrides"]}))
+    assert outcome == (False, {"changed": True, "interrupted": None}, ["master.cf: overrides"])
 
 
 @pytest.mark.parametrize(
@@ -50,52 +74,183 @@ def test_warnings_leave_the_result_and_stand_beside_it():
         (InvalidValue("domains", "a", "is odd", "drop it"), {"msg": "domains: 'a' is odd; drop it."}),
         (ProofFailed("Not proven.", proof=[1], restored=True), {"msg": "Not proven.", "proof": [1], "restored": True}),
         (
-            FileNotFoundError(2, "No such file or directory", "postconf"),
-            {"msg": "postconf is missing on this node; install Postfix (role relay does) and openssl."},
+            PermissionError(13, "Permission denied", "/etc/postfix/smtp_hardening"),
+            {"msg": "/etc/postfix/smtp_hardening: Permission denied; nothing was changed."},
+        ),
+        (
+            OSError(28, "No space left on device"),
+            {"msg": "The file system: No space left on device; nothing was changed."},
         ),
     ],
 )
-def test_what_a_person_must_know_is_a_failure_of_one_sentence(problem, result):
-    assert attempt(failing(problem)) == (True, result, [])
+def test_what_a_person_must_know_is_a_failure_of_one_sentence(node, problem, result):
+    assert attempt(node, failing(problem)) == (True, {**result, "changed": False, "interrupted": None}, [])
 
 
-def test_an_error_of_the_code_is_not_made_a_sentence_of():
+def test_a_command_that_is_missing_is_named_with_what_to_install(node):
+    def run_command(argv, **options):
+        raise FileNotFoundError(2, "No such file or directory", argv[0])
+
+    outcome = attempt(node, lambda postfix, *_: postfix.postconf("-n"), run_command=run_command)
+    assert outcome.failed
+    assert outcome.result["msg"] == ("postconf is missing on this node; install Postfix (role relay does) and openssl.")
+
+
+def no_instance(node):
+    return (
+        f"config_dir: {node.config_dir!r} holds no main.cf; "
+        "install Postfix first (role relay does), or name the instance's directory."
+    )
+
+
+def test_a_folder_that_is_not_there_is_refused_before_it_is_locked(node, monkeypatch):
+    shutil.rmtree(node.config_dir)
+    monkeypatch.setattr(changing, "locked", failing(AssertionError("never locked")))
+    outcome = attempt(node, failing(AssertionError("never called")))
+    assert outcome == (True, {"msg": no_instance(node), "changed": False, "interrupted": None}, [])
+
+
+def test_a_folder_that_holds_no_instance_has_its_turn_and_is_refused_when_it_is_read(node):
+    os.unlink(node.path("main.cf"))
+    outcome = attempt(node, lambda postfix, *_: read_state(postfix))
+    assert outcome == (True, {"msg": no_instance(node), "changed": False, "interrupted": None}, [])
+    assert node.commands == []
+
+
+@pytest.mark.parametrize("name", ["main.cf", "master.cf"])
+def test_an_interrupted_change_is_undone_though_a_file_was_removed_meanwhile(interrupted, name):
+    os.unlink(interrupted.path(name))
+    outcome = attempt(interrupted, lambda postfix, *_: {"changed": False, "seen": read_state(postfix).explicit})
+    assert outcome.result == {"changed": True, "seen": {"compatibility_level": "3.9"}, "interrupted": UNDONE}
+    assert interrupted.services.startswith("smtp inet ")
+
+
+def test_an_error_of_the_code_is_not_made_a_sentence_of(node):
     with pytest.raises(ZeroDivisionError):
-        attempt(failing(ZeroDivisionError()))
+        attempt(node, failing(ZeroDivisionError()))
 
 
-def test_a_node_without_cryptography_is_told_which_package_to_install(monkeypatch):
+def test_a_node_without_cryptography_is_told_which_package_to_install(node, monkeypatch):
     monkeypatch.setattr(library, "MISSING", "Traceback: no module named cryptography")
-    outcome = attempt(failing(AssertionError("never called")))
+    outcome = attempt(node, failing(AssertionError("never called")))
     assert outcome.failed
     assert outcome.result["msg"] == (
         "The Python library cryptography is missing on this node; install python3-cryptography."
     )
 
 
+def test_one_run_works_on_an_instance_at_a_time(node, monkeypatch):
+    monkeypatch.setattr(lock, "LOCK_SECONDS", -1)
+    inner = []
+    attempt(node, lambda *_: inner.append(attempt(node, failing(AssertionError("never called")))) or {})
+    assert "has been locked by another run" in inner[0].result["msg"]
+    assert attempt(node, answering({"changed": False})).failed is False
+
+
+def test_an_interrupted_change_is_undone_and_told_before_anything_is_read(interrupted):
+    seen = []
+
+    def work(postfix, options, check_mode):
+        seen.append(postfix.postconf("-n"))
+        return {"changed": False, "warnings": ["another"]}
+
+    outcome = attempt(interrupted, work)
+    assert seen == ["compatibility_level = 3.9\n"]
+    assert outcome.result == {"changed": True, "interrupted": UNDONE}
+    sentence = f'A change by "Set it" (smtp_tls_mode) of {TIME} was interrupted and has been undone.'
+    assert outcome.warnings == [sentence, "another"]
+    assert attempt(interrupted, answering({"changed": False})) == (False, {"changed": False, "interrupted": None}, [])
+
+
+def test_check_mode_tells_of_an_interrupted_change_and_leaves_it(interrupted):
+    before = picture(interrupted.config_dir)
+    outcome = attempt(interrupted, answering({"changed": False}), check_mode=True)
+    assert outcome.result == {"changed": True, "interrupted": {**UNDONE, "undone": False}}
+    assert outcome.warnings == [
+        f'A change by "Set it" (smtp_tls_mode) of {TIME} was interrupted and will be undone by the next run '
+        "that is not in check mode."
+    ]
+    assert picture(interrupted.config_dir) == before
+
+
+def test_a_failure_tells_of_the_interrupted_change_too(interrupted):
+    outcome = attempt(interrupted, failing(InvalidValue("domains", "a", "is odd", "drop it")))
+    assert outcome.result == {"msg": "domains: 'a' is odd; drop it.", "changed": True, "interrupted": UNDONE}
+    assert len(outcome.warnings) == 1
+
+
+@pytest.mark.parametrize("problem", [InvalidValue("domains", "a", "is odd", "drop it"), OSError(28, "No space left")])
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_a_failure_has_changed_something_only_where_an_interrupted_change_was_undone(interrupted, problem, check_mode):
+    outcome = attempt(interrupted, failing(problem), check_mode)
+    assert (outcome.failed, outcome.result["changed"]) == (True, not check_mode)
+    assert outcome.result["interrupted"]["undone"] is not check_mode
+
+
+def test_a_postfix_that_cannot_be_told_of_the_undoing_is_told_of(interrupted):
+    def run_command(argv, data=None, **options):
+        return (1, "", "fatal: not running") if argv[-1] == "reload" else tuple(interrupted.run(argv, data))
+
+    outcome = attempt(interrupted, answering({"changed": False}), run_command=run_command)
+    problem = (
+        "Postfix could not be reloaded with the old configuration: "
+        f"postfix -c {interrupted.config_dir} reload fails: fatal: not running."
+    )
+    assert outcome.result["interrupted"]["problem"] == problem
+    assert outcome.warnings[0].endswith(f"has been undone. {problem}")
+
+
+@pytest.fixture
+def proven(monkeypatch):
+    """The wire shows what it should; what the live proof was asked is kept."""
+    asked = []
+    monkeypatch.setattr(_work, "prove", lambda *given: asked.append(given) or [{"service": "smtp/inet"}])
+    monkeypatch.setattr(_work, "prove_twin", lambda twin, services: [])
+    monkeypatch.setattr(_work, "check_addresses", lambda postfix, staged: None)
+    return asked
+
+
 @pytest.mark.parametrize(
-    ("wanted", "check_mode", "proven"),
+    ("wanted", "check_mode", "changes"),
     [
         ({"smtpd_tls_security_level": "may"}, False, True),
         ({"smtpd_tls_security_level": "may"}, True, False),
         ({"compatibility_level": "3.9"}, False, False),
     ],
 )
-def test_a_change_is_proven_and_check_mode_writes_nothing(node, monkeypatch, wanted, check_mode, proven):
-    monkeypatch.setattr(_work, "prove", lambda postfix: [{"service": "smtp/inet"}])
-    state = read_state(node.postfix)
-    result = _work.bring_about(node.postfix, state, plan_parameters(state, wanted), check_mode)
-    assert result["changed"] is (proven or check_mode)
-    assert result["proof"] == ([{"service": "smtp/inet"}] if proven else [])
+def test_a_change_is_proven_and_check_mode_writes_nothing(node, proven, *, wanted, check_mode, changes):
+    state = node.state
+    before = picture(node.config_dir)
+    result = _work.bring_about(node.postfix, state, plan_parameters(state, wanted), check_mode, AUTHOR)
+    assert result["changed"] is (changes or check_mode)
+    assert result["proof"] == ([{"service": "smtp/inet"}] if changes else [])
     assert (result["pending"]["set"] == wanted) is result["changed"]
-    assert (read_state(node.postfix).explicit != state.explicit) is proven
+    assert (node.state.explicit != state.explicit) is changes
+    assert (picture(node.config_dir) != before) is changes
+    assert [past.author for past in history.past(node.config_dir)] == ([Author("-"), AUTHOR] if changes else [])
+
+
+def test_the_live_proof_expects_what_postfix_was_started_with(node, proven):
+    state = node.state
+    plan = plan_parameters(state, {"inet_interfaces": "loopback-only"})
+    _work.bring_about(node.postfix, state, plan, False, AUTHOR)
+    assert [started_with for _postfix, started_with in proven] == [{"inet_interfaces": "all", "inet_protocols": "all"}]
 
 
 def test_nothing_to_do_needs_no_running_postfix(node):
     node.running = False
-    assert _work.bring_about(node.postfix, read_state(node.postfix), Plan(), False) == {
+    assert _work.bring_about(node.postfix, node.state, Plan(), False, AUTHOR) == {
         "changed": False,
         "diff": [],
-        "pending": {"set": {}, "unset": [], "services": []},
+        "pending": {"set": {}, "unset": [], "services": [], "overrides": {}, "contents": []},
         "proof": [],
     }
+
+
+@pytest.mark.parametrize("needed", [True, False])
+def test_a_restart_that_is_needed_is_a_warning_that_says_why(needed):
+    told = _work.restart(needed)
+    assert told["restart_needed"] is needed
+    assert [
+        w.startswith("Postfix reads inet_interfaces and inet_protocols at its start only") for w in told["warnings"]
+    ] == ([True] if needed else [])

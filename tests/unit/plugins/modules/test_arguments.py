@@ -16,7 +16,15 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.le
 )
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._profiles import PROFILES
 
-NAMES = ["smtp_domain_policy", "smtp_settings", "smtp_tls_cert", "smtp_tls_info", "smtp_tls_mode", "smtp_tls_probe"]
+NAMES = [
+    "smtp_domain_policy",
+    "smtp_rollback",
+    "smtp_settings",
+    "smtp_tls_cert",
+    "smtp_tls_info",
+    "smtp_tls_mode",
+    "smtp_tls_probe",
+]
 SECRETS = {"ca_private_key", "ca_passphrase", "private_key", "passphrase"}
 
 
@@ -29,8 +37,13 @@ def load(name):
 
 
 def documented(name):
-    own = yaml.safe_load(load(name).DOCUMENTATION).get("options", {})
-    return {**own, **yaml.safe_load(ModuleDocFragment.DOCUMENTATION)["options"]}
+    documentation = yaml.safe_load(load(name).DOCUMENTATION)
+    options = dict(documentation.get("options", {}))
+    for fragment in documentation["extends_documentation_fragment"]:
+        part = fragment.split(".")[3:]
+        text = getattr(ModuleDocFragment, part[0].upper() if part else "DOCUMENTATION")
+        options.update(yaml.safe_load(text)["options"])
+    return options
 
 
 @pytest.fixture
@@ -96,6 +109,9 @@ def test_no_secret_reaches_a_log(call, name):
         ("smtp_tls_mode", "client.level", ClientLevel.words()),
         ("smtp_tls_mode", "client.minimum_protocol", Protocol.words()),
         ("smtp_tls_mode", "client.ciphers", CipherGrade.words()),
+        ("smtp_tls_mode", "services.level", ClientLevel.words()),
+        ("smtp_tls_mode", "services.client_certificates", ClientCertificates.words()),
+        ("smtp_tls_mode", "services.minimum_protocol", Protocol.words()),
         ("smtp_tls_mode", "profile", list(PROFILES)),
         ("smtp_domain_policy", "domains.level", ClientLevel.words()),
         ("smtp_tls_cert", "provider", list(PROVIDERS)),
@@ -118,7 +134,7 @@ def test_every_value_of_a_profile_is_an_option_of_the_mode(call, name):
 
 
 def test_a_mode_must_be_asked_for_something(call):
-    assert call("smtp_tls_mode")["required_one_of"] == [("profile", "server", "client")]
+    assert call("smtp_tls_mode")["required_one_of"] == [("profile", "server", "client", "services")]
 
 
 def test_a_provider_needs_its_own_options(call):

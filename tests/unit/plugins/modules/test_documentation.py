@@ -6,7 +6,15 @@ import importlib
 import pytest
 import yaml
 
-NAMES = ["smtp_domain_policy", "smtp_settings", "smtp_tls_cert", "smtp_tls_info", "smtp_tls_mode", "smtp_tls_probe"]
+NAMES = [
+    "smtp_domain_policy",
+    "smtp_rollback",
+    "smtp_settings",
+    "smtp_tls_cert",
+    "smtp_tls_info",
+    "smtp_tls_mode",
+    "smtp_tls_probe",
+]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -17,3 +25,4 @@ def test_documentation_examples_and_returns_can_be_read(name):
     assert all(f"mailfleet.smtp_hardening.{name}" in task for task in yaml.safe_load(module.EXAMPLES)[:1])
     returned = yaml.safe_load(module.RETURN)
     assert all("sample" in value and "returned" in value for value in returned.values())
+    assert returned["interrupted"]["returned"].startswith("always")

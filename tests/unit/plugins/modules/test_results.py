@@ -11,6 +11,9 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certific
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import CertificateError, InvalidValue
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.commands import Completed, Postfix
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import read_state
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction import history
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction.journal import Author
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import picture
 
 SMALL = {"key_type": "ecdsa"}
 CERTIFICATE = {
@@ -21,8 +24,17 @@ CERTIFICATE = {
     "self_signed": SMALL,
     "own_ca": None,
     "pem": None,
+    "task": None,
 }
-MODE = {"profile": None, "server": None, "client": None}
+SETTINGS = {"parameters": {"myhostname": "mx2.example.com"}, "task": "Name it"}
+DOMAINS = {
+    "domains": [{"name": "example.com", "local": True}],
+    "exclusive": False,
+    "allow_weaker": False,
+    "task": "Route it",
+}
+AUTHOR, TIME = Author("smtp_settings", "Name it"), "2026-11-24T12:00:00Z"
+MODE = {"profile": None, "server": None, "client": None, "services": None, "allow_weaker": False, "task": None}
 PROBE = {"targets": None, "ca_file": None, "deliver": [], "sender": None, "timeout": 0}
 
 
@@ -33,7 +45,9 @@ def load(name):
 @pytest.fixture(autouse=True)
 def proven(monkeypatch):
     """The wire shows what it should."""
-    monkeypatch.setattr(_work, "prove", lambda postfix: [{"service": "smtp/inet"}])
+    monkeypatch.setattr(_work, "prove", lambda postfix, started_with: [{"service": "smtp/inet"}])
+    monkeypatch.setattr(_work, "prove_twin", lambda twin, services: [])
+    monkeypatch.setattr(_work, "check_addresses", lambda postfix, staged: None)
 
 
 def run(name, node, options, check_mode=False):
@@ -43,8 +57,8 @@ def run(name, node, options, check_mode=False):
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("smtp_settings", {"parameters": {"myhostname": "mx2.example.com"}}),
-        ("smtp_domain_policy", {"domains": [{"name": "example.com", "local": True}], "exclusive": False}),
+        ("smtp_settings", SETTINGS),
+        ("smtp_domain_policy", DOMAINS),
         ("smtp_tls_cert", CERTIFICATE),
         ("smtp_tls_mode", {**MODE, "client": {"level": "may"}}),
     ],
@@ -63,16 +77,18 @@ def test_check_mode_tells_of_a_change_a_run_makes_it_and_a_second_run_has_none(n
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("smtp_settings", {"parameters": {"myhostname": "mx2.example.com"}}),
-        ("smtp_domain_policy", {"domains": [{"name": "example.com", "local": True}], "exclusive": False}),
+        ("smtp_settings", SETTINGS),
+        ("smtp_domain_policy", DOMAINS),
         ("smtp_tls_cert", CERTIFICATE),
+        ("smtp_rollback", {"to": 1, "allow_weaker": False, "task": None}),
         ("smtp_tls_info", {}),
         ("smtp_tls_mode", {**MODE, "client": {"level": "may"}}),
         ("smtp_tls_probe", {**PROBE, "targets": []}),
     ],
 )
 def test_a_module_returns_what_it_documents(node, name, options):
-    documented = set(yaml.safe_load(load(name).RETURN)) - {"restored", "signing_request"}
+    history.record(node.config_dir, AUTHOR, TIME, "set: myhostname", True)
+    documented = set(yaml.safe_load(load(name).RETURN)) - {"restored", "signing_request", "interrupted"}
     assert documented <= set(run(name, node, options))
     assert set(run(name, node, options)) <= documented | {"changed", "diff", "warnings"}
 
@@ -87,7 +103,7 @@ def test_a_module_returns_what_it_documents(node, name, options):
     ],
 )
 def test_a_setting_that_postfix_reads_at_its_start_needs_a_restart(node, parameters, needed):
-    assert run("smtp_settings", node, {"parameters": parameters})["restart_needed"] is needed
+    assert run("smtp_settings", node, {**SETTINGS, "parameters": parameters})["restart_needed"] is needed
 
 
 def test_a_mode_whose_certificate_is_missing_warns_in_check_mode_and_fails_in_a_run(node):
@@ -120,7 +136,7 @@ def test_a_certificate_of_the_ca_is_asked_for_in_a_first_call(node, fleet_ca):
 
 def test_domains_are_refused_before_the_node_is_read(node):
     with pytest.raises(InvalidValue, match="^domains\\[0\\]"):
-        run("smtp_domain_policy", node, {"domains": [{"name": "no name"}], "exclusive": False})
+        run("smtp_domain_policy", node, {**DOMAINS, "domains": [{"name": "no name"}]})
     assert node.commands == []
 
 
@@ -164,3 +180,68 @@ def test_a_probe_sends_as_postmaster_of_the_node(node, tmp_path):
     result = load("smtp_tls_probe").work(Postfix(command, node.config_dir), options, False)
     assert result["deliveries"][0]["status"] is None
     assert sent[-1][4:6] == ["-f", "postmaster@mx7.example.com"]
+
+
+def host(node, name):
+    return run("smtp_settings", node, {"parameters": {"myhostname": name}, "task": f"Call it {name}"})
+
+
+def test_a_rollback_brings_the_state_before_and_a_second_one_goes_forward_again(node):
+    host(node, "mx8")
+    host(node, "mx9")
+    back = {"to": None, "allow_weaker": False, "task": "Undo it"}
+    names = []
+    for _turn in range(3):
+        result = run("smtp_rollback", node, back)
+        assert (result["changed"], result["proof"]) == (True, [{"service": "smtp/inet"}])
+        names.append((result["to"]["number"], read_state(node.postfix).explicit["myhostname"]))
+    assert names == [(2, "mx8"), (3, "mx9"), (4, "mx8")]
+
+
+def test_a_rollback_to_the_state_of_now_changes_nothing(node):
+    host(node, "mx8")
+    before = picture(node.config_dir)
+    result = run("smtp_rollback", node, {"to": 2, "allow_weaker": False, "task": None})
+    assert (result["changed"], result["to"]["task"]) == (False, "Call it mx8")
+    assert picture(node.config_dir) == before
+
+
+def test_a_rollback_takes_back_what_was_done_by_hand_and_remembers_it(node):
+    host(node, "mx8")
+    node.append("relayhost = [by.hand.example]\n")
+    result = run("smtp_rollback", node, {"to": 1, "allow_weaker": False, "task": None})
+    assert result["pending"]["contents"] == ["main.cf"]
+    assert read_state(node.postfix).explicit == {"compatibility_level": "3.9"}
+    assert [(past.number, past.proven) for past in history.past(node.config_dir)] == [
+        (1, False),
+        (2, True),
+        (3, False),
+        (4, True),
+    ]
+
+
+def test_a_rollback_brings_back_the_certificate_that_its_state_named(node):
+    first = run("smtp_tls_cert", node, CERTIFICATE)["chain_file"]
+    second = run("smtp_tls_cert", node, {**CERTIFICATE, "self_signed": {"key_type": "ecdsa", "key_size": 384}})
+    assert second["chain_file"] != first
+    run("smtp_rollback", node, {"to": None, "allow_weaker": False, "task": None})
+    assert read_state(node.postfix).explicit["smtpd_tls_chain_files"] == first
+    assert os.path.exists(first)
+
+
+def test_a_rollback_in_check_mode_tells_and_changes_nothing(node):
+    host(node, "mx8")
+    before = picture(node.config_dir)
+    result = run("smtp_rollback", node, {"to": 1, "allow_weaker": False, "task": None}, check_mode=True)
+    assert (result["changed"], result["proof"], result["restart_needed"]) == (True, [], False)
+    assert picture(node.config_dir) == before
+
+
+def test_info_lists_the_states_that_a_node_remembers(node):
+    host(node, "mx8")
+    facts = run("smtp_tls_info", node, {})["history"]
+    assert [(state["number"], state["module"], state["task"], state["proven"]) for state in facts] == [
+        (1, "-", None, False),
+        (2, "smtp_settings", "Call it mx8", True),
+    ]
+    assert facts[1]["summary"] == "set: myhostname"

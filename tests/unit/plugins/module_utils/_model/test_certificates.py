@@ -31,6 +31,8 @@ def test_a_fleet_certificate_is_p_256_for_90_days():
         ("self_signed", {"names": []}, {}, "names nobody"),
         ("self_signed", {"names": ["not a name"]}, {}, "is not a domain name"),
         ("self_signed", {"days": -1}, {}, "self_signed.days: -1"),
+        ("self_signed", {"days": 0}, {}, "self_signed.days: 0 is no lifetime; use 1 to 36500 days"),
+        ("self_signed", {"days": 36501}, {}, "self_signed.days: 36501 is no lifetime"),
         ("self_signed", {"days": 20}, {}, "renew_before: 30"),
         ("self_signed", None, {"name": "../evil"}, "cannot name a certificate"),
         ("own_ca", {"ca_certificate": "/etc/ca.pem"}, {}, "is no certificate in PEM"),

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import InvalidValue
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.levels import (
@@ -52,6 +54,38 @@ def test_a_word_that_postfix_does_not_know_is_refused_with_the_choices(kind, opt
     with pytest.raises(InvalidValue) as refusal:
         kind.read(option, value)
     assert str(refusal.value) == sentence
+
+
+@pytest.mark.parametrize("kind", [ServerLevel, ClientCertificates, Protocol, CipherGrade])
+def test_what_stands_before_another_word_protects_less(kind):
+    for word, other in itertools.product(kind, repeat=2):
+        assert word.is_weaker_than(other) is (word.rank < other.rank)
+
+
+@pytest.mark.parametrize(
+    ("level", "other", "weaker"),
+    [
+        ("encrypt", "dane", True),
+        ("dane", "encrypt", True),
+        ("verify", "dane-only", True),
+        ("dane-only", "verify", False),
+        ("verify", "encrypt", False),
+        ("verify", "dane", False),
+        ("fingerprint", "secure", False),
+        ("secure", "fingerprint", False),
+        ("dane-only", "secure", False),
+        ("may", "none", False),
+        ("none", "may", True),
+    ],
+)
+def test_a_client_level_protects_less_where_it_loses_a_guarantee(level, other, weaker):
+    assert ClientLevel(level).is_weaker_than(ClientLevel(other)) is weaker
+
+
+@pytest.mark.parametrize("level", ClientLevel)
+def test_no_level_protects_less_than_itself_or_than_none(level):
+    assert not level.is_weaker_than(level)
+    assert not level.is_weaker_than(ClientLevel.NONE)
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,20 @@ def test_values_are_spelt_as_main_cf_does():
     }
 
 
+@pytest.mark.parametrize("name", ["alias_database", "queue_directory_note", "mail_spool_directory", "mailbox_command"])
+def test_a_parameter_that_only_looks_like_the_installations_is_taken(name):
+    assert read_parameters({name: "x"}) == {name: "x"}
+
+
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
         ({"smtpd_tls_security_level": "may"}, "use smtp_tls_mode"),
         ({"smtp_tls_policy_maps": "hash:/x"}, "use smtp_domain_policy"),
+        ({"queue_directory": "/var/spool/other"}, "belongs to the installation; change it while Postfix is stopped"),
+        ({"config_directory": "/etc/other"}, "belongs to the installation"),
+        ({"mail_owner": "root"}, "belongs to the installation"),
+        ({"sendmail_path": "/bin/true"}, "belongs to the installation"),
         ({"my hostname": "x"}, "no name of a parameter"),
         ({"myhostname": "a\nrelayhost = evil"}, "line break"),
     ],

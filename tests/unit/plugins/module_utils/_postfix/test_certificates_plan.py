@@ -26,7 +26,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.
 )
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import read_state
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._signing import begin_request
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction import carry_out
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import change, pass_time
 
 BASE = {"name": "default", "use": ["server"], "renew_before": 30, "self_signed": None, "own_ca": None, "pem": None}
 SMALL = {"key_type": "ecdsa"}
@@ -41,7 +41,7 @@ def apply(node, wanted, check_mode=False):
     state = read_state(node.postfix)
     planned = plan_certificate(state, wanted, check_mode)
     if not check_mode:
-        carry_out(node.postfix, state, planned.plan, lambda: None)
+        change(node, planned.plan)
     return planned
 
 
@@ -74,11 +74,15 @@ def test_check_mode_makes_no_key_and_says_why_one_is_needed(node):
         ({"key_type": "ecdsa", "days": 9999}, {"renew_before": 4000}, "fewer than renew_before"),
     ],
 )
-def test_a_certificate_that_does_not_fit_is_made_anew(node, given, over, reason):
+def test_a_certificate_that_does_not_fit_is_made_anew_and_kept_while_it_is_remembered(node, given, over, reason):
     first = apply(node, wish("self_signed", SMALL)).path
     second = apply(node, wish("self_signed", given, **over))
     assert reason in second.reason
+    pass_time(node, 8)
+    assert os.path.exists(first)
+    pass_time(node, 1)
     assert not os.path.exists(first)
+    assert os.path.exists(second.path)
 
 
 def test_a_stored_chain_with_a_foreign_key_is_replaced(node, issue):
@@ -210,3 +214,25 @@ def test_a_ca_that_is_trusted_already_is_not_written_again(trusting_node, fleet_
     planned = plan_certificate(read_state(trusting_node.postfix), wish("own_ca", given, name="fleet"), False)
     assert planned.reason is None
     assert planned.plan.files == ()
+
+
+def test_a_new_ca_goes_beside_the_old_one_and_who_trusted_that_trusts_the_new_one(trusting_node, fleet_ca):
+    old = trusting_node.store("trust", "1.pem")
+    trusting_node.append(f"smtp_tls_CAfile = {old}\nsmtpd_tls_CAfile = /etc/ssl/other.pem\n")
+    ca = make_ca("Next CA", make_key(KeySpec("ecdsa", 256)), 3650, utc_now())
+    given = {**SMALL, "ca_certificate": certificates_pem([ca]).decode()}
+    asked = begin_request(trusting_node.state, wish("own_ca", given, name="next"))
+    leaf = sign_request(asked["csr"].encode(), CertificateSpec(tuple(asked["names"]), 90), *fleet_ca, utc_now())
+    signed = {**given, "certificate": certificates_pem([leaf]).decode()}
+    planned = plan_certificate(trusting_node.state, wish("own_ca", signed, name="next", use=[]), False)
+    new = trusting_node.store("trust", "2.pem")
+    assert planned.ca_file == new
+    assert [file.path for file in planned.plan.files] == [new, trusting_node.store("certificates/next/1.pem")]
+    assert planned.plan.set == {"smtp_tls_CAfile": new}
+    assert store.read(old) == certificates_pem([fleet_ca[0]])
+
+
+def test_new_content_never_takes_the_place_of_a_file_that_is_there(node):
+    apply(node, wish("self_signed", SMALL))
+    again = plan_certificate(node.state, wish("self_signed", {"key_type": "ecdsa", "key_size": 384}), False)
+    assert [file.path for file in again.plan.files] == [node.store("certificates/default/2.pem")]

@@ -43,26 +43,26 @@ def test_the_same_commands_work_on_a_staged_copy(recorder):
 
 
 @pytest.mark.parametrize(
-    ("wanted", "unwanted", "services", "calls"),
+    ("edits", "calls"),
     [
-        ({}, (), (), []),
+        ([{}], []),
         (
-            {"smtpd_tls_security_level": "may", "smtp_tls_protocols": ">=TLSv1.2"},
-            (),
-            (),
+            [{"smtpd_tls_security_level": "may", "smtp_tls_protocols": ">=TLSv1.2"}],
             [["-e", "smtpd_tls_security_level=may", "smtp_tls_protocols=>=TLSv1.2"]],
         ),
-        ({}, ("smtpd_tls_CApath",), (), [["-X", "smtpd_tls_CApath"]]),
+        ([{}, ("smtpd_tls_CApath",)], [["-X", "smtpd_tls_CApath"]]),
         (
-            {"a": "1"},
-            ("b", "c"),
-            ("tlsproxy/unix=tlsproxy unix - - y - 0 tlsproxy",),
+            [{"a": "1"}, ("b", "c"), ("tlsproxy/unix=tlsproxy unix - - y - 0 tlsproxy",)],
             [["-e", "a=1"], ["-X", "b", "c"], ["-Me", "tlsproxy/unix=tlsproxy unix - - y - 0 tlsproxy"]],
+        ),
+        (
+            [{}, (), (), {"smtp/inet/a": "1", "smtp/inet/b": None, "587/inet/a": "", "587/inet/c": None}],
+            [["-Pe", "smtp/inet/a=1", "587/inet/a="], ["-PX", "smtp/inet/b", "587/inet/c"]],
         ),
     ],
 )
-def test_an_edit_costs_one_call_a_kind_and_none_for_nothing(recorder, wanted, unwanted, services, calls):
-    Postfix(recorder, "/etc/postfix").edit(wanted, unwanted, services)
+def test_an_edit_costs_one_call_a_kind_and_none_for_nothing(recorder, edits, calls):
+    Postfix(recorder, "/etc/postfix").edit(*edits)
     assert [argv[3:] for argv, _stdin in recorder.asked] == calls
 
 
@@ -83,13 +83,16 @@ def test_a_command_that_fails_is_quoted_in_one_line(answer, sentence):
     assert str(failure.value) == sentence
 
 
-def test_a_check_returns_what_postfix_complains_about():
-    recorder = Recorder(0, "", "postfix: warning: something\n")
-    assert Postfix(recorder, "/p").check() == "postfix: warning: something\n" * 2
-    assert [argv for argv, _stdin in recorder.asked] == [
-        ["postfix", "-c", "/p", "check"],
-        ["postconf", "-c", "/p", "-n"],
-    ]
+def test_what_postconf_warns_of_in_both_files_is_told_without_the_folder():
+    recorder = Recorder(0, "", "postconf: warning: /p/main.cf: unused parameter: a=1\n")
+    assert Postfix(recorder, "/p").warnings() == ["postconf: warning: main.cf: unused parameter: a=1"] * 2
+    assert [argv for argv, _stdin in recorder.asked] == [["postconf", "-c", "/p", "-n"], ["postconf", "-c", "/p", "-P"]]
+
+
+def test_a_check_that_only_warns_refuses_nothing(recorder):
+    recorder.answer = Completed(0, "", "postfix: warning: something\n")
+    Postfix(recorder, "/p").check()
+    assert recorder.asked == [(["postfix", "-c", "/p", "check"], None)]
 
 
 def test_a_check_that_fails_says_why():

@@ -4,7 +4,11 @@ from __future__ import annotations
 import os
 
 import pytest
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import InvalidValue, PostfixError
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import (
+    HardeningError,
+    InvalidValue,
+    PostfixError,
+)
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.domains import read_domains
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.domains import (
     plan_domains,
@@ -12,19 +16,19 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.
     tables,
 )
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import read_state
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction import carry_out
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import change, pass_time
 
 PARTNER = {"name": "partner.example", "level": "secure", "route": "[mx.partner.example]:25"}
 LOCAL = {"name": "example.com", "local": True}
 
 
-def plan(node, *items, exclusive=False):
-    return plan_domains(read_state(node.postfix), *read_domains(items), exclusive)
+def plan(node, *items, exclusive=False, allow_weaker=False):
+    return plan_domains(read_state(node.postfix), *read_domains(items), exclusive, allow_weaker)
 
 
-def apply(node, *items, exclusive=False):
-    planned = plan(node, *items, exclusive=exclusive)
-    carry_out(node.postfix, read_state(node.postfix), planned.plan, lambda: None)
+def apply(node, *items, **options):
+    planned = plan(node, *items, **options)
+    change(node, planned.plan)
     return planned
 
 
@@ -49,7 +53,7 @@ def test_records_are_added_to_those_that_are_there(node):
 
 def test_exclusive_removes_what_is_not_listed(node):
     apply(node, PARTNER, LOCAL)
-    assert [r.name for r in apply(node, LOCAL, exclusive=True).after] == ["example.com"]
+    assert [r.name for r in apply(node, LOCAL, exclusive=True, allow_weaker=True).after] == ["example.com"]
     assert "transport_maps" not in read_state(node.postfix).explicit
 
 
@@ -60,7 +64,7 @@ def test_a_domain_can_be_removed_alone(node):
 
 def test_no_domain_left_takes_the_parameters_out(node):
     apply(node, PARTNER)
-    apply(node, exclusive=True)
+    apply(node, exclusive=True, allow_weaker=True)
     assert not {"smtp_tls_policy_maps", "transport_maps"} & set(read_state(node.postfix).explicit)
 
 
@@ -69,7 +73,7 @@ def test_an_operators_own_table_stays_after_ours(node):
     apply(node, PARTNER)
     value = read_state(node.postfix).explicit["transport_maps"]
     assert value.startswith("hash:") and value.endswith("/domains/1/transport, hash:/etc/postfix/transport")
-    apply(node, exclusive=True)
+    apply(node, exclusive=True, allow_weaker=True)
     assert read_state(node.postfix).explicit["transport_maps"] == "hash:/etc/postfix/transport"
 
 
@@ -81,10 +85,13 @@ def test_a_table_edited_by_hand_is_made_anew(node):
     assert plan(node, PARTNER).plan.changed
 
 
-def test_old_tables_are_gone_after_the_swap(node):
+def test_old_tables_are_gone_when_no_remembered_state_names_them(node):
     apply(node, PARTNER)
     apply(node, LOCAL)
-    assert os.listdir(os.path.join(node.config_dir, "smtp_hardening/domains")) == ["2"]
+    pass_time(node, 8)
+    assert sorted(os.listdir(node.store("domains"))) == ["1", "2"]
+    pass_time(node, 1)
+    assert os.listdir(node.store("domains")) == ["2"]
 
 
 def test_records_survive_the_way_through_the_file(node):
@@ -138,6 +145,7 @@ def test_a_domain_can_leave_its_next_hop_to_another_with_a_new_level(node):
         node,
         {"name": "partner.example", "state": "absent"},
         {**PARTNER, "name": "subsidiary.example", "level": "encrypt"},
+        allow_weaker=True,
     ).after
     assert [(r.name, r.protection) for r in after] == [("subsidiary.example", "encrypt")]
 
@@ -226,3 +234,25 @@ def test_broken_records_are_made_anew_only_by_a_complete_list(node, content):
     with pytest.raises(PostfixError, match="list all domains with exclusive: true"):
         plan(node, LOCAL)
     assert [r.name for r in apply(node, LOCAL, exclusive=True).after] == ["example.com"]
+
+
+@pytest.mark.parametrize(
+    ("items", "options"),
+    [
+        ([{"name": "partner.example", "state": "absent"}], {}),
+        ([], {"exclusive": True}),
+        ([{**PARTNER, "level": "encrypt"}], {}),
+        ([{"name": "partner.example", "route": "[mx.partner.example]:25"}], {}),
+    ],
+)
+def test_a_domain_is_not_protected_less_unless_that_is_meant(node, items, options):
+    apply(node, PARTNER)
+    with pytest.raises(HardeningError, match="lower protection: domain partner.example.level from secure to "):
+        plan(node, *items, **options)
+    assert plan(node, *items, **options, allow_weaker=True).plan.changed
+
+
+def test_a_domain_that_says_no_more_than_the_client_may_go(node):
+    node.append("smtp_tls_security_level = secure\n")
+    apply(node, PARTNER)
+    assert plan(node, {"name": "partner.example", "state": "absent"}).after == ()

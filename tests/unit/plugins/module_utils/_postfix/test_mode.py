@@ -4,18 +4,25 @@ from __future__ import annotations
 import os
 
 import pytest
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import InvalidValue
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import HardeningError, InvalidValue
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.policies import (
     read_client_policy,
     read_server_policy,
 )
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.services import read_services
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.mode import Wish, plan_mode
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import read_state
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._profiles import find_profile
 
 
-def plan(node, profile=None, server=None, client=None):
-    wish = Wish(find_profile(profile), read_server_policy(server), read_client_policy(client))
+def plan(node, profile=None, server=None, client=None, *, services=None, allow_weaker=False):
+    wish = Wish(
+        find_profile(profile),
+        read_server_policy(server),
+        read_client_policy(client),
+        read_services(services),
+        allow_weaker,
+    )
     return plan_mode(read_state(node.postfix), wish)
 
 
@@ -38,7 +45,7 @@ def test_a_chain_file_whose_key_does_not_match_is_not_met(tls_node, issue):
 def test_strict_trusts_the_store_and_is_met_by_a_fleet_certificate(trusting_node):
     mode = plan(trusting_node, "trusted_agents_strict")
     assert mode.unmet is None
-    assert mode.plan.set["smtpd_tls_CAfile"].endswith("/smtp_hardening/trust.pem")
+    assert mode.plan.set["smtpd_tls_CAfile"].endswith("/smtp_hardening/trust/1.pem")
 
 
 def test_strict_is_not_met_while_the_ca_is_missing(tls_node):
@@ -56,10 +63,13 @@ def test_connection_reuse_finds_a_tlsproxy_that_is_there(tls_node):
     assert plan(tls_node, client={"connection_reuse": True}).plan.services == ()
 
 
-def test_a_service_that_overrides_the_level_is_warned_about_by_name(tls_node):
-    tls_node.overrides = "smtp/inet/smtpd_tls_security_level = none\n"
-    assert any(
-        "smtp/inet overrides smtpd_tls_security_level=none" in w for w in plan(tls_node, "lenient_default").warnings
+def test_a_service_that_overrides_the_level_is_refused_by_name(tls_node):
+    tls_node.override("smtp/inet/smtpd_tls_security_level=none")
+    with pytest.raises(HardeningError) as refusal:
+        plan(tls_node, "lenient_default")
+    assert str(refusal.value) == (
+        "master.cf: -o overrides undermine what is asked for: smtp/inet has level none instead of may. "
+        "Bring these services in line with the option services, or take the overrides out of master.cf."
     )
 
 
@@ -143,3 +153,55 @@ def test_verifying_without_a_ca_is_refused_before_anything_is_planned(tls_node):
         "client.ca_file: '' names no CA while client.level is 'secure', so every message would be deferred; "
         "set it to the PEM file of the CA that issued the peers' certificates."
     )
+
+
+def test_a_weaker_mode_is_refused_with_each_value_unless_that_is_meant(trusting_node):
+    strict = plan(trusting_node, "trusted_agents_strict").plan
+    trusting_node.postfix.edit(strict.set, strict.unset, strict.services)
+    weaker = {
+        "server": {"level": "may", "client_certificates": "ignore", "minimum_protocol": "TLSv1.1"},
+        "client": {"level": "may", "minimum_protocol": "TLSv1.2"},
+    }
+    with pytest.raises(HardeningError) as refusal:
+        plan(trusting_node, **weaker)
+    assert str(refusal.value) == (
+        "This would lower protection: server.level from encrypt to may; "
+        "server.minimum_protocol from TLSv1.3 to TLSv1.1; server.client_certificates from require to ignore; "
+        "client.level from secure to may; client.minimum_protocol from TLSv1.3 to TLSv1.2; "
+        "set allow_weaker: true if that is meant."
+    )
+    assert plan(trusting_node, **weaker, allow_weaker=True).plan.changed
+
+
+def test_a_service_is_brought_in_line_in_the_same_plan(tls_node):
+    tls_node.services += "submission inet n - y - - smtpd -o smtpd_tls_security_level=may\n"
+    server = {"level": "encrypt"}
+    with pytest.raises(HardeningError, match="submission/inet has level may instead of encrypt"):
+        plan(tls_node, server=server)
+    mode = plan(tls_node, server=server, services=[{"name": "submission", "level": "encrypt"}])
+    assert mode.plan.overrides == {"submission/inet/smtpd_tls_security_level": "encrypt"}
+    tls_node.postfix.edit(mode.plan.set, mode.plan.unset, (), mode.plan.overrides)
+    assert not plan(tls_node, server=server, services=[{"name": "submission", "level": "encrypt"}]).plan.changed
+
+
+def test_a_service_that_would_be_lowered_is_refused_by_its_name(tls_node):
+    tls_node.services += "submission inet n - y - - smtpd -o smtpd_tls_security_level=encrypt\n"
+    wanted = [{"name": "submission", "level": "may"}]
+    with pytest.raises(HardeningError, match="lower protection: submission/inet.level from encrypt to may;"):
+        plan(tls_node, services=wanted)
+    mode = plan(tls_node, services=wanted, allow_weaker=True)
+    assert mode.plan.overrides == {"submission/inet/smtpd_tls_security_level": "may"}
+
+
+def test_deprecated_parameters_that_contradict_go_and_the_others_are_warned_about(tls_node):
+    tls_node.append("smtpd_use_tls = no\nsmtpd_enforce_tls = no\nsmtp_use_tls = yes\n")
+    mode = plan(tls_node, "lenient_default")
+    assert "smtpd_use_tls" in mode.plan.unset
+    assert not {"smtpd_enforce_tls", "smtp_use_tls"} & set(mode.plan.unset)
+    assert [w for w in mode.warnings if "smtpd_enforce_tls = no is deprecated" in w]
+    assert [w for w in mode.warnings if "smtp_use_tls = yes is deprecated" in w]
+
+
+def test_an_override_without_effect_is_warned_about(tls_node):
+    tls_node.override("smtp/inet/smtpd_tls_session_cache_database=btree:/x")
+    assert [w for w in plan(tls_node, "lenient_default").warnings if "belongs to tlsmgr(8)" in w]

@@ -8,10 +8,12 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.
     Shown,
     plan_parameters,
 )
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import State
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import Service, State
 
 MAIN_CF = {"smtpd_tls_security_level": "may", "smtp_tls_CAfile": "$config_directory/ca.pem", "relayhost": ""}
-STATE = State("/p", MAIN_CF, {**MAIN_CF, "smtp_tls_CAfile": "/p/ca.pem", "smtp_tls_loglevel": "0"}, ())
+DEFAULTS = {"relayhost": "", "smtpd_tls_security_level": "", "smtp_tls_CAfile": "", "smtp_tls_loglevel": "0"}
+EFFECTIVE = {**DEFAULTS, **MAIN_CF, "smtp_tls_CAfile": "/p/ca.pem"}
+STATE = State("/p", MAIN_CF, EFFECTIVE, (), DEFAULTS)
 
 
 @pytest.mark.parametrize(
@@ -31,7 +33,7 @@ STATE = State("/p", MAIN_CF, {**MAIN_CF, "smtp_tls_CAfile": "/p/ca.pem", "smtp_t
 def test_only_what_differs_from_main_cf_is_planned(wanted, set_, unset):
     plan = plan_parameters(STATE, wanted)
     assert (plan.set, plan.unset, plan.changed) == (set_, unset, bool(set_ or unset))
-    assert plan.summary() == {"set": set_, "unset": list(unset), "services": []}
+    assert plan.summary() == {"set": set_, "unset": list(unset), "services": [], "overrides": {}, "contents": []}
 
 
 def test_a_diff_shows_the_lines_of_main_cf_before_and_after():
@@ -72,3 +74,80 @@ def test_a_file_alone_is_a_change_and_its_bytes_are_in_no_representation():
 
 def test_files_that_go_do_not_make_a_change_by_themselves():
     assert not Plan(obsolete=("/p/old.pem",)).changed
+
+
+SUBMISSION = Service("submission", "inet", "y", "smtpd", {"a": "1", "b": "2"}, "submission inet n - y - - smtpd")
+SERVED = State("/p", MAIN_CF, EFFECTIVE, (SUBMISSION,), DEFAULTS)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "changed", "after"),
+    [
+        ({}, {}, {"a": "1", "b": "2"}),
+        ({"submission/inet/a": "1"}, {}, {"a": "1", "b": "2"}),
+        ({"submission/inet/a": "9"}, {"submission/inet/a": "9"}, {"a": "9", "b": "2"}),
+        ({"submission/inet/c": "3"}, {"submission/inet/c": "3"}, {"a": "1", "b": "2", "c": "3"}),
+        ({"submission/inet/b": None}, {"submission/inet/b": None}, {"a": "1"}),
+        ({"submission/inet/c": None}, {}, {"a": "1", "b": "2"}),
+        ({"smtp/inet/a": "9"}, {"smtp/inet/a": "9"}, {"a": "1", "b": "2"}),
+    ],
+)
+def test_only_overrides_that_differ_from_master_cf_are_planned(wanted, changed, after):
+    plan = plan_parameters(SERVED, {}, overrides=wanted)
+    assert (plan.overrides, plan.changed, plan.summary()["overrides"]) == (changed, bool(changed), changed)
+    assert plan.overrides_after(SUBMISSION) == after
+
+
+def test_a_diff_shows_services_and_overrides_as_lines_of_master_cf():
+    overrides = {"submission/inet/a": "9", "submission/inet/b": None}
+    (shown,) = plan_parameters(SERVED, {}, services=("x/unix=x unix - - y - 0 x",), overrides=overrides).diff()
+    assert (shown["before_header"], shown["after_header"]) == ("/p/master.cf", "/p/master.cf")
+    assert shown["before"] == "submission/inet/a = 1\nsubmission/inet/b = 2\n"
+    assert shown["after"] == "x unix - - y - 0 x\nsubmission/inet/a = 9\n"
+
+
+def test_what_will_hold_is_what_is_set_and_the_default_of_what_is_taken_out():
+    plan = Plan(set={"smtp_tls_loglevel": "1"}, unset=("smtpd_tls_security_level", "my_note"))
+    assert plan.effective_after(STATE) == {
+        "smtpd_tls_security_level": "",
+        "smtp_tls_CAfile": "/p/ca.pem",
+        "relayhost": "",
+        "smtp_tls_loglevel": "1",
+    }
+
+
+@pytest.mark.parametrize(
+    ("plan", "needed"),
+    [
+        (Plan(), False),
+        (Plan(set={"myhostname": "a"}), False),
+        (Plan(set={"inet_protocols": "ipv4"}), True),
+        (Plan(unset=("inet_interfaces",)), True),
+    ],
+)
+def test_a_parameter_that_is_read_at_the_start_needs_a_restart(plan, needed):
+    assert plan.needs_restart is needed
+
+
+@pytest.mark.parametrize(
+    ("plan", "line"),
+    [
+        (Plan(), ""),
+        (Plan(set={"b": "1", "a": "2"}, unset=("c",)), "set: b, a; taken out: c"),
+        (Plan(services=("x/unix=x unix - - y - 0 x",)), "services: x/unix"),
+        (
+            Plan(overrides={"465/inet/a": "1", "465/inet/b": None}),
+            "set: 465/inet/a; taken out: 465/inet/b",
+        ),
+        (Plan(files=(NewFile("/p/smtp_hardening/trust/2.pem", b""),)), "files: trust/2.pem"),
+        (Plan(contents={"main.cf": b"", "master.cf": b""}), "brought back: main.cf, master.cf"),
+    ],
+)
+def test_the_history_says_of_a_plan_what_it_does_in_one_line(plan, line):
+    assert plan.summary_line() == line
+
+
+def test_whole_files_are_a_change_and_their_bytes_are_in_no_summary():
+    plan = Plan(contents={"main.cf": b"myhostname = old.example.com\n"})
+    assert plan.changed
+    assert plan.summary() == {"set": {}, "unset": [], "services": [], "overrides": {}, "contents": ["main.cf"]}

@@ -3,7 +3,11 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import InvalidValue, PostfixError
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import read_state, read_version
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import (
+    check_instance,
+    read_state,
+    read_version,
+)
 
 
 @pytest.mark.parametrize(("text", "version"), [("3.5.25", (3, 5)), ("3.10.13", (3, 10)), ("3.12-20260101", (3, 12))])
@@ -16,14 +20,13 @@ def test_a_folder_without_main_cf_is_named(node, tmp_path):
         read_state(node.postfix.at(str(tmp_path)))
 
 
-def test_state_is_read_with_four_commands(node):
+def test_state_is_read_with_five_commands(node):
     read_state(node.postfix)
-    assert [argv[3] for argv in node.commands] == ["-n", "-x", "-M", "-P"]
+    assert [argv[3:] for argv in node.commands] == [["-n"], ["-x"], ["-M"], ["-Px"], ["-dx"]]
 
 
 def test_overrides_of_master_cf_stand_with_their_service(node):
     node.services += "submission inet n - y - - smtpd\n    -o smtpd_tls_security_level=may\n"
-    node.overrides = "submission/inet/smtpd_tls_security_level = may\n"
     service = read_state(node.postfix).service("submission", "inet")
     assert service.command == "smtpd"
     assert service.overrides == {"smtpd_tls_security_level": "may"}
@@ -60,11 +63,6 @@ def test_services_are_read_as_postconf_lists_them(node):
         "submissions inet n - y - - smtpd -o syslog_name=postfix/submissions -o smtpd_tls_wrappermode=yes\n"
         "maildrop unix - n n - - pipe flags=DRXhu user=vmail argv=/usr/bin/maildrop -d ${recipient}\n"
     )
-    node.overrides = (
-        "127.0.0.1:10025/inet/content_filter = \n"
-        "127.0.0.1:10025/inet/smtpd_tls_security_level = none\n"
-        "submissions/inet/smtpd_tls_wrappermode = yes\n"
-    )
     state = read_state(node.postfix)
     assert [(s.key, s.chroot, s.command) for s in state.services] == [
         ("smtp/inet", "y", "smtpd"),
@@ -84,3 +82,47 @@ def test_a_postconf_of_something_else_is_noticed(node):
     node.defaults = {}
     with pytest.raises(PostfixError, match="shows no mail_version; is this Postfix?"):
         read_state(node.postfix)
+
+
+@pytest.mark.parametrize(
+    ("entry", "listens"),
+    [
+        ("smtp inet n - y - - smtpd", True),
+        ("25 inet n - y - 1 postscreen", True),
+        ("smtpd pass - - y - - smtpd", False),
+        ("628 inet n - y - - qmqpd", False),
+        ("smtp unix - - y - - smtp", False),
+    ],
+)
+def test_a_service_that_clients_of_the_network_talk_to_is_a_listener(node, entry, listens):
+    node.services = entry + "\n"
+    (service,) = node.state.services
+    assert service.is_listener is listens
+    assert service.entry == entry
+
+
+def test_an_entry_keeps_everything_but_its_name_at_another_address(node):
+    node.services = "submission  inet  n  -  y  -  -  smtpd\n  -o smtpd_tls_security_level=encrypt\n"
+    (service,) = node.state.services
+    assert service.entry_at("127.0.0.1:10587") == (
+        "127.0.0.1:10587 inet n - y - - smtpd -o smtpd_tls_security_level=encrypt"
+    )
+
+
+def test_defaults_are_what_would_hold_without_main_cf(node):
+    node.write("inet_interfaces = loopback-only\nsmtpd_tls_security_level = may\n")
+    state = node.state
+    assert state.defaults["smtpd_tls_security_level"] == ""
+    assert state.defaults["inet_interfaces"] == "all"
+    assert state.started_with == {"inet_interfaces": "loopback-only", "inet_protocols": "all"}
+
+
+@pytest.mark.parametrize("name", ["", "nowhere"])
+def test_a_folder_that_no_instance_has_is_refused_in_one_sentence(tmp_path, name):
+    folder = str(tmp_path / name)
+    with pytest.raises(InvalidValue) as refusal:
+        check_instance(folder)
+    assert str(refusal.value) == (
+        f"config_dir: {folder!r} holds no main.cf; "
+        "install Postfix first (role relay does), or name the instance's directory."
+    )

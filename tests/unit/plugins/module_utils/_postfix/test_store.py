@@ -115,3 +115,85 @@ def test_an_active_chain_leaves_no_legacy_parameter_beside_it(node, use, side):
 def test_a_certificate_knows_the_sides_that_use_it(node, main_cf, uses):
     node.write("compatibility_level = 3.9\n" + main_cf.format(store.certificates_dir(read_state(node.postfix))))
     assert store.uses_of(read_state(node.postfix), "fleet") == uses
+
+
+@pytest.mark.parametrize(
+    ("entries", "newest", "following"),
+    [([], "1.pem", "1.pem"), (["1.pem"], "1.pem", "2.pem"), (["2.pem", "10.pem", "ca.pem"], "10.pem", "11.pem")],
+)
+def test_the_newest_trust_file_counts_and_new_content_goes_beside_it(node, entries, newest, following):
+    for entry in entries:
+        put(node.store("trust", entry), b"CA")
+    assert store.trust_file(node.state) == node.store("trust", newest)
+    assert store.next_trust_file(node.state) == node.store("trust", following)
+
+
+@pytest.mark.parametrize(
+    ("path", "ours"), [("trust/1.pem", True), ("trust/99.pem", True), ("trust.pem", False), ("trust/old/1.pem", False)]
+)
+def test_a_trust_file_of_the_store_is_known_by_its_folder(node, path, ours):
+    assert store.is_trust_file(node.state, node.store(path)) is ours
+    assert store.is_trust_file(node.state, f"/etc/ssl/{path}") is False
+
+
+@pytest.mark.parametrize(
+    ("main_cf", "named"),
+    [
+        ("", []),
+        ("smtpd_tls_chain_files = {0}/certificates/default/1.pem\n", ["certificates/default/1.pem"]),
+        (
+            "smtpd_tls_chain_files = {0}/certificates/a-b_1/1.pem,{0}/certificates/z/20.pem\n",
+            ["certificates/a-b_1/1.pem", "certificates/z/20.pem"],
+        ),
+        ("smtp_tls_CAfile = {0}/trust/2.pem\nsmtpd_tls_CAfile = {0}/trust/2.pem\n", ["trust/2.pem"]),
+        ("transport_maps = hash:{0}/domains/7/transport, hash:/etc/postfix/transport\n", ["domains/7"]),
+        ("relay_domains = x.example hash:{0}/domains/12/relay_domains\n", ["domains/12"]),
+        ("smtp_tls_CAfile = /other{0}/trusty/2.pem\nx = {0}/history/3/main.cf\n", []),
+    ],
+)
+def test_the_files_that_a_main_cf_names_are_found_in_it(node, main_cf, named):
+    found = store.named(node.config_dir, main_cf.format(node.store()).encode())
+    assert found == [node.store(name) for name in named]
+
+
+@pytest.mark.parametrize(
+    ("there", "main_cfs", "unnamed"),
+    [
+        ([], [""], []),
+        (["certificates/a/1.pem", "trust/1.pem"], [""], []),
+        (["certificates/a/1.pem", "certificates/a/2.pem"], [""], ["certificates/a/1.pem"]),
+        (["certificates/a/1.pem", "certificates/a/2.pem"], ["", "x = {0}/certificates/a/1.pem"], []),
+        (["certificates/a/1.pem", "certificates/a/2.pem"], ["x = {0}/certificates/a/2.pem"], ["certificates/a/1.pem"]),
+        (["trust/1.pem", "trust/2.pem", "trust/10.pem"], ["x = {0}/trust/2.pem"], ["trust/1.pem"]),
+        (["domains/1/transport", "domains/2/transport"], ["x = hash:{0}/domains/1/transport"], ["domains/2"]),
+        (["certificates/a/1.pem.bak", "certificates/a/pending.key", "trust/ca.pem", "notes"], [""], []),
+    ],
+)
+def test_what_no_state_names_is_found_but_for_the_newest_of_each(node, there, main_cfs, unnamed):
+    for name in there:
+        put(node.store(name), b"")
+    texts = [text.format(node.store()).encode() for text in main_cfs]
+    assert store.unnamed(node.config_dir, texts) == [node.store(name) for name in unnamed]
+
+
+def test_active_certificates_are_read_without_their_keys(node, issue, tmp_path):
+    chain = issue()
+    path = put(tmp_path / "cert.pem", certificates_pem(chain.certificates))
+    node.write(f"smtpd_tls_cert_file = {path}\nsmtpd_tls_key_file = /nowhere/key.pem\n")
+    assert store.active_certificates(node.state, "server") == (chain.certificates,)
+    assert store.active_certificates(node.state, "client") == ()
+
+
+def test_a_stray_file_among_the_certificates_is_no_certificate(tls_node):
+    state = tls_node.state
+    for name in ("notes.txt", "7.pem"):
+        put(os.path.join(store.certificates_dir(state), name), b"lost")
+    assert store.names(state) == ["fleet"]
+    assert store.current(state, "notes.txt") is None
+    assert store.unnamed(state.config_dir, [b""]) == []
+
+
+def test_the_files_that_an_override_names_are_found_in_master_cf(node):
+    chain, tables = node.store("certificates/a/1.pem"), node.store("domains/4")
+    node.override(f"smtp/inet/smtpd_tls_chain_files={chain}", f"smtp/unix/transport_maps=hash:{tables}/transport")
+    assert store.named(node.config_dir, node.services.encode()) == [chain, tables]

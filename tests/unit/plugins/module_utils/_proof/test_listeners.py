@@ -10,9 +10,10 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.listeners import own_listeners
 
 
-def listeners(node, services, overrides="", main_cf=""):
+def listeners(node, services, overrides=(), main_cf=""):
     node.write("compatibility_level = 3.9\n" + main_cf)
-    node.services, node.overrides = services, overrides
+    node.services = services
+    node.override(*overrides)
     return own_listeners(read_state(node.postfix))
 
 
@@ -49,15 +50,13 @@ def test_a_listener_is_reached_on_loopback_where_postfix_listens_there(node, int
 
 
 def test_a_listener_is_named_as_its_own_configuration_names_the_host(node):
-    (found,) = listeners(
-        node, "127.0.0.1:26 inet n - y - - smtpd\n", "127.0.0.1:26/inet/myhostname = mx9.example.com\n"
-    )
+    (found,) = listeners(node, "127.0.0.1:26 inet n - y - - smtpd\n", ["127.0.0.1:26/inet/myhostname=mx9.example.com"])
     assert (found.target.name, found.target.port, found.target.implicit_tls) == ("mx9.example.com", 26, False)
 
 
 def test_an_override_in_master_cf_is_what_the_listener_must_show(node):
     services = "2525 inet n - y - - smtpd\n2587 inet n - y - - smtpd\n"
-    overrides = "2587/inet/smtpd_tls_security_level = encrypt\n2587/inet/smtpd_tls_req_ccert = yes\n"
+    overrides = ["2587/inet/smtpd_tls_security_level=encrypt", "2587/inet/smtpd_tls_req_ccert=yes"]
     plain, submission = listeners(node, services, overrides, "smtpd_tls_security_level = may\n")
     assert (plain.policy.level, plain.policy.client_certificates) == (ServerLevel.MAY, ClientCertificates.IGNORE)
     assert submission.policy.level is ServerLevel.ENCRYPT
@@ -65,5 +64,5 @@ def test_an_override_in_master_cf_is_what_the_listener_must_show(node):
 
 
 def test_a_service_in_wrapper_mode_speaks_tls_first(node):
-    (found,) = listeners(node, "4650 inet n - y - - smtpd\n", "4650/inet/smtpd_tls_wrappermode = yes\n")
+    (found,) = listeners(node, "4650 inet n - y - - smtpd\n", ["4650/inet/smtpd_tls_wrappermode=yes"])
     assert found.target.implicit_tls

@@ -12,7 +12,10 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.le
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.commands import Completed
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof import observe as observing
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.conversation import Target, unverified
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.observe import observe
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.observe import (
+    answer_to_recipient,
+    observe,
+)
 
 
 def look(server, implicit_tls=False, name="mx1.example.com", **options):
@@ -141,3 +144,41 @@ def test_an_observation_is_plain_data(listen):
     facts = look(listen()).as_facts()
     assert facts["listener"].startswith("127.0.0.1:")
     assert facts["protocols"]["TLSv1.3"] == "accepted"
+
+
+@pytest.mark.parametrize(
+    ("options", "implicit_tls"),
+    [
+        ({"level": "none"}, False),
+        ({"level": "may"}, False),
+        ({"level": "encrypt"}, False),
+        ({"implicit_tls": True}, True),
+    ],
+)
+def test_the_answer_to_a_recipient_is_heard_encrypted_where_it_can_be(listen, options, implicit_tls):
+    server = listen(**options)
+    target = Target("127.0.0.1", server.port, "mx1.example.com", implicit_tls)
+    assert answer_to_recipient(target, None) == "250 2.1.0 Ok"
+    said = [verb for verb in server.heard if verb.split()[0] in ("STARTTLS", "MAIL", "RCPT", "RSET", "DATA")]
+    assert said == [
+        *(["STARTTLS"] if options.get("level") in ("may", "encrypt") else []),
+        "MAIL FROM:<>",
+        "RCPT TO:<PROOF@MX1.EXAMPLE.COM>",
+        "RSET",
+    ]
+
+
+def test_the_answer_to_a_recipient_is_heard_as_the_node_itself_where_that_is_required(listen, issue, tmp_path):
+    server = listen(level="encrypt", certificates="require")
+    target = Target("127.0.0.1", server.port, "mx1.example.com")
+    own = tmp_path / "own.pem"
+    own.write_bytes(issue(names=["mx2.example.com"]).to_pem())
+    assert answer_to_recipient(target, str(own)) == "250 2.1.0 Ok"
+    assert answer_to_recipient(target, None) is None
+
+
+def test_a_listener_that_does_not_come_to_a_recipient_answers_nothing():
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        target = Target("127.0.0.1", closed.getsockname()[1], "mx1.example.com")
+        assert answer_to_recipient(target, None) is None

@@ -9,7 +9,11 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof import prove as proving
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.listeners import own_listeners
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.observe import Observation
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.prove import prove, shortcomings
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.prove import (
+    prove,
+    prove_twin,
+    shortcomings,
+)
 
 LENIENT = "smtpd_tls_security_level = may\nsmtpd_tls_protocols = >=TLSv1.2\n"
 STRICT = (
@@ -99,7 +103,7 @@ def test_a_listener_on_the_wire_proves_its_configuration(tls_node, listen):
     chain = active_chains(read_state(tls_node.postfix), "server")[0][1]
     server = listen(chain=chain)
     on_the_wire(tls_node, server, LENIENT)
-    (fact,) = prove(tls_node.postfix)
+    (fact,) = prove(tls_node.postfix, {})
     assert fact["service"] == f"127.0.0.1:{server.port}/inet"
     assert fact["protocols"]["TLSv1.3"] == "accepted"
 
@@ -123,7 +127,7 @@ def test_a_listener_that_shows_something_else_fails_the_proof(
     server = listen(chain=active_chains(read_state(tls_node.postfix), "server")[0][1], **options)
     on_the_wire(tls_node, server, main_cf)
     with pytest.raises(ProofFailed) as failure:
-        prove(tls_node.postfix)
+        prove(tls_node.postfix, {})
     sentence = str(failure.value)
     assert sentence.startswith("The wire shows something else than what was asked: 127.0.0.1:")
     assert problem in sentence
@@ -134,7 +138,7 @@ def test_a_listener_that_shows_a_stale_certificate_fails_the_proof(tls_node, lis
     monkeypatch.setattr(proving, "PATIENCE", -1.0)
     on_the_wire(tls_node, listen(), LENIENT)
     with pytest.raises(ProofFailed, match="shows the certificate .+, which is not the active one"):
-        prove(tls_node.postfix)
+        prove(tls_node.postfix, {})
 
 
 def test_a_listener_may_answer_once_more_with_the_old_configuration(tls_node, listen, monkeypatch):
@@ -147,7 +151,7 @@ def test_a_listener_may_answer_once_more_with_the_old_configuration(tls_node, li
         server.level = "may"
 
     monkeypatch.setattr(proving.time, "sleep", reload)
-    assert prove(tls_node.postfix)[0]["plaintext"] == "accepted"
+    assert prove(tls_node.postfix, {})[0]["plaintext"] == "accepted"
     assert len(pauses) == 1
 
 
@@ -168,7 +172,67 @@ def test_implicit_tls_is_not_judged_by_its_plaintext(tls_node):
 def test_wrapper_mode_makes_tls_mandatory_whatever_the_level_says(node):
     node.write("smtpd_tls_security_level = may\nsmtpd_tls_req_ccert = yes\nsmtpd_tls_CAfile = /ca.pem\n")
     node.services = "465 inet n - y - - smtpd\n"
-    node.overrides = "465/inet/smtpd_tls_wrappermode = yes\n"
+    node.override("465/inet/smtpd_tls_wrappermode=yes")
     listener = own_listeners(read_state(node.postfix))[0]
     assert listener.target.implicit_tls
     assert listener.policy.client_certificates.value == "require"
+
+
+def test_a_running_postfix_is_held_to_what_it_was_started_with(tls_node, listen):
+    chain = active_chains(read_state(tls_node.postfix), "server")[0][1]
+    server = listen(chain=chain)
+    tls_node.services = f"{server.port} inet n - y - - smtpd\n"
+    tls_node.append(LENIENT + "inet_interfaces = 192.0.2.1\n")
+    (fact,) = prove(tls_node.postfix, {"inet_interfaces": "all", "inet_protocols": "all"})
+    assert fact["listener"] == f"127.0.0.1:{server.port}"
+
+
+def as_twin(node, server, main_cf=LENIENT):
+    on_the_wire(node, server, main_cf)
+    return node.postfix
+
+
+def test_a_twin_is_proven_under_the_names_of_the_services_that_it_stands_for(tls_node, listen):
+    chain = active_chains(read_state(tls_node.postfix), "server")[0][1]
+    (fact,) = prove_twin(as_twin(tls_node, listen(chain=chain)), ["submission/inet"])
+    assert (fact["service"], fact["starttls"]) == ("submission/inet", True)
+
+
+def test_a_twin_that_shows_something_else_never_goes_live(tls_node, listen, monkeypatch):
+    monkeypatch.setattr(proving, "FIRST_WORDS", -1.0)
+    server = listen(level="none")
+    with pytest.raises(ProofFailed) as failure:
+        prove_twin(as_twin(tls_node, server), ["smtp/inet"])
+    assert str(failure.value) == (
+        "A twin with the new configuration does not do what was asked: "
+        f"smtp/inet at 127.0.0.1:{server.port} does not offer STARTTLS at server level may. "
+        "The configuration is as it was before."
+    )
+
+
+@pytest.mark.parametrize(
+    ("reply", "refused"),
+    [
+        ("451 4.3.0 <postmaster>: Temporary lookup failure", True),
+        ("451 4.3.5 Server configuration error", True),
+        ("451 4.7.1 Greylisted", False),
+        ("550 5.1.1 User unknown", False),
+        ("454 4.7.1 Relay access denied", False),
+        ("250 2.1.5 Ok", False),
+    ],
+)
+def test_a_twin_whose_rules_for_recipients_do_not_work_never_goes_live(tls_node, listen, *, reply, refused):
+    chain = active_chains(read_state(tls_node.postfix), "server")[0][1]
+    server = listen(chain=chain)
+    server.to_recipient = reply
+    twin = as_twin(tls_node, server)
+    if not refused:
+        assert len(prove_twin(twin, ["smtp/inet"])) == 1
+        return
+    with pytest.raises(ProofFailed) as failure:
+        prove_twin(twin, ["smtp/inet"])
+    assert str(failure.value) == (
+        f"A twin with the new configuration cannot take mail: smtp/inet answers {reply!r} to RCPT TO. "
+        "The configuration is as it was before."
+    )
+    assert failure.value.facts["proof"][0]["service"] == "smtp/inet"
