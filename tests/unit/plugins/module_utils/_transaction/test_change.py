@@ -359,7 +359,7 @@ def test_a_reload_that_fails_while_undoing_is_told_whatever_went_wrong_before(no
     postfix = patched(node, lambda argv: answers.pop(0) if argv[-1] == "reload" else None)
     with pytest.raises(kind) as failure:
         change(node, plan(node), live=fail, postfix=postfix)
-    assert type(failure.value) is kind
+    assert isinstance(failure.value, kind)
     assert str(failure.value) == (
         f"{sentence} Postfix could not be reloaded with the old configuration: "
         f"postfix -c {node.config_dir} reload fails: fatal: gone."

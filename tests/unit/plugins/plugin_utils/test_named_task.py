@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 from ansible.parsing.dataloader import DataLoader
-from ansible_collections.mailfleet.smtp_hardening.plugins.action import smtp_change as action
+from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils import _named_task as action
 
 
 @pytest.mark.parametrize(

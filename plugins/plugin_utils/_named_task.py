@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Every module that changes something, on the controller: tells the node which task it is."""
+"""What modules that change something do on the controller: tell the node which task it is."""
 
 from __future__ import annotations
 
