@@ -17,6 +17,7 @@ from conftest import (
     CONFIG,
     HERE,
     MODULES,
+    OLD,
     STORE,
     answers,
     configuration,
@@ -87,6 +88,18 @@ def test_a_certificate_that_is_removed_between_two_tasks_is_named(tmp_path):
     before = picture()
     sentence = refuse(MODE, **RAISED)
     assert chain in sentence and "put it back or make another certificate active" in sentence
+    assert picture() == before
+
+
+def test_a_chain_file_that_was_broken_on_the_node_is_named():
+    chain = sh("postconf", "-h", "smtpd_tls_chain_files").strip()
+    with open(chain, "w") as handle:
+        handle.write(
+            key()
+            + sh("cat", f"{OLD}/smtp_hardening/certificates/default/1.pem").partition("-----END PRIVATE KEY-----\n")[2]
+        )
+    before = picture()
+    assert f"{chain}: the private key does not match the certificate that follows it" in refuse(MODE, **RAISED)
     assert picture() == before
 
 
