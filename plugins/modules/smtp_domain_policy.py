@@ -125,7 +125,7 @@ from typing import Any, Dict
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._model.domains import read_domains
-from ..module_utils._model.levels import ClientLevel
+from ..module_utils._model.levels import VERIFY_WARNING, ClientLevel
 from ..module_utils._postfix.commands import Postfix
 from ..module_utils._postfix.domains import plan_domains
 from ..module_utils._postfix.state import read_state
@@ -149,6 +149,7 @@ def work(postfix: Postfix, options: Dict[str, Any], check_mode: bool) -> Dict[st
         **bring_about(postfix, state, domains.plan, check_mode, Author("smtp_domain_policy", options["task"])),
         "before": [record.as_facts() for record in domains.before],
         "after": [record.as_facts() for record in domains.after],
+        "warnings": [f"{r.name}: {VERIFY_WARNING}" for r in present if r.level is ClientLevel.VERIFY],
     }
 
 

@@ -108,6 +108,12 @@ _GUARANTEES = {
 }
 
 
+VERIFY_WARNING = (
+    "verify trusts the names of mail exchangers from insecure DNS, so whoever forges DNS chooses the name that is "
+    "verified (postconf(5)); prefer secure."
+)
+
+
 class Protocol(Ordered):
     """TLS versions as Postfix spells them. RFC 8996 retires the first two."""
 

@@ -12,7 +12,7 @@ from .._certificates import fitness
 from .._certificates.chain import read_certificates
 from .._certificates.describe import utc_now
 from .._errors import CertificateError, HardeningError, InvalidValue, present
-from .._model.levels import ClientLevel, ServerLevel
+from .._model.levels import VERIFY_WARNING, ClientLevel, ServerLevel
 from .._model.policies import ClientPolicy, ServerPolicy, check_client, check_match, check_server, overlay
 from .._model.services import ServicePolicy
 from .._profiles import Profile
@@ -186,9 +186,6 @@ def _warnings(state: State, server: ServerPolicy, client: ClientPolicy) -> Itera
             "forbids that on a server that receives mail from the Internet."
         )
     if client.level is ClientLevel.VERIFY:
-        yield (
-            "client.level: verify trusts the names of mail exchangers from insecure DNS, so whoever forges DNS "
-            "chooses the name that is verified (postconf(5)); prefer secure."
-        )
+        yield f"client.level: {VERIFY_WARNING}"
     yield from deprecated.reports(state, server.level, client.level)
     yield from services.ineffective(state)

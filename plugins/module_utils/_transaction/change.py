@@ -124,7 +124,7 @@ class _Transaction:
         for name in CONFIGURATION:
             live = files.resolve(self.state.config_dir, name)
             content = self.plan.contents[name] if name in self.plan.contents else files.read(live)
-            files.write(os.path.join(self.stage, name), content, 0o600, like=live)
+            files.write(os.path.join(self.stage, name), content, 0o600)
         plan = self.plan
         self.postfix.at(self.stage).edit(plan.set, plan.unset, plan.services, plan.overrides)
         for name in CONFIGURATION:
@@ -152,9 +152,9 @@ class _Transaction:
         """What Postfix itself finds wrong, unless it found that before."""
         staged = self.postfix.at(self.stage)
         staged.check()
-        fresh = [line for line in staged.warnings() if line not in self.postfix.warnings()]
+        fresh = set(staged.warnings()) - set(self.postfix.warnings())
         if fresh:
-            raise PostfixError(f"Postfix warns of the new configuration: {'; '.join(dict.fromkeys(fresh))}.")
+            raise PostfixError(f"Postfix warns of the new configuration: {'; '.join(sorted(fresh))}.")
 
     def _prove_twin(self, proofs: Proofs) -> None:
         staged = read_state(self.postfix.at(self.stage))

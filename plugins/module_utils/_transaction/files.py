@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 import time
-from typing import List, Optional
+from typing import List
 
 from .._errors import HardeningError
 
@@ -17,19 +17,13 @@ TEMPORARY = ".smtp_hardening."
 """How the name of a file begins that is not complete yet."""
 
 
-def write(path: str, content: bytes, mode: int, like: Optional[str] = None) -> None:
-    """Put ``content`` at ``path`` in one step: 0600 until it is complete, then ``mode``.
-
-    Owner, mode and extended attributes (an SELinux label among them) come from ``like`` where
-    it is given.
-    """
+def write(path: str, content: bytes, mode: int) -> None:
+    """Put ``content`` at ``path`` in one step: 0600 until it is complete, then ``mode``."""
     descriptor, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=os.path.dirname(path))
     try:
         with os.fdopen(descriptor, "wb") as handle:
             handle.write(content)
             os.fchmod(handle.fileno(), mode)
-            if like is not None:
-                copy_attributes(like, temporary)
             handle.flush()
             os.fsync(handle.fileno())
         os.replace(temporary, path)
@@ -45,6 +39,7 @@ def read(path: str) -> bytes:
 
 
 def copy_attributes(source: str, target: str) -> None:
+    """Owner, mode, times and extended attributes, an SELinux label among them."""
     found = os.stat(source)
     os.chown(target, found.st_uid, found.st_gid)
     shutil.copystat(source, target)

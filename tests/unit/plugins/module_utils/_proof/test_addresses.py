@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import os
+import socket
+
+import pytest
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import PostfixError, ProofFailed
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.addresses import taken
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.prove import check_addresses
+
+NOBODY = 999999999
+
+
+@pytest.fixture
+def held():
+    """A port of 127.0.0.1 that this test listens to."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def with_service(node, name, command="smtpd"):
+    node.services += f"{name} inet n - y - - {command}\n"
+    return node.state
+
+
+@pytest.mark.parametrize(
+    ("host", "settings", "collides"),
+    [
+        ("127.0.0.1:", "", True),
+        ("127.0.0.2:", "", False),
+        ("[::1]:", "", False),
+        ("", "", True),
+        ("", "inet_interfaces = loopback-only\n", True),
+        ("", "inet_interfaces = 127.0.0.2\n", False),
+        ("", "inet_protocols = ipv6\n", False),
+        ("", "inet_protocols = ipv4\n", True),
+    ],
+)
+def test_a_listener_collides_with_a_program_on_the_same_address(node, held, host, settings, collides):
+    node.append(settings)
+    found = list(taken(with_service(node, f"{host}{held}"), NOBODY))
+    assert (len(found) == 1) == collides
+    if collides:
+        assert found[0].startswith(f"{host}{held}/inet at port {held} of 127.0.0.1 (")
+        assert found[0].endswith(f"process {os.getpid()})")
+
+
+def test_what_the_master_and_its_daemons_hold_is_theirs(node, held):
+    assert list(taken(with_service(node, f"127.0.0.1:{held}"), os.getsid(0))) == []
+
+
+def test_a_service_that_is_switched_off_wants_no_address(node, held):
+    node.append("master_service_disable = inet\n")
+    assert list(taken(with_service(node, f"127.0.0.1:{held}"), NOBODY)) == []
+
+
+def test_a_service_that_speaks_no_smtp_would_end_postfix_as_well(node, held):
+    assert list(taken(with_service(node, f"127.0.0.1:{held}", "qmqpd"), NOBODY))
+
+
+def test_the_sentence_names_service_program_and_remedy(node, held):
+    state = with_service(node, f"127.0.0.1:{held}")
+    with pytest.raises(ProofFailed, match=rf"wants 127.0.0.1:{held}/inet at port {held} .* stop that program"):
+        check_addresses(node.postfix, state)
+
+
+def test_a_port_without_a_number_is_named(node, held):
+    with pytest.raises(PostfixError, match="master.cf: nosuchport is no port that this host knows"):
+        list(taken(with_service(node, "nosuchport"), NOBODY))
+
+
+@pytest.mark.parametrize(("content", "pid"), [("   4711\n", 4711), ("", 0), ("x", 0), (None, 0)])
+def test_the_masters_process_is_read_from_its_file(node, content, pid):
+    os.makedirs(os.path.join(node.queue_dir, "pid"), exist_ok=True)
+    if content is not None:
+        with open(os.path.join(node.queue_dir, "pid", "master.pid"), "w", encoding="ascii") as handle:
+            handle.write(content)
+    assert node.postfix.master_pid(node.queue_dir) == pid
