@@ -5,6 +5,7 @@ The faults come from strace; the code knows nothing of them. openat is left out:
 read, and what stands between the creation of a file and its first write is met by killing that write.
 """
 
+import collections
 import os
 import re
 from binascii import crc32
@@ -21,100 +22,82 @@ FILE_CHANGING = (
 # Without a suffix, only the module's own process; with it, every command that it starts too.
 FOLLOWING = {"": [], " and its commands": ["--follow-forks"]}
 STRIDE = int(os.environ.get("STRIDE", "1"))
-"""Try every so manyth point: all of them take an hour (make faults), and not every test run has one."""
+"""Try every so manyth point: all of them take hours (make faults), and not every test run has them."""
 
 
 def strace(*options):
     return ["strace", "--quiet=all", "-o/dev/null", *options]
 
 
-def used(module, options):
-    """The file-changing system calls that the change makes at all."""
+def points(name, change, following=()):
+    """Each file-changing system call of the undisturbed change, as (call, how manyth of its process)."""
+    module, options = change
     log = "/run/calls"
-    run(
-        module, options, before=["strace", "--follow-forks", f"-o{log}", f"-etrace=?{FILE_CHANGING.replace(',', ',?')}"]
-    )
+    calls = f"-etrace=?{FILE_CHANGING.replace(',', ',?')}"
+    run(module, options, before=["strace", *following, f"-o{log}", calls])
     put_back()
     with open(log) as handle:
-        return sorted(set(re.findall(r"^\d+ +(\w+)\(", handle.read(), re.M)))
+        made = re.findall(r"^(\d+ +)?(\w+)\(", handle.read(), re.M)
+    most = {}
+    for (_process, call), count in collections.Counter(made).items():
+        most[call] = max(count, most.get(call, 0))
+    found = [(call, number) for call in sorted(most) for number in range(1, most[call] + 1)]
+    return found[crc32(name.encode()) % STRIDE :: STRIDE]
+
+
+def fault(point, what, following=()):
+    """The words of a strace that does ``what`` at a point."""
+    call, number = point
+    return strace(*following, f"-etrace={call}", f"-einject={call}:{what}:when={number}")
 
 
 @pytest.fixture(params=CHANGES)
 def change(request):
-    """(module, options, the configuration before it, the configuration after it)."""
+    """((module, options), the configuration before it, the configuration after it)."""
     module, options = CHANGES[request.param]
     before = configuration()
     succeed(module, **options)
     after = configuration()
     put_back()
     assert before != after
-    return module, options, before, after
+    return (module, options), before, after
 
 
 @pytest.mark.parametrize("following", FOLLOWING)
-def test_a_run_that_is_killed_leaves_old_or_new_and_the_next_one_ends_in_new(change, following, record_property):
-    module, options, before, after = change
-    points = undone = 0
-    for call in used(module, options):
-        for number in range(1 + crc32(call.encode()) % STRIDE, 1000, STRIDE):
-            fault = strace(*FOLLOWING[following], f"-etrace={call}", f"-einject={call}:signal=KILL:when={number}")
-            result = run(module, options, before=fault)
-            if result.rc == 0:
-                break
-            points += 1
-            assert answers(), (call, number)
-            assert configuration()[0] in (before[0], after[0]), (call, number)
-            healed = succeed(module, **options)
-            undone += healed["interrupted"] is not None
-            assert configuration() == after, (call, number)
-            assert not leftovers(), (call, number)
-            assert answers(), (call, number)
-            put_back()
+def test_a_run_that_is_killed_leaves_old_or_new_and_the_next_one_ends_in_new(change, following):
+    (module, options), before, after = change
+    undone, tried = 0, points(module + following, change[0], FOLLOWING[following])
+    for point in tried:
+        result = run(module, options, before=fault(point, "signal=KILL", FOLLOWING[following]))
+        assert answers(), point
+        assert configuration()[0] in (before[0], after[0]), point
+        healed = succeed(module, **options)
+        undone += healed["interrupted"] is not None
+        assert configuration() == after, (point, result)
+        assert not leftovers(), point
+        assert answers(), point
         put_back()
-    print(f"killed{following}: {module}: {points} points, {undone} of them left a change that the next run undid")
-    assert points >= 100 // STRIDE
+    print(f"killed{following}: {module}: {len(tried)} points, {undone} of them left a change that the next run undid")
+    assert len(tried) >= 100 // STRIDE
 
 
 @pytest.mark.parametrize("error", ["ENOSPC", "EROFS", "EACCES", "EIO"])
 def test_a_call_that_fails_is_a_sentence_and_nothing_changed(change, error):
-    module, options, before, after = change
-    old = picture()
-    points = 0
-    for call in used(module, options):
-        if call in ("write", "fsync") and error in ("EROFS", "EACCES"):
-            continue  # the kernel has said so when the file was opened
-        for number in range(1 + crc32(call.encode()) % STRIDE, 1000, STRIDE):
-            fault = strace(f"-etrace={call}", f"-einject={call}:error={error}:when={number}")
-            result = run(module, options, before=fault)
-            if result.data is None:  # the answer itself could not be written
-                assert configuration() in (before, after), (call, number)
-            elif result.data.get("failed"):
-                points += 1
-                assert re.search(
-                    r"[.;] (Everything is as it was before\.|nothing was changed\.)$|fails: ", result.data["msg"]
-                ), result.data
-                assert picture() == old, (call, number)
-            else:
-                assert configuration() == after, (call, number)
-            assert answers(), (call, number)
-            assert not leftovers() or result.data is None or not result.data.get("failed"), (call, number)
-            put_back()
-            if number > sum_of_calls(module, options, call):
-                break
-    print(f"{error}: {module}: {points} points")
-    assert points >= 50 // STRIDE
-
-
-def sum_of_calls(module, options, call):
-    """How often the undisturbed change makes a call (counted once)."""
-    key = (module, call)
-    if key not in _COUNTED:
-        log = "/run/calls"
-        run(module, options, before=["strace", f"-o{log}", f"-etrace={call}"])
+    (module, options), before, after = change
+    old, failed = picture(), 0
+    tried = points(module + error, change[0])
+    for point in tried:
+        result = run(module, options, before=fault(point, f"error={error}")).data
+        assert answers(), point
+        if result is None:  # the answer itself could not be written
+            assert configuration() in (before, after), point
+        elif result.get("failed"):
+            failed += 1
+            assert re.search(r"Everything is as it was before\.$|nothing was changed\.$|fails: ", result["msg"]), result
+            assert picture() == old, (point, result)
+            assert not leftovers(), point
+        else:
+            assert configuration() == after, point
         put_back()
-        with open(log) as handle:
-            _COUNTED[key] = len(re.findall(rf"^{call}\(", handle.read(), re.M))
-    return _COUNTED[key]
-
-
-_COUNTED = {}
+    print(f"{error}: {module}: {len(tried)} points, {failed} of them failed with a sentence")
+    assert len(tried) >= 100 // STRIDE

@@ -134,7 +134,7 @@ def fresh(folder, main, master):
 
 def comments(path):
     with open(path, newline="") as handle:
-        return [line for line in handle if line.lstrip().startswith("#")]
+        return [line.rstrip("\n") for line in handle if line.lstrip().startswith("#")]
 
 
 def explicit(folder):

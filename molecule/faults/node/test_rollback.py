@@ -49,7 +49,8 @@ def test_a_node_remembers_ten_states_and_goes_back_to_any_of_them_byte_for_byte(
         result = succeed("smtp_rollback", to=number)
         assert result["to"]["number"] == number and result["proof"]
         assert files() == kept[number]
-        assert not succeed("smtp_rollback", to=number)["changed"]
+        if number in [state["number"] for state in history()]:  # the oldest made room for the newest
+            assert not succeed("smtp_rollback", to=number)["changed"]
 
 
 def test_without_a_number_the_last_change_is_undone_and_check_mode_shows_it():

@@ -22,7 +22,7 @@ SUITES = {
     "node2": ["test_traps.py", "test_protection.py", "test_rollback.py", "test_instances.py", "test_properties.py"],
     "node3": ["test_situations.py", "test_live_listener.py", "test_bad_inputs.py"],
 }
-STRIDE = os.environ.get("FAULT_STRIDE", "17")
+STRIDE = os.environ.get("FAULT_STRIDE", "37")
 """A sample by default; make faults tries every point, which takes hours."""
 
 testinfra_hosts = ["local://"]
