@@ -29,7 +29,7 @@ testinfra_hosts = ["local://"]
 
 
 def ssh(node, command, **options):
-    known = f"UserKnownHostsFile={LAB / 'known_hosts'}"
+    known = f'UserKnownHostsFile="{LAB / "known_hosts"}"'
     argv = ["ssh", "-q", "-i", str(LAB / "id_ed25519"), "-o", known, f"root@{NODES[node]}", command]
     return subprocess.Popen(argv, **options)
 
