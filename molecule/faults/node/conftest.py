@@ -8,6 +8,7 @@ import shutil
 import smtplib
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -100,13 +101,27 @@ def leftovers():
     return found + sh("pgrep", "-f", f"{TWIN}/config", check=False).split()
 
 
+def start():
+    """Postfix, started and answering; systemd does not count how often the tests have done that."""
+    sh("systemctl", "reset-failed", "postfix", check=False)
+    sh("systemctl", "restart", "postfix")
+    deadline = time.monotonic() + 30
+    while not is_running():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def is_running():
+    return subprocess.run(["postfix", "status"], check=False, capture_output=True).returncode == 0
+
+
 def put_back(folder=OLD):
     """The configuration as it was when the test began; whatever a killed run left is gone."""
     sh("pkill", "-KILL", "-f", f"{TWIN}/config", check=False)
     shutil.rmtree(TWIN, ignore_errors=True)
     sh("rsync", "--archive", "--xattrs", "--delete", f"{folder}/", f"{CONFIG}/")
-    if subprocess.run(["postfix", "status"], check=False, stderr=subprocess.DEVNULL).returncode:
-        sh("systemctl", "restart", "postfix")
+    if not is_running():
+        start()
     sh("postfix", "reload")
 
 

@@ -5,7 +5,7 @@ import smtplib
 import ssl
 import threading
 
-from conftest import picture, run, sh, succeed
+from conftest import picture, run, start, succeed
 from pems import HOST, Authority, key
 
 # Values that Postfix takes at first sight, and that break it, its TLS, or its answers to clients.
@@ -82,7 +82,7 @@ def broken_certificates(authority):
 
 
 def test_while_bad_changes_are_tried_a_client_sees_no_failure_and_no_change(tmp_path):
-    sh("systemctl", "restart", "postfix")  # or a process of an earlier test may answer once more
+    start()  # or a process of an earlier test may answer once more
     before = picture()
     client = Client()
     client.start()

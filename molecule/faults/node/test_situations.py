@@ -26,6 +26,7 @@ from conftest import (
     refuse,
     run,
     sh,
+    start,
     succeed,
 )
 from pems import HOST, Authority, key
@@ -37,7 +38,7 @@ MODE, RAISED = CHANGES["mode"]
 def stopped():
     sh("systemctl", "stop", "postfix")
     yield
-    sh("systemctl", "start", "postfix")
+    start()
 
 
 def test_while_postfix_is_stopped_nothing_can_be_proven_so_nothing_changes(stopped):
