@@ -23,11 +23,6 @@ _REPORTING = ("loglevel", "received_header", "fingerprint_digest")
 _TLSMGR = ("session_cache", "session_cache_database", "session_cache_timeout")
 
 
-def is_server(service: Service) -> bool:
-    """Whether it receives mail by SMTP: its ``smtpd_*`` parameters count."""
-    return service.command in ("smtpd", "postscreen")
-
-
 def is_client(service: Service) -> bool:
     """Whether it sends mail by SMTP: its ``smtp_*`` parameters count. (lmtp has its own.)"""
     return service.command == "smtp"
@@ -97,7 +92,7 @@ def protections(
     found = _of_policy("server", read_server(effective))
     found.update(_of_policy("client", read_client(effective)))
     for service in services:
-        if service.key in only and (is_server(service) or is_client(service)):
+        if service.key in only and (service.is_server or is_client(service)):
             found.update(_of_policy(service.key, read_policy(service, effective, plan.overrides_after(service))))
     return found
 
@@ -108,7 +103,7 @@ def _tls(overrides: Mapping[str, str]) -> bool:
 
 
 def _protected(state: State) -> List[Service]:
-    return [service for service in state.services if is_server(service) or is_client(service)]
+    return [service for service in state.services if service.is_server or is_client(service)]
 
 
 def _of_policy(owner: str, policy: Policy) -> Dict[str, Any]:

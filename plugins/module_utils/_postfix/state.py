@@ -37,9 +37,14 @@ class Service:
         return f"{self.name}/{self.kind}"
 
     @property
+    def is_server(self) -> bool:
+        """Whether it receives mail by SMTP: its ``smtpd_*`` parameters count."""
+        return self.command in ("smtpd", "postscreen")
+
+    @property
     def is_listener(self) -> bool:
         """Whether SMTP clients of the network talk to it."""
-        return self.kind == "inet" and self.command in ("smtpd", "postscreen")
+        return self.kind == "inet" and self.is_server
 
     def entry_at(self, name: str) -> str:
         """The same entry under another name, which for ``inet`` is an address."""

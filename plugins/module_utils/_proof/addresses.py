@@ -46,7 +46,7 @@ def _addresses(state: State, host: Optional[str]) -> Set[str]:
     """Where a service without a host of its own listens is said by inet_interfaces and inet_protocols."""
     names = [host] if host else split_list(state.effective["inet_interfaces"])
     protocols = split_list(state.effective["inet_protocols"])
-    spoken = [word for word, names_of in _EVERYWHERE.items() if {"all", names_of} & set(protocols)]
+    spoken = [everywhere for everywhere, protocol in _EVERYWHERE.items() if {"all", protocol} & set(protocols)]
     if "all" in names:
         return set(spoken)
     names = ["localhost" if name == "loopback-only" else name.strip("[]") for name in names]

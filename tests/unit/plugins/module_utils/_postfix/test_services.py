@@ -357,7 +357,7 @@ def test_a_service_is_read_as_the_side_that_it_speaks_for(mixed):
         **dict.fromkeys(["smtp/inet", "submission/inet", "465/inet", "10025/inet"], ServerPolicy),
         **dict.fromkeys(["smtp/unix", "relay/unix"], ClientPolicy),
     }
-    assert [s.key for s in state.services if services.is_server(s) or services.is_client(s)] == list(kinds)
+    assert [s.key for s in state.services if s.is_server or services.is_client(s)] == list(kinds)
 
 
 def test_protections_are_named_by_their_owners_with_the_plans_overrides(mixed):
