@@ -95,13 +95,16 @@ def _address(text: str, size: int) -> str:
 
 
 def _foreign_owner(inode: str, master: int) -> Optional[str]:
-    """Who has a socket open, unless that is the master or one of its daemons, which share its session."""
+    """Who has a socket open, unless that is the master or one of its daemons, which share its session.
+
+    A session that began outside of a container is 0 in it, as is the master that does not run.
+    """
     wanted, owner = f"socket:[{inode}]", None
     for pid in filter(str.isdigit, os.listdir("/proc")):
         folder = f"/proc/{pid}/fd"
         try:
             if any(os.readlink(os.path.join(folder, name)) == wanted for name in os.listdir(folder)):
-                if os.getsid(int(pid)) == master:
+                if master and os.getsid(int(pid)) == master:
                     return None
                 with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as handle:
                     owner = f"{handle.read().strip()}, process {pid}"

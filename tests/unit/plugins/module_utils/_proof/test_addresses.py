@@ -46,8 +46,14 @@ def test_a_listener_collides_with_a_program_on_the_same_address(node, held, host
         assert found[0].endswith(f"process {os.getpid()})")
 
 
-def test_what_the_master_and_its_daemons_hold_is_theirs(node, held):
-    assert list(taken(with_service(node, f"127.0.0.1:{held}"), os.getsid(0))) == []
+def test_what_the_master_and_its_daemons_hold_is_theirs(node, held, monkeypatch):
+    monkeypatch.setattr(os, "getsid", lambda pid: 4711)
+    assert list(taken(with_service(node, f"127.0.0.1:{held}"), 4711)) == []
+
+
+def test_a_session_from_outside_a_container_is_not_the_masters(node, held, monkeypatch):
+    monkeypatch.setattr(os, "getsid", lambda pid: 0)
+    assert list(taken(with_service(node, f"127.0.0.1:{held}"), 0))
 
 
 def test_a_service_that_is_switched_off_wants_no_address(node, held):
