@@ -32,7 +32,9 @@ def swaks(node, *options):
 
 def s_client(node, *options):
     """One STARTTLS handshake by OpenSSL's client; the completed process."""
-    argv = ["openssl", "s_client", "-starttls", "smtp", "-connect", f"{NODES[node]}:25", "-servername", fqdn(node)]
+    argv = ["openssl", "s_client", "-starttls", "smtp", "-connect", f"{NODES[node]}:25"]
+    if not {"-servername", "-noservername"} & set(options):
+        argv += ["-servername", fqdn(node)]
     return subprocess.run([*argv, *options], input="QUIT\r\n", capture_output=True, text=True, timeout=60, check=False)
 
 

@@ -13,63 +13,89 @@ from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import lookup_loader
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates import library
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import HardeningError
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model import words
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.certificates import DEFAULT_DAYS, PEM_MARK
 from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils import _fleet_ca
 
-CONTROLLER_ONLY = ("ca_private_key", "ca_passphrase", "ca_create")
+CONTROLLER_ONLY = ("ca_private_key", "ca_passphrase", "ca_create", "domains")
 """Options that never reach a node."""
 
 
 class ActionModule(ActionBase):
-    """Passes the task on as it is, unless the provider is own_ca."""
+    """Gives the node the contents of the controller's CA files, and signs where the provider is own_ca."""
 
     def run(self, tmp: Optional[str] = None, task_vars: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
         super().run(tmp, task_vars)
-        arguments = {"task": self._task.get_name().strip(), **self._task.args}
-        if arguments.get("provider") != "own_ca" or not isinstance(arguments.get("own_ca"), dict):
-            return self._execute_module(module_args=arguments, task_vars=task_vars)
+        given = self._task.args
+        own_ca = dict(given["own_ca"]) if isinstance(given.get("own_ca"), dict) else None
+        arguments = {"task": self._task.get_name().strip(), **given}
         try:
-            return self._with_own_ca(arguments, task_vars or {})
+            arguments = self._with_authorities(arguments, task_vars or {})
+            if own_ca is not None:
+                arguments["own_ca"] = _for_the_node(own_ca)
+                if given.get("provider") == "own_ca" and given.get("state", "present") == "present":
+                    return self._with_own_ca(arguments, own_ca, task_vars or {})
+            return self._execute_module(module_args=arguments, task_vars=task_vars)
         except HardeningError as problem:
             raise AnsibleActionFail(str(problem)) from problem
 
-    def _with_own_ca(self, arguments: Dict[str, Any], task_vars: Dict[str, Any]) -> Dict[str, Any]:
-        options = dict(arguments["own_ca"])
+    def _with_authorities(self, arguments: Dict[str, Any], task_vars: Dict[str, Any]) -> Dict[str, Any]:
+        """The task with the contents of the CAs that it trusts, which lie on the controller."""
+        trust = arguments.get("trust")
+        if not isinstance(trust, dict) or not trust.get("authorities"):
+            return arguments
+        contents = [self._content(str(item), task_vars) for item in _as_list(trust["authorities"])]
+        return {**arguments, "trust": {**trust, "authorities": contents}}
+
+    def _with_own_ca(
+        self, arguments: Dict[str, Any], own_ca: Dict[str, Any], task_vars: Dict[str, Any]
+    ) -> Dict[str, Any]:
         if library.MISSING:
             raise AnsibleActionFail(
                 "The Python library cryptography is missing on the controller; install python3-cryptography there."
             )
-        secret = {name: options.pop(name, None) for name in CONTROLLER_ONLY}
-        given = {"ca_certificate": options.get("ca_certificate"), "ca_private_key": secret["ca_private_key"]}
-        for name, value in given.items():
-            if not value:
-                raise AnsibleActionFail(
-                    f"own_ca.{name}: is missing; give it as a path on the controller or as content."
-                )
-        created = self._create_ca(given, secret, task_vars)
-        if created is None:
-            return {"changed": True, "reason": "the CA does not exist yet and check mode makes none", "active": {}}
-        certificate = self._content(given["ca_certificate"], task_vars)
-        options["ca_certificate"] = certificate
+        following = dict(own_ca.get("next_ca") or {})
+        _check_given("own_ca", own_ca, "ca_certificate", "ca_private_key")
+        if following:
+            keys = ["ca_private_key"] if boolean(following.get("ca_create") or False) else []
+            _check_given("own_ca.next_ca", following, "ca_certificate", *keys)
+        if not self._create_ca(own_ca) or (following and not self._create_ca(following)):
+            reason = "the CA does not exist yet and check mode makes none"
+            return {"changed": True, "reason": reason, "active": {"server": False, "client": False}}
+        options = dict(arguments["own_ca"])
+        certificate = options["ca_certificate"] = self._content(own_ca["ca_certificate"], task_vars)
+        if following:
+            options["next_ca"] = {"ca_certificate": self._content(following["ca_certificate"], task_vars)}
         first = self._execute_module(module_args={**arguments, "own_ca": options}, task_vars=task_vars)
         wanted = first.pop("signing_request", None)
         if first.get("failed") or not wanted:
             return first
         authority = _fleet_ca.load(
-            certificate, self._content(given["ca_private_key"], task_vars), secret["ca_passphrase"]
+            certificate, self._content(own_ca["ca_private_key"], task_vars), own_ca.get("ca_passphrase")
         )
         days = int(options.get("days") or DEFAULT_DAYS["own_ca"])
-        options["certificate"] = authority.sign(wanted["csr"], options.get("names") or wanted["names"], days)
-        return self._execute_module(module_args={**arguments, "own_ca": options}, task_vars=task_vars)
+        names = [
+            words.certificate_name("own_ca.names", name) for name in _as_list(options.get("names") or wanted["names"])
+        ]
+        _fleet_ca.check_domains(names, _as_list(own_ca.get("domains")))
+        options["certificate"] = authority.sign(wanted["csr"], names, days)
+        second = self._execute_module(module_args={**arguments, "own_ca": options}, task_vars=task_vars)
+        if second.pop("signing_request", None):
+            raise AnsibleActionFail(
+                "The node asks for another signature than the one it was given; something else has changed its "
+                "store meanwhile, so run the task again."
+            )
+        return second
 
-    def _create_ca(self, given: Dict[str, str], secret: Dict[str, Any], task_vars: Dict[str, Any]) -> Optional[bool]:
-        """Make the CA where that is asked for; ``None`` where check mode keeps it from being made."""
-        if not boolean(secret["ca_create"] or False):
-            return False
-        paths = [self._loader.path_dwim(path) for path in given.values()]
+    def _create_ca(self, given: Dict[str, Any]) -> bool:
+        """Make the CA where that is asked for; ``False`` where check mode keeps it from being made."""
+        if not boolean(given.get("ca_create") or False):
+            return True
+        paths = [self._loader.path_dwim(given[name]) for name in ("ca_certificate", "ca_private_key")]
         if self._task.check_mode:
-            return _fleet_ca.exists(*paths) or None
-        return _fleet_ca.create_if_missing(*paths, secret["ca_passphrase"])
+            return _fleet_ca.exists(*paths)
+        _fleet_ca.create_if_missing(*paths, given.get("ca_passphrase"))
+        return True
 
     def _content(self, value: str, task_vars: Dict[str, Any]) -> str:
         """PEM as it is, or the file of that name, decrypted in memory where it is a vault."""
@@ -77,3 +103,24 @@ class ActionModule(ActionBase):
             return value
         lookup = lookup_loader.get("ansible.builtin.file", loader=self._loader, templar=self._templar)
         return lookup.run([value], variables=task_vars)[0]
+
+
+def _for_the_node(own_ca: Dict[str, Any]) -> Dict[str, Any]:
+    """The suboption without what never leaves the controller, whatever the task is about."""
+    options = {name: value for name, value in own_ca.items() if name not in CONTROLLER_ONLY}
+    if isinstance(options.get("next_ca"), dict):
+        options["next_ca"] = {
+            name: options["next_ca"][name] for name in ("ca_certificate",) if name in options["next_ca"]
+        }
+    return options
+
+
+def _check_given(option: str, values: Dict[str, Any], *names: str) -> None:
+    for name in names:
+        if not values.get(name):
+            raise AnsibleActionFail(f"{option}.{name}: is missing; give it as a path on the controller or as content.")
+
+
+def _as_list(value: Any) -> Any:
+    """A list as Ansible's options take it: one word stands for a list of one."""
+    return [value] if isinstance(value, str) else value

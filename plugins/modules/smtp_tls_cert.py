@@ -13,11 +13,13 @@ author: The mailfleet contributors (@mailfleet)
 description:
   - Keeps key and chain of a named certificate in the store below the configuration directory, readable by root alone,
     and names them in C(smtpd_tls_chain_files) and C(smtp_tls_chain_files).
-  - A certificate is made anew only where the stored one does not fit the options or is about to expire.
+  - A certificate is made anew only where the stored one does not fit the options or is about to expire. Where it was
+    active it stays active, with the new key from the same moment on.
   - After a change the module talks SMTP to each of the node's own listeners. Where they do not show the new
     certificate, everything is restored byte for byte and the task fails.
   - With O(provider=own_ca) the controller takes part through an action plugin. The node makes key and request, the
     controller signs, the node installs. The node's key never leaves the node, the CA's key never leaves the controller.
+  - Several chains may stand under one name, one for ECDSA and one for RSA. Postfix shows each client what it knows.
 extends_documentation_fragment:
   - mailfleet.smtp_hardening.smtp
   - mailfleet.smtp_hardening.smtp.change
@@ -29,36 +31,123 @@ options:
     description: The certificate's name in the store. Up to 64 letters, digits, C(-) and C(_).
     type: str
     default: default
+  state:
+    description: V(absent) deletes the certificate and its key. One that is active, or served by host name, is not deleted.
+    type: str
+    choices: [present, absent]
+    default: present
   provider:
     description:
       - Where the certificate comes from. Its own options stand in the suboption of the same name.
       - V(self_signed) encrypts and proves no identity.
+      - V(csr) lets the node make key and request. RV(next.csr) is what a CA signs, O(csr.certificate) is what it answers.
       - V(own_ca) is signed by a CA whose key lies on the controller. The CA's certificate becomes the store's trust file.
       - V(pem) installs a key and certificates that exist already.
+      - V(pkcs12) installs the same from a PKCS#12 archive (PFX, RFC 7292).
+      - V(external) takes a certificate that another tool on the node renews, and installs a hook that brings each renewal in.
+      - V(stored) takes what the store holds, to make it active or to stop that.
     type: str
-    choices: [self_signed, own_ca, pem]
+    choices: [self_signed, csr, own_ca, pem, pkcs12, external, stored]
     default: self_signed
   use:
-    description: For what the certificate becomes active. A side that is not listed stays as it is.
+    description:
+      - For what the certificate becomes active. It takes the place of the one that was, in one transaction.
+      - A side that is not listed stays as it is.
     type: list
     elements: str
     choices: [server, client]
     default: []
+  withdraw:
+    description:
+      - For what the certificate stops being active. Another one takes its place through O(use) instead.
+      - V(server) is refused while a listener offers TLS, since a server that does has a certificate.
+    type: list
+    elements: str
+    choices: [server, client]
+    default: []
+  sni:
+    description:
+      - Host names for which the server shows this certificate to clients that ask for them (SNI, RFC 6066), and
+        C(.domain) for all names below a domain. Clients that ask for none, or for another, are shown the active one.
+      - An empty list ends that. Where the option is left out, the names stay as they are.
+    type: list
+    elements: str
   renew_before:
-    description: A certificate that was made here and has fewer days left than this is made anew.
+    description: A certificate whose key was made here and that has fewer days left than this is made anew.
     type: int
     default: 30
+  renew_now:
+    description: Make the certificate anew, however many days it has left. Every such run does.
+    type: bool
+    default: false
+  renew_key:
+    description:
+      - Whether a renewal brings a new key. V(keep) leaves TLSA records and pins of the public key valid.
+    type: str
+    choices: [replace, keep]
+    default: replace
+  accept:
+    description:
+      - Flaws of a certificate that are accepted. Each is an error otherwise.
+      - V(expired), V(not_yet_valid); V(weak_key) below RSA 2048; V(weak_signature) by SHA-1 or MD5; V(no_san), no host in
+        the SAN; V(other_host), a SAN that does not cover C(myhostname) or a name in O(sni); V(wrong_usage), an extended key
+        usage without the side that it is to be active for; V(incomplete_chain), an issuer that is neither given nor known.
+      - V(distrusted_issuer) accepts that the CA of an active certificate is not trusted any more while peers are verified.
+    type: list
+    elements: str
+    choices: [expired, not_yet_valid, weak_key, weak_signature, no_san, other_host, wrong_usage, incomplete_chain, distrusted_issuer]
+    default: []
+  send_root:
+    description:
+      - Whether the root CA's own certificate is sent with the chain. Clients need it only where a TLSA record C(2 1 1) names it
+        (RFC 7671 section 5.2). A root that O(pem) or O(pkcs12) bring is sent as it was given.
+    type: bool
+    default: false
+  published_tlsa:
+    description:
+      - The TLSA records that DNS answers for this node now, each as in a zone file, C(3 1 1 9C41...).
+      - Where any are listed, no certificate is served that none of them matches (RFC 7672). A renewal with a new key makes
+        that key, returns its record in RV(next.tlsa), and waits until the record is listed here.
+    type: list
+    elements: str
+    default: []
+  trust:
+    description: Whom this node trusts. What is left out stays as it is.
+    type: dict
+    suboptions:
+      authorities:
+        description:
+          - CAs that peers' certificates are verified with, beside that of O(own_ca). Each in PEM, as a path on the controller or
+            as content. Together they become the store's trust file, RV(ca_file), in place of what it held.
+        type: list
+        elements: str
+      system:
+        description:
+          - For which side the CAs of the operating system are trusted as well. On a V(server) that requires client certificates
+            they would let in whoever has a certificate of any public CA.
+        type: list
+        elements: str
+        choices: [server, client]
+      pins:
+        description:
+          - SHA-256 of the public keys of peers, as C(posttls-finger) prints them, old and new side by side. Postfix looks at no
+            revocation list. Where pins are listed, a client certificate with another key gets no mail in, whatever CA
+            issued it (C(check_ccert_access)), and the client level V(fingerprint) takes these servers. A service of C(master.cf)
+            with its own C(smtpd_client_restrictions) is not covered.
+          - An empty list ends that.
+        type: list
+        elements: str
   self_signed:
     description: Options of O(provider=self_signed). By default RSA 4096, signed with SHA-256.
     type: dict
     suboptions:
       key_type:
-        description: The kind of key.
+        description: The kind of key. V(both) makes an ECDSA P-256 and an RSA certificate under the one name.
         type: str
-        choices: [rsa, ecdsa]
+        choices: [rsa, ecdsa, both]
         default: rsa
       key_size:
-        description: Bits. 2048, 3072 or 4096 for RSA (default 4096), 256 or 384 for ECDSA (default 256).
+        description: Bits. 2048, 3072 or 4096 for RSA (default 4096, with O(self_signed.key_type=both) 3072), 256 or 384 for ECDSA (default 256).
         type: int
       names:
         description: DNS names in the certificate, the first one also as common name. Default is C(myhostname) of the node.
@@ -67,6 +156,27 @@ options:
       days:
         description: The lifetime. Default is 3650.
         type: int
+  csr:
+    description: Options of O(provider=csr). By default ECDSA P-256.
+    type: dict
+    suboptions:
+      certificate:
+        description:
+          - What the CA has signed, with its intermediates, in PEM, in any order, as a path on the node or as content.
+          - Leave it in the task. When the certificate is due for renewal, RV(next.csr) comes again and RV(awaits) says so.
+        type: str
+      key_type:
+        description: The kind of key. V(both) makes two keys and two requests, one after the other in RV(next.csr).
+        type: str
+        choices: [rsa, ecdsa, both]
+        default: ecdsa
+      key_size:
+        description: Bits. 2048, 3072 or 4096 for RSA (default 4096, with O(csr.key_type=both) 3072), 256 or 384 for ECDSA (default 256).
+        type: int
+      names:
+        description: DNS names to ask for, the first one also as common name. Default is C(myhostname) of the node.
+        type: list
+        elements: str
   own_ca:
     description: Options of O(provider=own_ca). By default ECDSA P-256, which signs faster than RSA.
     type: dict
@@ -88,16 +198,42 @@ options:
             where neither file exists yet. With O(own_ca.ca_passphrase) the key is encrypted.
         type: bool
         default: false
+      next_ca:
+        description:
+          - The CA that will follow. It is trusted from now on and signs nothing yet; a certificate that it has issued already stays.
+            See the playbook C(rotate_certificates).
+        type: dict
+        suboptions:
+          ca_certificate:
+            description: As O(own_ca.ca_certificate).
+            type: str
+            required: true
+          ca_private_key:
+            description: As O(own_ca.ca_private_key). Only its path is used, with O(own_ca.next_ca.ca_create).
+            type: str
+          ca_passphrase:
+            description: As O(own_ca.ca_passphrase).
+            type: str
+          ca_create:
+            description: As O(own_ca.ca_create).
+            type: bool
+            default: false
+      domains:
+        description:
+          - The controller signs for names in these domains only, so that a node that somebody has taken over gets no certificate for
+            names elsewhere. Where it is left out, for every name.
+        type: list
+        elements: str
       certificate:
         description: What the controller signed. Set by the action plugin; not for playbooks.
         type: str
       key_type:
-        description: The kind of key.
+        description: The kind of key. V(both) makes an ECDSA P-256 and an RSA certificate under the one name.
         type: str
-        choices: [rsa, ecdsa]
+        choices: [rsa, ecdsa, both]
         default: ecdsa
       key_size:
-        description: Bits. 2048, 3072 or 4096 for RSA (default 4096), 256 or 384 for ECDSA (default 256).
+        description: Bits. 2048, 3072 or 4096 for RSA (default 4096, with O(own_ca.key_type=both) 3072), 256 or 384 for ECDSA (default 256).
         type: int
       names:
         description: DNS names in the certificate, the first one also as common name. Default is C(myhostname) of the node.
@@ -111,7 +247,7 @@ options:
     type: dict
     suboptions:
       private_key:
-        description: The private key in PEM, as a path on the node or as content.
+        description: The private key in PEM, as a path on the node or as content. Two keys, ECDSA and RSA, for two chains.
         type: str
         required: true
       certificate:
@@ -121,8 +257,41 @@ options:
       passphrase:
         description: The passphrase of O(pem.private_key). The key is stored without it, for root alone.
         type: str
+  pkcs12:
+    description: Options of O(provider=pkcs12).
+    type: dict
+    suboptions:
+      archive:
+        description: The PKCS#12 archive, as an absolute path on the node, or as content in Base64 (the filter P(ansible.builtin.b64encode#filter)).
+        type: str
+        required: true
+      passphrase:
+        description: The archive's passphrase. The key is stored without it, for root alone.
+        type: str
+  external:
+    description: Options of O(provider=external).
+    type: dict
+    suboptions:
+      tool:
+        description:
+          - What renews the certificate. For V(certbot) a deploy hook is installed, for all others a systemd path unit that watches the files.
+        type: str
+        choices: [certbot, lego, step, certmonger, other]
+        required: true
+      private_key:
+        description: Where the tool keeps the private key, an absolute path on the node.
+        type: str
+        required: true
+      certificate:
+        description: Where the tool keeps the certificate with its intermediates, an absolute path on the node.
+        type: str
+        required: true
+      hook:
+        description: Whether to install the hook. V(false) leaves what is there; then a run of this task brings renewals in.
+        type: bool
+        default: true
 notes:
-  - In check mode no key is made, so the certificate's fingerprints are not known and RV(certificate) is V(none).
+  - In check mode no key is made, so the fingerprints of a certificate that would be made are not known and RV(certificate) is V(none).
 """
 
 EXAMPLES = r"""
@@ -139,21 +308,58 @@ EXAMPLES = r"""
       ca_certificate: files/fleet-ca.pem
       ca_private_key: files/fleet-ca.key
       ca_passphrase: "{{ fleet_ca_passphrase }}"
+      domains: [example.com]
     use: [server, client]
 
-- name: A certificate that another tool put on the node
+- name: A key that never leaves the node; the first run returns the request, a later one takes the certificate
   mailfleet.smtp_hardening.smtp_tls_cert:
     name: public
-    provider: pem
-    pem:
+    provider: csr
+    csr:
+      names: [mx.example.com]
+      certificate: "{{ lookup('ansible.builtin.file', 'mx.example.com.pem') if mx_is_signed else omit }}"
+    use: [server]
+  register: public
+
+- name: The same certificate on every node of a cluster
+  mailfleet.smtp_hardening.smtp_tls_cert:
+    name: cluster
+    provider: pkcs12
+    pkcs12:
+      archive: "{{ lookup('ansible.builtin.file', 'cluster.p12', rstrip=false) | ansible.builtin.b64encode }}"
+      passphrase: "{{ cluster_passphrase }}"
+    accept: [other_host]
+    use: [server]
+
+- name: What certbot renews on the node, brought in by its deploy hook from now on
+  mailfleet.smtp_hardening.smtp_tls_cert:
+    name: public
+    provider: external
+    external:
+      tool: certbot
       private_key: /etc/letsencrypt/live/mx.example.com/privkey.pem
       certificate: /etc/letsencrypt/live/mx.example.com/fullchain.pem
+    use: [server]
+
+- name: Another customer's name on the same server
+  mailfleet.smtp_hardening.smtp_tls_cert:
+    name: customer
+    provider: pem
+    pem:
+      private_key: /etc/ssl/private/mail.customer.example.key
+      certificate: /etc/ssl/mail.customer.example.pem
+    sni: [mail.customer.example]
+
+- name: Back to a certificate that is stored already
+  mailfleet.smtp_hardening.smtp_tls_cert:
+    name: default
+    provider: stored
     use: [server]
 """
 
 RETURN = r"""
 certificate:
-  description: What the certificate says. Never a byte of its key.
+  description: What the certificate says. Never a byte of its key. Of several under one name, the first.
   returned: success, when the certificate exists
   type: dict
   sample:
@@ -170,9 +376,16 @@ certificate:
     signature_hash: sha256
     certificate_sha256: "5A:0F:(32 pairs)"
     public_key_sha256: "9C:41:(32 pairs)"
+    tlsa: ["3 1 1 9C41(64 digits)"]
     chain: "-----BEGIN CERTIFICATE-----..."
+certificates:
+  description: The same of each certificate under the name.
+  returned: success
+  type: list
+  elements: dict
+  sample: []
 chain_file:
-  description: The file in the store with the key and its chain.
+  description: The file in the store with the key and its chain; V(none) where there is none.
   returned: success
   type: str
   sample: /etc/postfix/smtp_hardening/certificates/default/1.pem
@@ -186,11 +399,46 @@ reason:
   returned: success
   type: str
   sample: no certificate of this name is stored
+awaits:
+  description: >-
+    What a new certificate waits for: V(signature) of a CA for RV(next.csr), or V(announcement) of RV(next.tlsa) in
+    O(published_tlsa). The stored certificate stays meanwhile.
+  returned: success; null where nothing is awaited
+  type: str
+  sample: signature
+next:
+  description: The keys that are made and wait on the node, by their public halves.
+  returned: success; null where there are none
+  type: dict
+  contains:
+    csr:
+      description: A certificate request for each key, in PEM (RFC 2986).
+      type: str
+      returned: always
+      sample: "-----BEGIN CERTIFICATE REQUEST-----..."
+    public_key_sha256:
+      description: Fingerprints in Postfix's own format.
+      type: list
+      elements: str
+      returned: always
+      sample: ["9C:41:(32 pairs)"]
+    tlsa:
+      description: The records to publish before the keys are used.
+      type: list
+      elements: str
+      returned: always
+      sample: ["3 1 1 9C41(64 digits)"]
 active:
   description: For which side the certificate is active.
   returned: success
   type: dict
   sample: {server: true, client: false}
+sni:
+  description: For which host names clients are shown it.
+  returned: success
+  type: list
+  elements: str
+  sample: [mail.customer.example]
 ca_file:
   description: The store's trust file, for C(ca_file) of M(mailfleet.smtp_hardening.smtp_tls_mode).
   returned: success
@@ -225,63 +473,86 @@ from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._model.certificates import PROVIDERS, read_wish
-from ..module_utils._postfix import store
-from ..module_utils._postfix.certificates import plan_certificate, report
-from ..module_utils._postfix.commands import Postfix
-from ..module_utils._postfix.state import read_state
-from ..module_utils._signing import begin_request
-from ..module_utils._work import CHANGE_ARGUMENTS, Author, attempt, bring_about
+from ..module_utils._certificates.fitness import FLAWS
+from ..module_utils._model.certificates import PROVIDERS, USES
+from ..module_utils._renewal import work  # and with it the program that a renewal on the node starts
+from ..module_utils._work import CHANGE_ARGUMENTS, attempt
 
 
 def made_here(key_type: str) -> Dict[str, Any]:
     return {
-        "key_type": {"type": "str", "choices": ["rsa", "ecdsa"], "default": key_type},
+        "key_type": {"type": "str", "choices": ["rsa", "ecdsa", "both"], "default": key_type},
         "key_size": {"type": "int", "no_log": False},
         "names": {"type": "list", "elements": "str"},
-        "days": {"type": "int"},
     }
 
 
-OWN_CA_ARGUMENTS = {
+AUTHORITY_ARGUMENTS: Dict[str, Any] = {
     "ca_certificate": {"type": "str"},
     "ca_private_key": {"type": "str", "no_log": True},
     "ca_passphrase": {"type": "str", "no_log": True},
     "ca_create": {"type": "bool", "default": False},
+}
+OWN_CA_ARGUMENTS = {
+    **AUTHORITY_ARGUMENTS,
+    "next_ca": {
+        "type": "dict",
+        "options": {**AUTHORITY_ARGUMENTS, "ca_certificate": {"type": "str", "required": True}},
+    },
+    "domains": {"type": "list", "elements": "str"},
     "certificate": {"type": "str"},
     **made_here("ecdsa"),
+    "days": {"type": "int"},
 }
 PEM_ARGUMENTS = {
     "private_key": {"type": "str", "required": True, "no_log": True},
     "certificate": {"type": "str", "required": True},
     "passphrase": {"type": "str", "no_log": True},
 }
-
-
-def work(postfix: Postfix, options: Dict[str, Any], check_mode: bool) -> Dict[str, Any]:
-    state = read_state(postfix)
-    wish = read_wish(options, state.effective["myhostname"], store.read)
-    planned = plan_certificate(state, wish, check_mode)
-    facts = report(state, wish, planned)
-    if planned.awaits_signature and not check_mode:
-        return {**facts, "changed": True, "signing_request": begin_request(state, wish)}
-    author = Author("smtp_tls_cert", options["task"])
-    return {**bring_about(postfix, state, planned.plan, check_mode, author), **facts}
+PKCS12_ARGUMENTS = {
+    "archive": {"type": "str", "required": True, "no_log": True},
+    "passphrase": {"type": "str", "no_log": True},
+}
+EXTERNAL_ARGUMENTS = {
+    "tool": {"type": "str", "choices": ["certbot", "lego", "step", "certmonger", "other"], "required": True},
+    "private_key": {"type": "str", "required": True, "no_log": False},
+    "certificate": {"type": "str", "required": True},
+    "hook": {"type": "bool", "default": True},
+}
+TRUST_ARGUMENTS = {
+    "authorities": {"type": "list", "elements": "str"},
+    "system": {"type": "list", "elements": "str", "choices": list(USES)},
+    "pins": {"type": "list", "elements": "str"},
+}
+GIVEN = ("own_ca", "pem", "pkcs12", "external")
+"""Providers that cannot do without options."""
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "str", "default": "default"},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "provider": {"type": "str", "choices": list(PROVIDERS), "default": "self_signed"},
-            "use": {"type": "list", "elements": "str", "choices": ["server", "client"], "default": []},
+            "use": {"type": "list", "elements": "str", "choices": list(USES), "default": []},
+            "withdraw": {"type": "list", "elements": "str", "choices": list(USES), "default": []},
+            "sni": {"type": "list", "elements": "str"},
             "renew_before": {"type": "int", "default": 30},
-            "self_signed": {"type": "dict", "options": made_here("rsa")},
+            "renew_now": {"type": "bool", "default": False},
+            "renew_key": {"type": "str", "choices": ["replace", "keep"], "default": "replace", "no_log": False},
+            "accept": {"type": "list", "elements": "str", "choices": [*FLAWS, "distrusted_issuer"], "default": []},
+            "send_root": {"type": "bool", "default": False},
+            "published_tlsa": {"type": "list", "elements": "str", "default": []},
+            "trust": {"type": "dict", "options": TRUST_ARGUMENTS},
+            "self_signed": {"type": "dict", "options": {**made_here("rsa"), "days": {"type": "int"}}},
+            "csr": {"type": "dict", "options": {"certificate": {"type": "str"}, **made_here("ecdsa")}},
             "own_ca": {"type": "dict", "options": OWN_CA_ARGUMENTS},
             "pem": {"type": "dict", "options": PEM_ARGUMENTS},
+            "pkcs12": {"type": "dict", "options": PKCS12_ARGUMENTS},
+            "external": {"type": "dict", "options": EXTERNAL_ARGUMENTS},
             **CHANGE_ARGUMENTS,
         },
-        required_if=[("provider", "own_ca", ["own_ca"]), ("provider", "pem", ["pem"])],
+        required_if=[("provider", name, [name]) for name in GIVEN],
         supports_check_mode=True,
     )
     outcome = attempt(work, module.params, module.check_mode, module.run_command)

@@ -45,15 +45,30 @@ client:
   type: dict
   sample: {level: may, minimum_protocol: TLSv1.2, ciphers: medium, exclude_ciphers: [], ca_file: "", match: [], connection_reuse: false}
 active:
-  description: The active certificates for C(server) and C(client), each with the C(file) that Postfix is told to use.
+  description: >-
+    The active certificates for C(server) and C(client): what M(mailfleet.smtp_hardening.smtp_tls_cert) returns of a
+    certificate, the C(file) that Postfix is told to use, and the C(name) in the store (null where it is not of the store).
+    Compare C(certificate_sha256) and C(public_key_sha256) across nodes; C(tlsa) is what DNS is to say of the active ones.
   returned: success
   type: dict
-  sample: {server: [{file: /etc/postfix/smtp_hardening/certificates/default/1.pem, self_signed: true}], client: []}
+  sample: {server: [{file: /etc/postfix/smtp_hardening/certificates/default/1.pem, name: default, self_signed: true}], client: []}
 certificates:
-  description: The certificates in the store, by name.
+  description: >-
+    The store, by name: the chain file, for which side and which host names it is served, what its chains say, the tool on the
+    node that renews it, if any, and C(next), the keys that are made and not served yet, with the TLSA records to announce.
   returned: success
   type: dict
-  sample: {default: {self_signed: true, days_left: 3649}}
+  sample: {default: {active: {server: true, client: false}, sni: [], chains: [{self_signed: true, days_left: 3649}], renewed_by: null, next: null}}
+sni:
+  description: Each host name for which clients are shown a certificate of its own, and that certificate's name in the store.
+  returned: success
+  type: dict
+  sample: {mail.example.net: public}
+trust:
+  description: The store's trust file, and the public keys of peers that are pinned.
+  returned: success
+  type: dict
+  sample: {ca_file: /etc/postfix/smtp_hardening/trust/1.pem, pins: []}
 history:
   description: The last proven states of the node, oldest first, to which M(mailfleet.smtp_hardening.smtp_rollback) goes back.
   returned: success
@@ -75,18 +90,35 @@ interrupted:
   sample: null
 """
 
+import datetime
 from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._certificates.describe import describe, utc_now
+from ..module_utils._certificates.describe import describe
+from ..module_utils._certificates.validity import utc_now
+from ..module_utils._hooks import renewed_by
 from ..module_utils._model.policies import as_facts
-from ..module_utils._postfix import store
+from ..module_utils._postfix import sni, store, supply, trust
+from ..module_utils._postfix.certificates import describe_next
 from ..module_utils._postfix.commands import Postfix
 from ..module_utils._postfix.levels import read_client, read_server
-from ..module_utils._postfix.state import read_state
+from ..module_utils._postfix.state import State, read_state
 from ..module_utils._transaction.history import past
 from ..module_utils._work import COMMON_ARGUMENTS, attempt
+
+
+def stored(state: State, name: str, now: datetime.datetime) -> Dict[str, Any]:
+    """What the store holds under one name, and what it is used for."""
+    path = store.current(state, name)
+    return {
+        "chain_file": path,
+        "active": store.uses_of(state, name),
+        "sni": list(sni.hosts_of(state, name)),
+        "chains": [describe(chain.certificates, now) for chain in (store.stored_chains(state, name) if path else ())],
+        "renewed_by": renewed_by(state, name),
+        "next": describe_next(supply.next_kept(state, name)),
+    }
 
 
 def work(postfix: Postfix, options: Dict[str, Any], check_mode: bool) -> Dict[str, Any]:
@@ -99,13 +131,14 @@ def work(postfix: Postfix, options: Dict[str, Any], check_mode: bool) -> Dict[st
         "client": as_facts(read_client(state.effective)),
         "active": {
             use: [
-                {"file": path, **describe(chain.certificates, now)} for path, chain in store.active_chains(state, use)
+                {"file": path, "name": store.stored_name(state, path), **describe(chain.certificates, now)}
+                for path, chain in store.active_chains(state, use)
             ]
             for use in store.USES
         },
-        "certificates": {
-            name: describe(store.stored_chain(state, name).certificates, now) for name in store.names(state)
-        },
+        "certificates": {name: stored(state, name, now) for name in store.names(state)},
+        "sni": {host: store.name_of(path) for host, path in sni.served(state).items()},
+        "trust": {"ca_file": store.trust_file(state), "pins": list(trust.pins(state))},
         "history": [state.as_facts() for state in past(postfix.config_dir)],
     }
 

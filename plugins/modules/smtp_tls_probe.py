@@ -142,7 +142,7 @@ def work(postfix: Postfix, options: Dict[str, Any], check_mode: bool) -> Dict[st
             Target(t["address"], t["port"], t["name"] or t["address"], t["implicit_tls"]) for t in options["targets"]
         ]
     own_chain = store.own_client_chain(state)
-    seen = [observe(postfix.run, target, options["ca_file"], own_chain) for target in targets]
+    seen = [observe(postfix.run, target, ca_file=options["ca_file"], own_chain=own_chain) for target in targets]
     sender = options["sender"] or f"postmaster@{state.effective['myhostname']}"
     recipients = [] if check_mode else options["deliver"]
     sent = deliver(postfix, state, sender, recipients, options["timeout"]) if recipients else []

@@ -14,15 +14,12 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certific
     certificates_pem,
     read_certificates,
 )
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.describe import (
-    is_ca,
-    not_after,
-    utc_now,
-)
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.describe import is_ca
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.issue import (
     CertificateSpec,
     make_ca,
     sign_request,
+    split_requests,
 )
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.keys import (
     KeySpec,
@@ -30,6 +27,10 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certific
     public_bytes,
     read_key,
     write_key,
+)
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.validity import (
+    not_after,
+    utc_now,
 )
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import CertificateError, InvalidValue
 
@@ -45,10 +46,13 @@ class FleetCA:
     key: Any
 
     def sign(self, csr_pem: str, names: Sequence[str], days: int) -> str:
-        """A certificate for the key in the request, in PEM; the node adds the CA's intermediates."""
+        """A certificate for the key in each request, in PEM; the node adds the CA's intermediates."""
         spec = CertificateSpec(tuple(names), days)
-        leaf = sign_request(csr_pem.encode(), spec, self.certificates[0], self.key, utc_now())
-        return certificates_pem([leaf]).decode()
+        leaves = [
+            sign_request(request, spec, self.certificates[0], self.key, utc_now())
+            for request in split_requests(csr_pem.encode())
+        ]
+        return certificates_pem(leaves).decode()
 
 
 def load(certificate_pem: str, key_pem: str, passphrase: Optional[str]) -> FleetCA:
@@ -68,6 +72,18 @@ def load(certificate_pem: str, key_pem: str, passphrase: Optional[str]) -> Fleet
             "own_ca.ca_certificate: the CA has expired; give one that is valid, and trust both meanwhile."
         )
     return FleetCA(certificates, key)
+
+
+def check_domains(names: Sequence[str], domains: Optional[Sequence[str]]) -> None:
+    """Refuse to sign for a name outside of these domains."""
+    for name in names:
+        if domains is not None and not any(f".{name.lower()}".endswith(f".{d.lower().lstrip('.')}") for d in domains):
+            raise InvalidValue(
+                "own_ca.domains",
+                list(domains),
+                f"does not cover {name}, which the node asks for",
+                "list its domain, or give the names in own_ca.names",
+            )
 
 
 def exists(certificate_path: str, key_path: str) -> bool:

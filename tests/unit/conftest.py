@@ -21,6 +21,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certific
     sign_request,
 )
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.keys import KeySpec, make_key
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix import trust
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.commands import Completed
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import (
     DEFAULTS,
@@ -36,6 +37,12 @@ NOW = datetime.datetime.now(datetime.timezone.utc)
 def no_crash(monkeypatch):
     """No test lets the machine crash, so none waits for the disk."""
     monkeypatch.setattr("os.fsync", lambda descriptor: None)
+
+
+@pytest.fixture(autouse=True)
+def no_system_cas(monkeypatch):
+    """No test depends on the CAs that this machine trusts."""
+    monkeypatch.setattr(trust, "SYSTEM_BUNDLES", ())
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+from base64 import b64encode
 
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.commands import Completed, Postfix
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.plan import Plan
@@ -59,7 +60,7 @@ class FakePostfix:
         self.queue_dir = str(root / "spool")
         self.commands = []
         self.tables = {}
-        self.check_answer = self.start_answer = Completed(0, "", "")
+        self.check_answer = self.start_answer = self.systemctl_answer = Completed(0, "", "")
         self.running = True
         self.unused = []
         """Parameters that this Postfix does not know."""
@@ -112,6 +113,8 @@ class FakePostfix:
             return self._postconf(argv[2], argv[3], argv[4:])
         if argv[0] == "postmap":
             return self._postmap(argv, stdin)
+        if argv[0] == "systemctl":
+            return self.systemctl_answer
         if argv[0].endswith("/master"):
             return Completed(0, "", "") if argv[-1] == "-t" else self.start_answer
         if argv[-1] == "status":
@@ -123,8 +126,8 @@ class FakePostfix:
         if "-q" in argv:
             table = self.tables.get(path, {})
             return Completed(0, "".join(f"{key}\t{table[key]}\n" for key in stdin.split() if key in table), "")
-        rows = [line.split("\t") for line in read(path).splitlines() if not line.startswith("#")]
-        self.tables[path] = dict(rows)
+        rows = dict(line.split("\t") for line in read(path).splitlines() if not line.startswith("#"))
+        self.tables[path] = {key: _embedded(value) for key, value in rows.items()} if "-F" in argv else rows
         write(path + ".db", "indexed")
         return Completed(0, "", "")
 
@@ -178,6 +181,11 @@ def _overrides(entry):
     return {
         found["long"] or found["name"]: found["text"] or found["value"] or "" for found in _OVERRIDE.finditer(entry)
     }
+
+
+def _embedded(path):
+    """A file as an index holds it that was built with ``postmap -F``."""
+    return b64encode(read(path).encode()).decode()
 
 
 def _text(values):

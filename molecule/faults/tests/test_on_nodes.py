@@ -13,10 +13,9 @@ import tarfile
 
 import ansible
 import pytest
-from mail import NODES
+from on_node import start
 
 TOP = pathlib.Path(__file__).parents[3]
-LAB = TOP / ".cache" / "lab"
 COLLECTION = "ansible_collections/mailfleet/smtp_hardening"
 SUITES = {
     "node1": ["test_interrupted.py"],
@@ -27,12 +26,6 @@ STRIDE = os.environ.get("FAULT_STRIDE", "37")
 """A sample by default; make faults tries every point, which takes hours."""
 
 testinfra_hosts = ["local://"]
-
-
-def ssh(node, command, **options):
-    known = f'UserKnownHostsFile="{LAB / "known_hosts"}"'
-    argv = ["ssh", "-q", "-i", str(LAB / "id_ed25519"), "-o", known, f"root@{NODES[node]}", command]
-    return subprocess.Popen(argv, **options)
 
 
 def archive():
@@ -57,13 +50,13 @@ def running():
     packed = archive()
     started = {}
     for node, files in SUITES.items():
-        unpacked = ssh(node, "rm -rf /root/lab && mkdir /root/lab && tar x -C /root/lab", stdin=subprocess.PIPE)
+        unpacked = start(node, "rm -rf /root/lab && mkdir /root/lab && tar x -C /root/lab", stdin=subprocess.PIPE)
         unpacked.communicate(packed)
         assert unpacked.returncode == 0
         command = (
             f"cd /root/lab && STRIDE={STRIDE} timeout 14000 python3 -B -m pytest -p no:cacheprovider -sv --durations=5 "
         )
-        started[node] = ssh(
+        started[node] = start(
             node, command + " ".join(files), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
     yield started

@@ -9,8 +9,9 @@ import re
 from dataclasses import dataclass
 from typing import Any, List, Optional, Sequence, Tuple
 
-from .._errors import CertificateError
-from .keys import public_bytes, read_key, write_key
+from .._errors import CertificateError, present
+from .keys import KEY, public_bytes, read_key, read_keys, write_key
+from .validity import not_after
 
 try:
     from cryptography import x509
@@ -21,8 +22,9 @@ try:
 except ImportError:  # pragma: no cover - library.MISSING says so before a function here is called
     pass
 
-_CERTIFICATE = re.compile(rb"-----BEGIN (?:X509 )?CERTIFICATE-----.+?-----END (?:X509 )?CERTIFICATE-----", re.S)
-_KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----.+?-----END [A-Z ]*PRIVATE KEY-----", re.S)
+_CERTIFICATE = re.compile(
+    rb"-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----.+?-----END (?:X509 |TRUSTED )?CERTIFICATE-----", re.S
+)
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,14 @@ class Chain:
         return write_key(self.key) + certificates_pem(self.certificates)
 
 
+Chains = Tuple[Chain, ...]
+"""What stands under one name: one chain, or one each for an ECDSA and an RSA key, which Postfix serves side by side."""
+
+
+def chains_pem(chains: Chains) -> bytes:
+    return b"".join(chain.to_pem() for chain in chains)
+
+
 def read_certificates(option: str, pem: bytes) -> Tuple[Any, ...]:
     """Every certificate in ``pem``, in the order they stand there; one at least."""
     blocks = _CERTIFICATE.findall(pem)
@@ -54,34 +64,56 @@ def read_certificates(option: str, pem: bytes) -> Tuple[Any, ...]:
         ) from None
 
 
-def read_chain(option: str, key_pem: bytes, chain_pem: bytes, passphrase: Optional[str] = None) -> Chain:
-    """Key and certificates that belong together, the certificates put in order."""
-    key = read_key(f"{option}.private_key", key_pem, passphrase)
-    certificates = read_certificates(f"{option}.certificate", chain_pem)
-    return build_chain(option, key, certificates)
+def readable_certificates(pem: bytes) -> Tuple[Any, ...]:
+    """The certificates in ``pem`` that this version of cryptography can read."""
+    found: List[Any] = []
+    for block in _CERTIFICATE.findall(pem):
+        try:
+            found.append(x509.load_pem_x509_certificate(block, default_backend()))
+        except ValueError:
+            continue
+    return tuple(found)
+
+
+def read_chains(option: str, key_pem: bytes, chain_pem: bytes, passphrase: Optional[str] = None) -> Chains:
+    """The chain of each key in ``key_pem``, the certificates put in order."""
+    keys = read_keys(f"{option}.private_key", key_pem, passphrase)
+    return build_chains(option, keys, read_certificates(f"{option}.certificate", chain_pem))
+
+
+def build_chains(option: str, keys: Sequence[Any], certificates: Sequence[Any]) -> Chains:
+    return tuple(build_chain(option, key, certificates) for key in keys)
 
 
 def build_chain(option: str, key: Any, certificates: Sequence[Any]) -> Chain:
-    """The chain of ``key``: its own certificate, then the issuers found among ``certificates``."""
+    """The chain of ``key``: its own certificate, then the issuers found among ``certificates``.
+
+    Of several certificates for the same key the newest counts.
+    """
     mine = public_bytes(key.public_key())
     leaves = [c for c in certificates if public_bytes(c.public_key()) == mine]
     if not leaves:
         raise CertificateError(
-            f"{option}: the private key does not match the certificate; give the key that the certificate was made for."
+            f"{option}: the private key does not match the certificate; give a key and a certificate that belong together."
         )
-    return Chain(key, order(leaves[0], [c for c in certificates if c is not leaves[0]]))
+    leaf = max(leaves, key=not_after)
+    return Chain(key, order(leaf, [c for c in certificates if c not in leaves]))
 
 
-def read_chain_file(path: str, content: bytes) -> Chain:
-    """A chain file that Postfix is told to use: its first key and the certificates that follow it."""
-    keys = list(_KEY.finditer(content))
-    if not keys:
+def read_chain_file(path: str, content: bytes) -> Chains:
+    """A chain file that Postfix is told to use: each key, and after it its certificates."""
+    starts = [match.start() for match in KEY.finditer(content)]
+    if not starts:
         raise CertificateError(
             f"{path}: holds no private key; a chain file begins with one (postconf(5), smtpd_tls_chain_files)."
         )
-    end = keys[1].start() if len(keys) > 1 else len(content)
-    key = read_key(path, keys[0].group())
-    certificates = read_certificates(path, content[keys[0].end() : end])
+    ends = [*starts[1:], len(content)]
+    return tuple(_read_part(path, content[start:end]) for start, end in zip(starts, ends))
+
+
+def _read_part(path: str, part: bytes) -> Chain:
+    key = read_key(path, present(KEY.search(part)).group())
+    certificates = read_certificates(path, part)
     if public_bytes(certificates[0].public_key()) != public_bytes(key.public_key()):
         raise CertificateError(
             f"{path}: the private key does not match the certificate that follows it; put the right pair there, or make the certificate anew."
@@ -106,16 +138,32 @@ def is_issued_by(certificate: Any, issuer: Any) -> bool:
     """Whether ``issuer``'s key signed ``certificate``."""
     if certificate.issuer != issuer.subject:
         return False
-    key = issuer.public_key()
+    if hasattr(certificate, "verify_directly_issued_by"):  # since cryptography 40
+        try:
+            certificate.verify_directly_issued_by(issuer)
+        except (InvalidSignature, ValueError, TypeError):
+            return False
+        return True
+    return _is_signed_by(certificate, issuer.public_key())
+
+
+def _is_signed_by(certificate: Any, key: Any) -> bool:
+    """For versions of cryptography that leave it to us: PKCS#1 v1.5 and PSS, ECDSA, and keys with one scheme alone."""
     signed = (certificate.signature, certificate.tbs_certificate_bytes)
+    digest = certificate.signature_hash_algorithm
+    schemes: Sequence[Any] = ((),)
+    if isinstance(key, rsa.RSAPublicKey) and digest:
+        pss = padding.PSS(padding.MGF1(digest), digest.digest_size)
+        schemes = ((padding.PKCS1v15(), digest), (pss, digest))
+    elif isinstance(key, ec.EllipticCurvePublicKey) and digest:
+        schemes = ((ec.ECDSA(digest),),)
+    return any(_verifies(key, signed, scheme) for scheme in schemes)
+
+
+def _verifies(key: Any, signed: Tuple[bytes, bytes], scheme: Sequence[Any]) -> bool:
     try:
-        if isinstance(key, rsa.RSAPublicKey):
-            key.verify(*signed, padding.PKCS1v15(), certificate.signature_hash_algorithm)
-        elif isinstance(key, ec.EllipticCurvePublicKey):
-            key.verify(*signed, ec.ECDSA(certificate.signature_hash_algorithm))
-        else:
-            key.verify(*signed)
-    except InvalidSignature:
+        key.verify(*signed, *scheme)
+    except (InvalidSignature, TypeError, ValueError):
         return False
     return True
 

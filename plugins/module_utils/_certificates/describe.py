@@ -9,8 +9,10 @@ import datetime
 import hashlib
 from typing import Any, Dict, List, Optional, Sequence
 
+from . import tlsa
 from .chain import certificates_pem, is_issued_by
 from .keys import describe_public_key, public_bytes
+from .validity import not_after, not_before
 
 try:
     from cryptography import x509
@@ -36,7 +38,8 @@ def describe(certificates: Sequence[Any], now: datetime.datetime) -> Dict[str, A
         "key_size": bits,
         "signature_hash": hash_name(leaf),
         "certificate_sha256": certificate_fingerprint(leaf),
-        "public_key_sha256": public_key_fingerprint(leaf),
+        "public_key_sha256": public_key_fingerprint(leaf.public_key()),
+        "tlsa": tlsa.records(certificates),
         "chain": certificates_pem(certificates).decode(),
     }
 
@@ -46,9 +49,9 @@ def certificate_fingerprint(certificate: Any) -> str:
     return _fingerprint(certificate.public_bytes(serialization.Encoding.DER))
 
 
-def public_key_fingerprint(certificate: Any) -> str:
+def public_key_fingerprint(public_key: Any) -> str:
     """Of SubjectPublicKeyInfo: what Postfix matches and TLSA ``3 1 1`` publishes (RFC 7671)."""
-    return _fingerprint(public_bytes(certificate.public_key()))
+    return _fingerprint(public_bytes(public_key))
 
 
 def dns_names(certificate: Any) -> List[str]:
@@ -76,27 +79,17 @@ def extended_key_usages(certificate: Any) -> Optional[List[str]]:
     return [usage.dotted_string for usage in usages]
 
 
+def may_sign(certificate: Any) -> bool:
+    """Whether TLS may use the key to sign: all key exchanges of TLS 1.3 need that (RFC 8446 section 4.4.2.2)."""
+    try:
+        return certificate.extensions.get_extension_for_class(x509.KeyUsage).value.digital_signature
+    except x509.ExtensionNotFound:
+        return True
+
+
 def hash_name(certificate: Any) -> Optional[str]:
     algorithm = certificate.signature_hash_algorithm
     return algorithm.name if algorithm else None
-
-
-def not_before(certificate: Any) -> datetime.datetime:
-    return _utc(certificate, "not_valid_before")
-
-
-def not_after(certificate: Any) -> datetime.datetime:
-    return _utc(certificate, "not_valid_after")
-
-
-def utc_now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.timezone.utc)
-
-
-def _utc(certificate: Any, attribute: str) -> datetime.datetime:
-    """cryptography 42 brought the aware attributes and deprecated the naive ones."""
-    aware = getattr(certificate, attribute + "_utc", None)
-    return aware or getattr(certificate, attribute).replace(tzinfo=datetime.timezone.utc)
 
 
 def _fingerprint(data: bytes) -> str:

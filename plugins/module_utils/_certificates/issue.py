@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import datetime
+import re
 from dataclasses import dataclass
 from typing import Any, List, Sequence, Tuple
 
 from .._errors import CertificateError
+from .describe import dns_names
 
 try:
     from cryptography import x509
@@ -18,6 +20,8 @@ try:
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 except ImportError:  # pragma: no cover - library.MISSING says so before a function here is called
     pass
+
+_REQUEST = re.compile(rb"-----BEGIN CERTIFICATE REQUEST-----.+?-----END CERTIFICATE REQUEST-----", re.S)
 
 CLOCK_SKEW = datetime.timedelta(hours=1)
 """Certificates begin a little earlier than now, for peers whose clock is behind."""
@@ -43,6 +47,17 @@ def request(names: Sequence[str], key: Any) -> bytes:
     builder = x509.CertificateSigningRequestBuilder().subject_name(_subject(names[0]))
     builder = builder.add_extension(_alternative_names(names), critical=False)
     return builder.sign(key, hashes.SHA256(), default_backend()).public_bytes(serialization.Encoding.PEM)
+
+
+def split_requests(pem: bytes) -> List[bytes]:
+    """Each request in ``pem``."""
+    return _REQUEST.findall(pem)
+
+
+def requested_names(pem: bytes) -> List[Tuple[str, ...]]:
+    """The DNS names that each request in ``pem`` asks for."""
+    found = (x509.load_pem_x509_csr(part, default_backend()) for part in split_requests(pem))
+    return [tuple(dns_names(csr)) for csr in found]
 
 
 def sign_request(

@@ -8,8 +8,9 @@ Works with python3-cryptography 3.3.2 (Debian bullseye) and later.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import Any, Mapping, Optional
+from typing import Any, Mapping, Optional, Tuple
 
 from .._errors import CertificateError, InvalidValue
 
@@ -19,6 +20,11 @@ try:
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
 except ImportError:  # pragma: no cover - library.MISSING says so before a function here is called
     pass
+
+KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----.+?-----END [A-Z ]*PRIVATE KEY-----", re.S)
+
+BOTH = "both"
+"""An ECDSA key and, for peers that know no ECDSA, an RSA key."""
 
 RSA_SIZES = (2048, 3072, 4096)
 CURVES = {256: "SECP256R1", 384: "SECP384R1"}
@@ -32,9 +38,12 @@ class KeySpec:
     size: int
 
     @classmethod
-    def read(cls, option: str, given: Mapping[str, Any]) -> KeySpec:
-        kind = given["key_type"]
-        size = given.get("key_size") or (4096 if kind == "rsa" else 256)
+    def read(cls, option: str, given: Mapping[str, Any]) -> Tuple[KeySpec, ...]:
+        """The kinds of keys that a provider's options ask for. ``key_size`` of C(both) is the RSA key's."""
+        kind, size = given["key_type"], given.get("key_size")
+        if kind == BOTH:
+            return (cls("ecdsa", 256), *cls.read(option, {"key_type": "rsa", "key_size": size or 3072}))
+        size = size or (4096 if kind == "rsa" else 256)
         sizes = RSA_SIZES if kind == "rsa" else tuple(CURVES)
         if size not in sizes:
             raise InvalidValue(
@@ -43,7 +52,7 @@ class KeySpec:
                 f"is no size for a key of type {kind}",
                 f"use one of {', '.join(map(str, sizes))}",
             )
-        return cls(kind, size)
+        return (cls(kind, size),)
 
     def fits(self, public_key: Any) -> bool:
         return (self.kind, self.size) == describe_public_key(public_key)
@@ -68,6 +77,12 @@ def read_key(option: str, pem: bytes, passphrase: Optional[str] = None) -> Any:
     except Exception:  # cryptography raises ValueError and UnsupportedAlgorithm, by version
         doubt = ", or the passphrase is wrong" if passphrase else ""
         raise CertificateError(f"{option}: this is no private key that can be read{doubt}; give it in PEM.") from None
+
+
+def read_keys(option: str, pem: bytes, passphrase: Optional[str] = None) -> Tuple[Any, ...]:
+    """Every private key in ``pem``; one at least."""
+    blocks = KEY.findall(pem) or [pem]
+    return tuple(read_key(option, block, passphrase) for block in blocks)
 
 
 def write_key(key: Any, passphrase: Optional[str] = None) -> bytes:

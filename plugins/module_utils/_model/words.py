@@ -42,6 +42,12 @@ def domain_or_below(option: str, value: Any) -> str:
     return "." + domain_name(option, text[1:]) if text.startswith(".") else domain_name(option, text)
 
 
+def certificate_name(option: str, value: Any) -> str:
+    """A DNS name, or one with C(*) as its whole first label (RFC 6125 section 6.4.3)."""
+    text = str(value)
+    return "*." + domain_name(option, text[2:]) if text.startswith("*.") else domain_name(option, text)
+
+
 def absolute_path(option: str, value: Any) -> str:
     """A path that main.cf can hold as it is: absolute, no blanks, no ``$``, no separators."""
     text = str(value)

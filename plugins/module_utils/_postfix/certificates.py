@@ -7,27 +7,19 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
-from .._certificates import fitness
-from .._certificates.chain import (
-    Chain,
-    build_chain,
-    is_issued_by,
-    order,
-    read_certificates,
-    read_chain,
-    read_chain_file,
-)
-from .._certificates.describe import describe, dns_names, not_after, utc_now
-from .._certificates.issue import self_sign
-from .._certificates.keys import make_key, read_key
-from .._errors import CertificateError, present
+from .._certificates import fitness, tlsa
+from .._certificates.chain import Chains, chains_pem
+from .._certificates.describe import describe, public_key_fingerprint
+from .._certificates.validity import utc_now
+from .._errors import CertificateError, InvalidValue
 from .._model.certificates import CertificateWish
-from . import store
+from . import services, sni, store, supply, trust
 from .levels import Parameters
 from .plan import NewFile, Plan, Shown, plan_parameters
 from .state import State
+from .supply import Next
 
 
 @dataclass(frozen=True)
@@ -35,182 +27,216 @@ class CertificatePlan:
     """The plan, with what it means for the certificate."""
 
     plan: Plan
-    path: str
+    path: Optional[str]
     """The chain file that is, or will be, current."""
-    chain: Optional[Chain]
-    """``None`` where it is not made yet: in check mode, or until the controller has signed."""
+    chains: Chains
+    """Empty where they are not made yet: in check mode, or until a CA has signed."""
     reason: Optional[str]
     """Why a new certificate is needed; ``None`` where the stored one stays."""
     ca_file: str
     """The trust file that is, or will be, the newest."""
-    awaits_signature: bool = False
+    active: Dict[str, bool]
+    sni: Tuple[str, ...]
+    awaits: Optional[str] = None
+    next: Optional[Next] = None
+    """Keys that are, or will be, kept for later."""
+    keeps: bool = False
+    """Whether these keys, or the request for them, are new."""
 
 
 def plan_certificate(state: State, wish: CertificateWish, check_mode: bool) -> CertificatePlan:
     """Compare ``wish`` with the store. Makes keys in memory at most; writes nothing."""
     stored, reason = _stored(state, wish)
-    folder = os.path.join(store.certificates_dir(state), wish.name)
+    supplied = supply.provide(state, wish, stored, check_mode) if reason else supply.Supply(stored)
+    renewed = reason is not None and supplied.awaits is None
     path = store.current(state, wish.name)
-    chain = stored
-    if reason is not None:
-        path = store.next_path(folder, ".pem")
-        chain = None if check_mode else _provide(state, wish)
-    path = present(path)
-    awaits = reason is not None and wish.provider == "own_ca" and wish.signed is None
-    trust = _trust(state, wish)
-    files = ((trust,) if trust else ()) + ((NewFile(path, chain.to_pem(), 0o600),) if reason and chain else ())
-    wanted = _move_trust(state, trust)
-    for use in wish.use:
-        wanted.update(store.activation(state, use, path))
+    if renewed:
+        path = store.next_path(os.path.join(store.certificates_dir(state), wish.name), ".pem")
+    uses = store.uses_of(state, wish.name)
+    active = {use: use in wish.use or (uses[use] and use not in wish.withdraw) for use in store.USES}
+    hosts = sni.hosts_of(state, wish.name) if wish.sni is None else wish.sni
+    began = any(active[use] and path not in store.active_paths(state, use) for use in store.USES)
+    began = began or bool(set(hosts) - set(sni.hosts_of(state, wish.name)))
+    _check_withdrawal(state, wish, uses)
+    chains = supplied.chains or stored
+    if renewed or began:
+        _refuse_flaws(state, wish, chains, [use for use in store.USES if active[use]], hosts)
+        _refuse_unannounced(wish, chains, active["server"] or bool(hosts))
+    served = sni.plan_sni(state, wish.name, hosts if path else (), path)
+    trusted = trust.plan_trust(state, wish.trust, wish.accept)
     plan = plan_parameters(
         state,
-        {} if awaits else wanted,
-        files=files,
-        obsolete=(store.pending_key(state, wish.name),) if chain and reason else (),
-        shown=_shown(wish, stored, chain, reason) + _shown_trust(state, trust),
+        {**_activations(state, active, uses, path), **served.parameters, **trusted.parameters},
+        files=_chain_file(path, supplied.chains if renewed else ()) + trusted.files + served.files,
+        obsolete=_obsolete(state, wish) if renewed else (),
+        shown=_shown(wish, stored, supplied, reason) + served.shown + trusted.shown,
     )
-    return CertificatePlan(plan, path, chain, reason, trust.path if trust else store.trust_file(state), awaits)
+    return CertificatePlan(
+        plan,
+        path,
+        chains if supplied.chains or supplied.awaits else (),
+        reason,
+        trusted.ca_file,
+        {use: active[use] and path is not None for use in store.USES},
+        tuple(hosts) if path else (),
+        supplied.awaits,
+        supplied.next if supplied.awaits else None,
+        bool(supplied.awaits) and (supplied.next is None or not _is_kept(state, wish.name, supplied.next)),
+    )
 
 
-def report(state: State, wish: CertificateWish, planned: CertificatePlan) -> Dict[str, Any]:
+def plan_removal(state: State, name: str) -> CertificatePlan:
+    """Take a certificate out of the store, all its numbers and its key; refused while it is served."""
+    uses, hosts = store.uses_of(state, name), sni.hosts_of(state, name)
+    folder = os.path.join(store.certificates_dir(state), name)
+    served = [*(f"for the {use}" for use, active in uses.items() if active), *(f"for {host}" for host in hosts)]
+    master_cf = store.named(state.config_dir, store.read(os.path.join(state.config_dir, "master.cf")))
+    served += ["for a service of master.cf"] if any(os.path.dirname(path) == folder for path in master_cf) else []
+    if served:
+        raise InvalidValue(
+            "name",
+            name,
+            f"is active {' and '.join(served)}, so it cannot be deleted",
+            "make another certificate active first (use, withdraw, sni)",
+        )
+    chains, _reason = _read_stored(state, name)
+    there = os.path.isdir(folder)
+    shown = (Shown(f"certificate {name}", _text(chains), ""),) if there else ()
+    plan = Plan(obsolete=(folder,) if there else (), shown=shown)
+    return CertificatePlan(plan, None, (), None, store.trust_file(state), uses, ())
+
+
+def report(planned: CertificatePlan) -> Dict[str, Any]:
     """The return values that speak of the certificate itself."""
-    uses = store.uses_of(state, wish.name)
-    certificate = planned.chain and describe(planned.chain.certificates, utc_now())
+    facts = [describe(chain.certificates, utc_now()) for chain in planned.chains]
     return {
-        "certificate": certificate,
+        "certificate": facts[0] if facts else None,
+        "certificates": facts,
         "chain_file": planned.path,
         "reason": planned.reason,
-        "active": {use: uses[use] or use in wish.use for use in store.USES},
+        "active": planned.active,
+        "sni": list(planned.sni),
         "ca_file": planned.ca_file,
+        "awaits": planned.awaits,
+        "next": describe_next(planned.next),
     }
 
 
-def _stored(state: State, wish: CertificateWish) -> Tuple[Optional[Chain], Optional[str]]:
+def describe_next(found: Optional[Next]) -> Optional[Dict[str, Any]]:
+    """What is known of keys that are not served yet."""
+    if found is None:
+        return None
+    return {
+        "public_key_sha256": [public_key_fingerprint(key.public_key()) for key in found.keys],
+        "tlsa": [tlsa.of_key(key.public_key()) for key in found.keys],
+        "csr": found.request.decode(),
+    }
+
+
+def _stored(state: State, wish: CertificateWish) -> Tuple[Chains, Optional[str]]:
     """What the store holds under the name, and why that will not do."""
-    path = store.current(state, wish.name)
-    if path is None:
-        return None, "no certificate of this name is stored"
+    chains, reason = _read_stored(state, wish.name)
+    return chains, reason or supply.why_not_stored(state, wish, chains)
+
+
+def _read_stored(state: State, name: str) -> Tuple[Chains, Optional[str]]:
+    if store.current(state, name) is None:
+        return (), "no certificate of this name is stored"
     try:
-        chain = read_chain_file(path, store.read(path))
+        return store.stored_chains(state, name), None
     except CertificateError as problem:
-        return None, str(problem)
-    return chain, _PROVIDER_REASONS[wish.provider](chain, wish) or _age(chain, wish)
+        return (), str(problem)
 
 
-def _age(chain: Chain, wish: CertificateWish) -> Optional[str]:
-    left = (not_after(chain.leaf) - utc_now()).days
-    if wish.provider != "pem" and left < wish.renew_before:
-        return f"the stored certificate has {left} days left, fewer than renew_before"
-    return None
-
-
-def _made_here_reason(chain: Chain, wish: CertificateWish) -> Optional[str]:
-    if not present(wish.key).fits(chain.leaf.public_key()):
-        return "the stored certificate has another kind of key"
-    if tuple(dns_names(chain.leaf)) != present(wish.spec).names:
-        return "the stored certificate has other names"
-    return None
-
-
-def _self_signed_reason(chain: Chain, wish: CertificateWish) -> Optional[str]:
-    if not is_issued_by(chain.leaf, chain.leaf):
-        return "the stored certificate is not self-signed"
-    return _made_here_reason(chain, wish)
-
-
-def _own_ca_reason(chain: Chain, wish: CertificateWish) -> Optional[str]:
-    if not is_issued_by(chain.leaf, _ca(wish)[0]):
-        return "the stored certificate is not issued by this CA"
-    return _made_here_reason(chain, wish)
-
-
-def _pem_reason(chain: Chain, wish: CertificateWish) -> Optional[str]:
-    given = _given(wish)
-    return None if given.certificates == chain.certificates else "another certificate is given"
-
-
-_PROVIDER_REASONS = {"self_signed": _self_signed_reason, "own_ca": _own_ca_reason, "pem": _pem_reason}
-
-
-def _provide(state: State, wish: CertificateWish) -> Optional[Chain]:
-    """The new chain; ``None`` while the controller has not signed it."""
+def _refuse_flaws(state: State, wish: CertificateWish, chains: Chains, uses: List[str], hosts: Tuple[str, ...]) -> None:
+    """Refuse what peers would not take, unless the task accepts it by name. A self-signed certificate proves nothing."""
     if wish.provider == "self_signed":
-        key = make_key(present(wish.key))
-        return Chain(key, (self_sign(present(wish.spec), key, utc_now()),))
-    if wish.provider == "pem":
-        return _given(wish)
-    if wish.signed is None:
-        return None
-    key = read_key("pending key", store.read(store.pending_key(state, wish.name)))
-    chain = build_chain("own_ca", key, read_certificates("own_ca.certificate", wish.signed))
-    # The root may stay out of a chain; intermediates that the CA file holds belong into it.
-    authorities = [ca for ca in _ca(wish) if not is_issued_by(ca, ca)]
-    return Chain(key, order(chain.leaf, [*chain.certificates[1:], *authorities]))
-
-
-def _given(wish: CertificateWish) -> Chain:
-    """The chain of provider pem, refused where no peer should take it."""
-    material = present(wish.material)
-    chain = read_chain("pem", material.private_key, material.certificate, material.passphrase)
-    problems = list(fitness.weaknesses(chain.leaf, utc_now()))
-    if problems:
+        return
+    names = [state.effective["myhostname"]] if uses else []
+    names += [host for host in hosts if not host.startswith(".")]
+    known = supply.issuers_known(state, wish)
+    found = [
+        flaw
+        for chain in chains
+        for flaw in fitness.flaws(chain.certificates, names, uses, known, utc_now())
+        if flaw.kind not in wish.accept
+    ]
+    if found:
         raise CertificateError(
-            f"pem.certificate: the certificate {' and '.join(problems)}; give one that peers will accept."
+            f"{wish.provider}: the certificate {' and '.join(dict.fromkeys(f.sentence for f in found))}; give one that peers "
+            f"will take, or accept: [{', '.join(dict.fromkeys(f.kind for f in found))}]."
         )
-    return chain
 
 
-def _ca(wish: CertificateWish) -> Tuple[Any, ...]:
-    return read_certificates("own_ca.ca_certificate", present(wish.ca_certificate))
+def _refuse_unannounced(wish: CertificateWish, chains: Chains, served: bool) -> None:
+    """A client that finds only other TLSA records does not send its mail (RFC 7672 section 3.1)."""
+    if served and not supply.announced(wish, chains):
+        wanted = "; ".join(tlsa.of_key(chain.leaf.public_key()) for chain in chains)
+        raise CertificateError(
+            f"published_tlsa: no record matches the certificate that would be served; publish {wanted} beside the old "
+            "record first, wait until the old answer has left all caches (its TTL), then list it in published_tlsa."
+        )
 
 
-def _trust(state: State, wish: CertificateWish) -> Optional[NewFile]:
-    """A new trust file, where the newest one holds other CAs."""
-    if wish.ca_certificate is None:
-        return None
-    path = store.trust_file(state)
-    content = wish.ca_certificate.strip() + b"\n"
-    same = os.path.exists(path) and store.read(path) == content
-    return None if same else NewFile(store.next_trust_file(state), content)
+def _check_withdrawal(state: State, wish: CertificateWish, uses: Dict[str, bool]) -> None:
+    """A server that offers TLS always has a certificate."""
+    offers = services.offering_tls(state)
+    if "server" in wish.withdraw and uses["server"] and offers:
+        raise InvalidValue(
+            "withdraw",
+            list(wish.withdraw),
+            f"would leave {', '.join(offers)} without a certificate, though STARTTLS is offered there",
+            "make another certificate active, which takes the place of this one",
+        )
 
 
-def _move_trust(state: State, trust: Optional[NewFile]) -> Parameters:
-    """Whoever trusts the store's CAs trusts the new ones, from the swap on."""
-    if trust is None:
-        return {}
-    names = ("smtpd_tls_CAfile", "smtp_tls_CAfile")
-    return {name: trust.path for name in names if store.is_trust_file(state, state.explicit.get(name, ""))}
+def _activations(state: State, active: Dict[str, bool], uses: Dict[str, bool], path: Optional[str]) -> Parameters:
+    wanted: Parameters = {}
+    for use in store.USES:
+        if active[use] and path is not None:
+            wanted.update(store.activation(state, use, path))
+        elif uses[use] and not active[use]:
+            wanted.update(store.deactivation(use))
+    return wanted
 
 
-def _shown(
-    wish: CertificateWish, before: Optional[Chain], after: Optional[Chain], reason: Optional[str]
-) -> Tuple[Shown, ...]:
-    if reason is None:
+def _is_kept(state: State, name: str, found: Next) -> bool:
+    kept = supply.next_kept(state, name)
+    return kept is not None and kept.request == found.request
+
+
+def _chain_file(path: Optional[str], chains: Chains) -> Tuple[NewFile, ...]:
+    return (NewFile(path, chains_pem(chains), 0o600),) if path and chains else ()
+
+
+def _obsolete(state: State, wish: CertificateWish) -> Tuple[str, ...]:
+    """Keys that were kept for what is now there."""
+    paths = (store.next_key(state, wish.name), store.next_request(state, wish.name))
+    return tuple(path for path in paths if os.path.exists(path))
+
+
+def _shown(wish: CertificateWish, before: Chains, supplied: supply.Supply, reason: Optional[str]) -> Tuple[Shown, ...]:
+    if reason is None or supplied.awaits:
         return ()
-    return (Shown(f"certificate {wish.name}", _text(before), _text(after) if after else _promise(wish)),)
+    after = _text(supplied.chains) if supplied.chains else _promise(wish)
+    return (Shown(f"certificate {wish.name}", _text(before), after),)
 
 
-def _shown_trust(state: State, trust: Optional[NewFile]) -> Tuple[Shown, ...]:
-    if trust is None:
-        return ()
-    newest = store.trust_file(state)
-    before = store.read(newest).decode() if os.path.exists(newest) else ""
-    return (Shown(trust.path, before, trust.content.decode()),)
-
-
-def _text(chain: Optional[Chain]) -> str:
-    if chain is None:
-        return ""
-    facts = describe(chain.certificates, utc_now())
-    del facts["chain"], facts["days_left"]
-    return "".join(f"{name}: {_word(value)}\n" for name, value in facts.items())
+def _text(chains: Chains) -> str:
+    lines: List[str] = []
+    for chain in chains:
+        facts = describe(chain.certificates, utc_now())
+        del facts["chain"], facts["days_left"]
+        lines += (f"{name}: {_word(value)}\n" for name, value in facts.items())
+    return "".join(lines)
 
 
 def _promise(wish: CertificateWish) -> str:
     """What is known of a certificate that check mode does not make."""
     lines: Dict[str, Any] = {"provider": wish.provider}
-    if wish.key is not None and wish.spec is not None:
-        lines.update(subject_alternative_names=wish.spec.names, key_type=wish.key.kind, key_size=wish.key.size)
+    if wish.spec is not None:
+        lines["subject_alternative_names"] = wish.spec.names
+        lines["keys"] = [f"{key.kind} {key.size}" for key in wish.keys]
     return "".join(f"{name}: {_word(value)}\n" for name, value in lines.items())
 
 

@@ -79,8 +79,8 @@ class Postfix:
     def reload(self) -> None:
         self._must("postfix", "reload")
 
-    def build_table(self, path: str, kind: str) -> None:
-        self._must("postmap", f"{kind}:{path}")
+    def build_table(self, path: str, kind: str, embeds: bool = False) -> None:
+        self._must("postmap", *(["-F"] if embeds else []), f"{kind}:{path}")
 
     def ask_table(self, path: str, kind: str, keys: Sequence[str]) -> Tuple[Tuple[str, str], ...]:
         """What the indexed table answers to each key that it has (``postmap -q -``)."""

@@ -10,14 +10,14 @@ from typing import Any, Iterator, List, Optional, Tuple
 
 from .._certificates import fitness
 from .._certificates.chain import read_certificates
-from .._certificates.describe import utc_now
+from .._certificates.validity import utc_now
 from .._errors import CertificateError, HardeningError, InvalidValue, present
 from .._model.levels import VERIFY_WARNING, ClientLevel, ServerLevel
 from .._model.policies import ClientPolicy, ServerPolicy, check_client, check_match, check_server, overlay
 from .._model.services import ServicePolicy
 from .._profiles import Profile
-from . import deprecated, services, store
-from .levels import client_parameters, read_client, read_server, server_parameters
+from . import deprecated, services, store, trust
+from .levels import Parameters, client_parameters, read_client, read_server, server_parameters
 from .plan import Plan, plan_parameters
 from .ratchet import check_ratchet
 from .state import State
@@ -60,7 +60,7 @@ def plan_mode(state: State, wish: Wish) -> ModePlan:
         {
             **deprecated.removals(state, server.level, client.level),
             **server_parameters(server, state.version),
-            **client_parameters(client, state.version),
+            **_without_pins(state, client, client_parameters(client, state.version)),
         },
         services=_services(state, client),
         overrides=services.service_overrides(state, wish.services),
@@ -127,15 +127,25 @@ def _asked(state: State, wish: Wish) -> Tuple[ServerPolicy, ClientPolicy]:
     server, client = wish.server, wish.client
     if wish.profile is not None:
         server, client = overlay(wish.profile.server, server), overlay(wish.profile.client, client)
-        trust = store.trust_file(state)
         if wish.profile.demands_ca_signed:
-            server = server if server.ca_file else replace(server, ca_file=trust)
-            client = client if client.ca_file else replace(client, ca_file=trust)
+            server = server if server.ca_file else replace(server, ca_file=_trust_file(state, "server"))
+            client = client if client.ca_file else replace(client, ca_file=_trust_file(state, "client"))
     if client.match is not None and client.level is None:
         client = replace(client, level=read_client(state.effective).level)
     if client.match:
         check_match(client.level, client.match)
     return server, client
+
+
+def _without_pins(state: State, client: ClientPolicy, wanted: Parameters) -> Parameters:
+    """Pins of peers' keys are smtp_tls_cert's, unless names or fingerprints to match are given here."""
+    if client.match or not trust.pins(state):
+        return wanted
+    return {name: value for name, value in wanted.items() if name != trust.PEERS}
+
+
+def _trust_file(state: State, side: str) -> str:
+    return store.trust_file(state, trust.kind_for(state, side))
 
 
 def _check_server_certificate(state: State, server: ServerPolicy) -> None:

@@ -21,6 +21,8 @@ class NewFile:
     mode: int = 0o644
     table: bool = False
     """Whether Postfix reads it as an indexed table: it is built and asked before it is used."""
+    embeds: bool = False
+    """Whether it is such a table whose values are files, which the index is to hold (C(postmap -F), postmap(1))."""
 
 
 @dataclass(frozen=True)

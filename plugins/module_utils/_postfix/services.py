@@ -38,6 +38,12 @@ def read_policy(service: Service, effective: Mapping[str, str], overrides: Mappi
     return read_server(found)
 
 
+def offering_tls(state: State) -> List[str]:
+    """The listeners that show a certificate."""
+    listeners = (s for s in state.services if s.is_listener)
+    return [s.key for s in listeners if read_policy(s, state.effective, s.overrides).level is not ServerLevel.NONE]
+
+
 def service_overrides(state: State, wanted: Sequence[ServicePolicy]) -> Parameters:
     """The overrides that bring services in line, as ``service/type/name``."""
     made: Parameters = {}

@@ -5,11 +5,14 @@
 
 Layout below the configuration directory, in ``smtp_hardening/``::
 
-    certificates/NAME/3.pem       key and chain; a new number for each new content, so that the
-                                  old main.cf keeps naming the old content until it is swapped
-    certificates/NAME/pending.key the key of a certificate that is being signed elsewhere
+    certificates/NAME/3.pem       key and chain, or two of them; a new number for each new content, so that
+                                  the old main.cf keeps naming the old content until it is swapped
+    certificates/NAME/next.key    the key of a certificate that is not signed, or not announced, yet;
+    certificates/NAME/next.csr    and the request for it
     trust/2.pem                   the CAs that peers' certificates are verified with
-    domains/7/                    the tables of all domain policies
+    trust_with_system/2.pem       the same, and those of the operating system
+    sni/4/, pins/1/, domains/7/   the tables for host names, for peers' public keys, of all domain policies
+    renewal/                      what brings certificates in that another tool renews
     history/, transaction/        what the transaction room keeps there
 """
 
@@ -19,52 +22,58 @@ import os
 import re
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from .._certificates.chain import Chain, build_chain, read_certificates, read_chain_file
+from .._certificates.chain import Chain, Chains, build_chain, read_certificates, read_chain_file
 from .._certificates.keys import read_key
-from .._errors import CertificateError, present
+from .._errors import CertificateError, InvalidValue, present
 from .levels import Parameters
 from .state import STORE, State, split_list
 
 USES = ("server", "client")
+TABLES = ("domains", "sni", "pins")
+"""Numbered folders of tables."""
 _SIDE = {"server": "smtpd", "client": "smtp"}
 _LEGACY = ("cert_file", "key_file", "eccert_file", "eckey_file", "dcert_file", "dkey_file")
 _LEGACY_PAIRS = (("cert_file", "key_file"), ("eccert_file", "eckey_file"))
 
 
-def trust_file(state: State) -> str:
+TRUST, TRUST_WITH_SYSTEM = "trust", "trust_with_system"
+
+
+def trust_file(state: State, kind: str = TRUST) -> str:
     """The newest trust file; where there is none yet, where it will be."""
-    found = generations(_trust_dir(state), ".pem")
-    return found[-1][1] if found else next_trust_file(state)
+    found = generations(os.path.join(state.store, kind), ".pem")
+    return found[-1][1] if found else next_trust_file(state, kind)
 
 
-def next_trust_file(state: State) -> str:
-    return next_path(_trust_dir(state), ".pem")
+def next_trust_file(state: State, kind: str = TRUST) -> str:
+    return next_path(os.path.join(state.store, kind), ".pem")
 
 
-def is_trust_file(state: State, path: str) -> bool:
-    """Whether ``path`` is one of the store's trust files, of whatever number."""
-    return os.path.dirname(path) == _trust_dir(state)
-
-
-def _trust_dir(state: State) -> str:
-    return os.path.join(state.store, "trust")
+def trust_kind(state: State, path: str) -> Optional[str]:
+    """Which of the store's trust files ``path`` is, of whatever number; ``None`` where it is none."""
+    folder, kind = os.path.split(os.path.dirname(path))
+    return kind if folder == state.store and kind in (TRUST, TRUST_WITH_SYSTEM) else None
 
 
 def certificates_dir(state: State) -> str:
     return os.path.join(state.store, "certificates")
 
 
-def pending_key(state: State, name: str) -> str:
-    return os.path.join(certificates_dir(state), name, "pending.key")
+def next_key(state: State, name: str) -> str:
+    return os.path.join(certificates_dir(state), name, "next.key")
+
+
+def next_request(state: State, name: str) -> str:
+    return os.path.join(certificates_dir(state), name, "next.csr")
 
 
 def names(state: State) -> List[str]:
-    """The certificates in the store."""
+    """The certificates in the store, those that only wait for a signature among them."""
     try:
         entries = sorted(os.listdir(certificates_dir(state)))
     except FileNotFoundError:
         return []
-    return [name for name in entries if current(state, name)]
+    return [name for name in entries if current(state, name) or os.path.exists(next_key(state, name))]
 
 
 def current(state: State, name: str) -> Optional[str]:
@@ -73,10 +82,20 @@ def current(state: State, name: str) -> Optional[str]:
     return found[-1][1] if found else None
 
 
-def stored_chain(state: State, name: str) -> Chain:
-    """The key and chain that the store holds under ``name``."""
+def stored_chains(state: State, name: str) -> Chains:
+    """What the store holds under ``name``."""
     path = present(current(state, name))
     return read_chain_file(path, read(path))
+
+
+def name_of(path: str) -> str:
+    """Under which name the store holds a chain file."""
+    return os.path.basename(os.path.dirname(path))
+
+
+def stored_name(state: State, path: str) -> Optional[str]:
+    """The same of a file that may lie elsewhere."""
+    return name_of(path) if path.startswith(certificates_dir(state) + os.sep) else None
 
 
 def next_path(folder: str, suffix: str = "") -> str:
@@ -96,11 +115,16 @@ def generations(folder: str, suffix: str = "") -> List[Tuple[int, str]]:
 
 
 def named(config_dir: str, content: bytes) -> List[str]:
-    """The numbered files and folders of the store that a main.cf or master.cf names."""
+    """The numbered files and folders of the store that a main.cf or master.cf names, and the chain files that such
+    a table for host names was made from."""
     here = re.escape(os.path.join(config_dir, STORE))
     found = re.findall(
-        rf"{here}/(?:certificates/[\w-]+|trust)/\d+\.pem|{here}/domains/\d+", content.decode("utf-8", "replace")
+        rf"{here}/(?:certificates/[\w-]+|trust|trust_with_system)/\d+\.pem|{here}/(?:domains|sni|pins)/\d+",
+        content.decode("utf-8", "replace"),
     )
+    tables = [os.path.join(path, "table") for path in set(found) if os.path.basename(os.path.dirname(path)) == "sni"]
+    for table in filter(os.path.exists, tables):
+        found += named(config_dir, read(table))
     return sorted(set(found))
 
 
@@ -109,11 +133,11 @@ def unnamed(config_dir: str, contents: Sequence[bytes]) -> List[str]:
     it may be made active later."""
     here = os.path.join(config_dir, STORE)
     kept = {path for content in contents for path in named(config_dir, content)}
-    folders = [os.path.join(here, "trust")]
+    folders = [os.path.join(here, kind) for kind in (TRUST, TRUST_WITH_SYSTEM)]
     if os.path.isdir(os.path.join(here, "certificates")):
         folders += [entry.path for entry in os.scandir(os.path.join(here, "certificates"))]
     older = [path for folder in folders for _number, path in generations(folder, ".pem")[:-1]]
-    older += [path for _number, path in generations(os.path.join(here, "domains"))]
+    older += [path for kind in TABLES for _number, path in generations(os.path.join(here, kind))]
     return [path for path in older if path not in kept]
 
 
@@ -124,11 +148,13 @@ def active_paths(state: State, use: str) -> Tuple[str, ...]:
 
 def active_chains(state: State, use: str) -> Tuple[Tuple[str, Chain], ...]:
     """Each active chain with the file it stands in; a sentence where one cannot be used."""
-    return tuple((path, _read_active(path, key_path)) for path, key_path in _active_files(state, use))
+    return tuple(
+        (path, chain) for path, key_path in _active_files(state, use) for chain in _read_active(path, key_path)
+    )
 
 
 def active_certificates(state: State, use: str) -> Tuple[Tuple[Any, ...], ...]:
-    """The certificates of each active chain, leaf first; keys are not read."""
+    """All certificates of each active file; keys are not read."""
     return tuple(read_certificates(path, read(path)) for path in active_paths(state, use))
 
 
@@ -150,10 +176,10 @@ def _active_files(state: State, use: str) -> List[Tuple[str, Optional[str]]]:
     return [(path, key_path or path) for path, key_path in named if path and path != "none"]
 
 
-def _read_active(path: str, key_path: Optional[str]) -> Chain:
+def _read_active(path: str, key_path: Optional[str]) -> Chains:
     if key_path is None:
         return read_chain_file(path, read(path))
-    return build_chain(path, read_key(key_path, read(key_path)), read_certificates(path, read(path)))
+    return (build_chain(path, read_key(key_path, read(key_path)), read_certificates(path, read(path))),)
 
 
 def activation(state: State, use: str, path: str) -> Parameters:
@@ -167,10 +193,24 @@ def activation(state: State, use: str, path: str) -> Parameters:
     return wanted
 
 
+def deactivation(use: str) -> Parameters:
+    """main.cf that shows no certificate on one side."""
+    return {f"{_SIDE[use]}_tls_chain_files": None}
+
+
 def uses_of(state: State, name: str) -> Dict[str, bool]:
     """For which side the stored certificate ``name`` is active."""
     folder = os.path.join(certificates_dir(state), name) + os.sep
     return {use: any(path.startswith(folder) for path in active_paths(state, use)) for use in USES}
+
+
+def read_given(option: str, path: str) -> bytes:
+    """A file that an option names."""
+    try:
+        with open(path, "rb") as handle:
+            return handle.read()
+    except OSError as problem:
+        raise InvalidValue(option, path, f"cannot be read ({problem.strerror})", "put the file there first") from None
 
 
 def read(path: str) -> bytes:

@@ -5,14 +5,16 @@
 
 from __future__ import annotations
 
+import re
 import smtplib
 import ssl
 import warnings
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from typing import Any, Dict, Iterator, Optional, Tuple
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Dict, Iterable, Iterator, Optional, Tuple
 
-from .._certificates.describe import describe, utc_now
+from .._certificates.describe import certificate_fingerprint, describe
+from .._certificates.validity import utc_now
 from .._model.levels import ClientCertificates, Protocol
 from .._postfix.commands import Run
 from .conversation import Conversation, Target, unverified, verifying
@@ -22,6 +24,10 @@ try:
     from cryptography.hazmat.backends import default_backend
 except ImportError:  # pragma: no cover - library.MISSING says so before a function here is called
     pass
+
+_PEM = re.compile("-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.S)
+_SIGNATURES = {"ecdsa": "ECDSA+SHA256:ECDSA+SHA384", "rsa": "RSA-PSS+SHA256:RSA+SHA256"}
+"""What a client that knows one type of key alone offers to verify."""
 
 TLS_FAILURES = (ssl.SSLError, OSError, smtplib.SMTPException)
 
@@ -44,6 +50,10 @@ class Observation:
     verified: Optional[bool] = None
     """Whether the CA file given vouches for the name; ``None`` where no CA file was given."""
     verify_error: Optional[str] = None
+    by_key_type: Dict[str, Optional[str]] = field(default_factory=dict)
+    """SHA-256 of the certificate shown to clients that know C(ecdsa), or C(rsa), alone."""
+    by_name: Dict[str, Optional[str]] = field(default_factory=dict)
+    """SHA-256 of the certificate shown to clients that ask for a host by name (SNI)."""
     client_certificate: Optional[str] = None
     """C(ignore), C(request) or C(require)."""
     with_own_certificate: Optional[bool] = None
@@ -54,8 +64,19 @@ class Observation:
         return asdict(self)
 
 
-def observe(run: Run, target: Target, ca_file: Optional[str] = None, own_chain: Optional[str] = None) -> Observation:
-    """Talk to ``target`` as several kinds of client and write down what happened."""
+def observe(
+    run: Run,
+    target: Target,
+    *,
+    ca_file: Optional[str] = None,
+    own_chain: Optional[str] = None,
+    key_types: Iterable[str] = (),
+    names: Iterable[str] = (),
+) -> Observation:
+    """Talk to ``target`` as several kinds of client and write down what happened.
+
+    Among them clients that know one of ``key_types`` alone, and that ask for one of ``names``.
+    """
     seen = Observation(str(target), target.implicit_tls)
     try:
         if not target.implicit_tls:
@@ -63,6 +84,10 @@ def observe(run: Run, target: Target, ca_file: Optional[str] = None, own_chain: 
         if seen.starttls or target.implicit_tls:
             _look_at_tls(target, seen)
             _look_at_protocols(target, seen)
+            for kind in key_types:
+                seen.by_key_type[kind] = _shown(run, target, "-sigalgs", _SIGNATURES[kind])
+            for name in names:
+                seen.by_name[name] = _shown(run, replace(target, name=name))
             _look_at_client_certificates(run, target, seen, own_chain)
             if ca_file is not None:
                 seen.verified, seen.verify_error = _verify(target, ca_file)
@@ -133,10 +158,22 @@ def _look_at_client_certificates(run: Run, target: Target, seen: Observation, ow
 
 def _is_asked_for_certificate(run: Run, target: Target) -> bool:
     """Python's ssl does not tell whether the server sent a CertificateRequest; OpenSSL's client does."""
+    said = _s_client(run, target)
+    return "Requested Signature Algorithms" in said or "Client Certificate Types" in said
+
+
+def _shown(run: Run, target: Target, *options: str) -> Optional[str]:
+    """SHA-256 of the certificate that OpenSSL's client is shown; ``None`` where there is no handshake."""
+    pem = _PEM.search(_s_client(run, target, *options))
+    if pem is None:
+        return None
+    return certificate_fingerprint(x509.load_pem_x509_certificate(pem.group().encode(), default_backend()))
+
+
+def _s_client(run: Run, target: Target, *options: str) -> str:
     starttls = [] if target.implicit_tls else ["-starttls", "smtp"]
-    argv = ["openssl", "s_client", *starttls, "-connect", str(target), "-servername", target.name]
-    done = run(argv, stdin="QUIT\r\n")
-    return "Requested Signature Algorithms" in done.stdout or "Client Certificate Types" in done.stdout
+    argv = ["openssl", "s_client", *starttls, "-connect", str(target), "-servername", target.name, *options]
+    return run(argv, stdin="QUIT\r\n").stdout
 
 
 def _gets_in(target: Target, chain_file: Optional[str]) -> bool:

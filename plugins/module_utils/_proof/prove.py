@@ -9,11 +9,13 @@ import time
 from dataclasses import replace
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
+from .._certificates.chain import read_certificates
 from .._certificates.describe import certificate_fingerprint
+from .._certificates.keys import describe_public_key
 from .._errors import ProofFailed
 from .._model.levels import ClientCertificates, Protocol, ServerLevel
 from .._model.policies import ServerPolicy
-from .._postfix import store
+from .._postfix import sni, store
 from .._postfix.commands import Postfix, Run
 from .._postfix.state import State, read_state
 from .addresses import taken
@@ -87,7 +89,11 @@ def _prove(
 def _look(run: Run, state: State, listeners: Sequence[Listener]) -> List[Tuple[Listener, Observation]]:
     """Every listener with what was seen there."""
     own_chain = store.own_client_chain(state)
-    return [(listener, observe(run, listener.target, own_chain=own_chain)) for listener in listeners]
+    types, names = _active_key_types(state), list(_names(state))
+    return [
+        (listener, observe(run, listener.target, own_chain=own_chain, key_types=types, names=names))
+        for listener in listeners
+    ]
 
 
 def shortcomings(state: State, listener: Listener, seen: Observation) -> Iterator[str]:
@@ -101,8 +107,36 @@ def shortcomings(state: State, listener: Listener, seen: Observation) -> Iterato
         return
     if seen.certificate["certificate_sha256"] not in _active_fingerprints(state):
         yield f"shows the certificate {seen.certificate['certificate_sha256']}, which is not the active one"
+    yield from _certificate_shortcomings(state, seen)
     yield from _protocol_shortcomings(listener.policy, seen)
     yield from _client_certificate_shortcomings(listener.policy, seen)
+
+
+def _certificate_shortcomings(state: State, seen: Observation) -> Iterator[str]:
+    """Of certificates beside the first: for other types of key, for other names."""
+    for kind, shown in seen.by_key_type.items():
+        if shown not in _active_fingerprints(state):
+            yield f"shows clients that know {kind} alone {shown or 'no certificate'}, which is not the active one"
+    for name, path in _names(state).items():
+        wanted = [certificate_fingerprint(c) for c in read_certificates(path, store.read(path))]
+        if name in seen.by_name and seen.by_name[name] not in wanted:
+            yield f"shows clients that ask for {name} {seen.by_name[name] or 'no certificate'}, which is not the one in {path}"
+
+
+def _active_key_types(state: State) -> Tuple[str, ...]:
+    """The types of key that are served, where there are several (`ecdsa` and `rsa` are told apart)."""
+    chains = store.active_chains(state, "server")
+    found = {describe_public_key(chain.leaf.public_key())[0] for _path, chain in chains} & {"ecdsa", "rsa"}
+    return tuple(sorted(found)) if len(found) > 1 else ()
+
+
+def _names(state: State) -> Mapping[str, str]:
+    """One host name for each certificate that is served by name, and its chain file."""
+    return {f"any{host}" if host.startswith(".") else host: path for path, host in _one_host_each(state).items()}
+
+
+def _one_host_each(state: State) -> Mapping[str, str]:
+    return {path: host for host, path in sni.served(state).items()}
 
 
 def _level_shortcomings(policy: ServerPolicy, seen: Observation) -> Iterator[str]:

@@ -15,16 +15,17 @@ from __future__ import annotations
 import datetime
 import os
 import signal
+from base64 import b64decode
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Any, Callable, Dict, Iterator, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, Iterable, Iterator, NamedTuple, Optional, Sequence
 
 from .._errors import HardeningError, PostfixError
 from .._postfix.commands import Postfix
 from .._postfix.domains import parse_table
 from .._postfix.plan import NewFile, Plan
 from .._postfix.state import State, check_instance, read_state
-from . import files, history, journal, twin
+from . import files, handover, history, journal, twin
 from .journal import CONFIGURATION, Author
 from .lock import locked
 
@@ -67,11 +68,29 @@ def turn(postfix: Postfix, check_mode: bool) -> Iterator[Optional[Dict[str, Any]
         yield found and {**asdict(found.author), "time": found.time, "undone": not check_mode, "problem": complaint}
 
 
-def keep_pending_key(state: State, path: str, pem: bytes) -> None:
-    """Keep the key of a certificate that is being signed elsewhere: for root alone, from its first byte."""
+def keep_for_later(state: State, path: str, content: bytes) -> bool:
+    """Keep the key, or the request, of a certificate that is not there yet; whether that was new.
+
+    For root alone from its first byte. Nothing that Postfix reads.
+    """
+    if os.path.exists(path) and files.read(path) == content:
+        return False
     files.make_folder(state.store, 0o755)
     files.make_folder(os.path.dirname(path), 0o700)
-    files.write(path, pem, 0o600)
+    files.write(path, content, 0o600)
+    return True
+
+
+def put_beside(path: str, content: bytes, mode: int) -> None:
+    """Write a file that is no part of Postfix's configuration, such as a hook of another tool."""
+    files.make_folder(os.path.dirname(path), 0o755)
+    files.write(path, content, mode)
+
+
+def take_away(paths: Iterable[str]) -> None:
+    """Remove what ``put_beside`` wrote."""
+    for path in paths:
+        files.remove(path)
 
 
 class _Transaction:
@@ -92,6 +111,7 @@ class _Transaction:
                 self._put_files()
                 self._check_stage()
                 self._prove_twin(proofs)
+                self._let_mail_arrive(log)
                 self._swap(log)
                 self.postfix.reload()
                 seen = proofs.live()
@@ -137,14 +157,17 @@ class _Transaction:
             private = not new.mode & 0o077
             files.make_folder(os.path.dirname(new.path), 0o700 if private else 0o755)
             files.write(new.path, new.content, new.mode)
-            if new.table:
+            if new.table or new.embeds:
                 self._build_table(new)
 
     def _build_table(self, new: NewFile) -> None:
         kind = self.state.table_type
-        self.postfix.build_table(new.path, kind)
+        self.postfix.build_table(new.path, kind, new.embeds)
         written = parse_table(new.content)
         answered = dict(self.postfix.ask_table(new.path, kind, list(written)))
+        if new.embeds:
+            written = {key: _content(path) for key, path in written.items()}
+            answered = {key: b64decode(value).strip() for key, value in answered.items()}
         if answered != written:
             raise PostfixError(f"{kind}:{new.path} does not answer as it was written; is the disk full?")
 
@@ -167,15 +190,41 @@ class _Transaction:
                 problem.args = (f"{problem} Postfix says: {said}." if said else str(problem),)
                 raise
 
+    def _let_mail_arrive(self, log: journal.Journal) -> None:
+        """Where deliveries under way need the old files, end them first: see handover.py."""
+        before = self.state.effective
+        if not handover.is_needed(before, self.plan.effective_after(self.state)):
+            return
+        live = next(iter(log.saved))
+        master = self.postfix.master_pid(before["queue_directory"])
+        under_way = handover.senders(master)
+        self._put_without_reuse(live, live)
+        handover.wait_for_end(under_way, master)
+        self._put_without_reuse(live, os.path.join(self.stage, "main.cf"))
+
+    def _put_without_reuse(self, live: str, source: str) -> None:
+        """Let Postfix run with a main.cf in which connections are not reused."""
+        here = os.path.join(self.stage, "without_reuse")
+        files.make_folder(here, 0o700)
+        for name, content in (("main.cf", files.read(source)), ("master.cf", b"")):
+            files.write(os.path.join(here, name), content, 0o600)
+        self.postfix.at(here).edit({handover.REUSE: "no"})
+        self._replace(live, os.path.join(here, "main.cf"))
+        self.postfix.reload()
+
     def _swap(self, log: journal.Journal) -> None:
         """master.cf first: Postfix reads it at a reload only. main.cf is the commit point."""
         for live, kept in reversed(list(log.saved.items())):
             staged = os.path.join(self.stage, os.path.basename(kept))
             if files.read(staged) != files.read(live):
-                files.copy_attributes(live, staged)
-                files.age(staged)
-                os.replace(staged, live)
-                files.sync_folder(os.path.dirname(live))
+                self._replace(live, staged)
+
+    @staticmethod
+    def _replace(live: str, new: str) -> None:
+        files.copy_attributes(live, new)
+        files.age(new)
+        os.replace(new, live)
+        files.sync_folder(os.path.dirname(live))
 
     def _remember_found(self) -> None:
         """What other means have made is worth going back to, too."""
@@ -226,6 +275,10 @@ def _signals_raise() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _content(path: str) -> bytes:
+    return files.read(path).strip()
 
 
 def _sentence(problem: BaseException) -> str:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import datetime
 import os
 from types import SimpleNamespace
 
@@ -21,6 +22,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certific
     public_bytes,
     write_key,
 )
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.validity import not_after, utc_now
 
 NAME = "relay : Bring the certificate"
 NODE_KEY = make_key(KeySpec("ecdsa", 256))
@@ -38,9 +40,9 @@ class Node:
         return self.answers.pop(0)
 
 
-def asks(names=("mx1.example.com",)):
-    csr = request(names, NODE_KEY).decode()
-    return {"changed": True, "signing_request": {"csr": csr, "names": list(names), "days": 90}}
+def asks(names=("mx1.example.com",), keys=(NODE_KEY,)):
+    csr = b"".join(request(names, key) for key in keys).decode()
+    return {"changed": True, "signing_request": {"csr": csr, "names": list(names)}}
 
 
 INSTALLED = {"changed": True, "active": {"server": True, "client": True}}
@@ -174,3 +176,178 @@ def test_a_node_is_told_when_the_controller_lacks_cryptography(run, ca, monkeypa
     monkeypatch.setattr(action.library, "MISSING", "Traceback")
     with pytest.raises(AnsibleActionFail, match="missing on the controller; install python3-cryptography there"):
         run(Node(), task(**ca))
+
+
+def sent(node, turn=1):
+    """What the controller has signed for the node."""
+    return read_certificates("signed", node.calls[turn]["own_ca"]["certificate"].encode())
+
+
+def test_each_of_several_requests_is_signed_in_their_order(run, ca, fleet_ca):
+    keys = [NODE_KEY, make_key(KeySpec("rsa", 2048))]
+    node = Node(asks(keys=keys), INSTALLED)
+    run(node, task(key_type="both", **ca))
+    leaves = sent(node)
+    assert [public_bytes(leaf.public_key()) for leaf in leaves] == [public_bytes(key.public_key()) for key in keys]
+    assert all(is_issued_by(leaf, fleet_ca[0]) for leaf in leaves)
+    assert len({leaf.serial_number for leaf in leaves}) == 2
+
+
+@pytest.mark.parametrize(("days", "lifetime"), [(None, 90), (40, 40), ("40", 40)])
+def test_a_certificate_lives_as_long_as_the_task_says(run, ca, days, lifetime):
+    node = Node(asks(), INSTALLED)
+    run(node, task(days=days, **ca))
+    (leaf,) = sent(node)
+    left = not_after(leaf) - utc_now()
+    assert datetime.timedelta(days=lifetime - 1) < left < datetime.timedelta(days=lifetime)
+
+
+# Domains
+
+
+@pytest.mark.parametrize(
+    ("domains", "names", "signs"),
+    [
+        (None, ["mx1.other.example"], True),
+        (["example.com"], ["mx1.example.com"], True),
+        (["example.com"], ["example.com"], True),
+        ([".Example.COM"], ["MX1.example.com", "*.example.com"], True),
+        (["example.net", "example.com"], ["mx1.example.com", "mx1.example.net"], True),
+        (["example.com"], ["mx1.example.com", "mx1.other.example"], False),
+        (["example.com"], ["mx1.badexample.com"], False),
+        (["mx1.example.com"], ["example.com"], False),
+        (["example.com"], ["*.com"], False),
+        ([], ["mx1.example.com"], False),
+        (["example.com"], ["mx1.other.example\0.example.com"], False),
+    ],
+)
+@pytest.mark.parametrize("whose", ["the node", "the task"])
+def test_the_controller_signs_for_names_in_its_domains_only(run, ca, *, domains, names, signs, whose):
+    asked = (
+        asks()
+        if whose == "the task"
+        else {"changed": True, "signing_request": {**asks()["signing_request"], "names": names}}
+    )
+    given = {"names": names} if whose == "the task" else {}
+    node = Node(asked, INSTALLED)
+    if signs:
+        run(node, task(domains=domains, **given, **ca))
+        assert dns_names(sent(node)[0]) == names
+        return
+    with pytest.raises(AnsibleActionFail, match="^own_ca.") as failure:
+        run(node, task(domains=domains, **given, **ca))
+    assert len(node.calls) == 1
+    assert "PRIVATE" not in str(failure.value)
+
+
+def test_a_domain_that_is_no_list_is_a_list_of_one(run, ca):
+    node = Node(asks(), INSTALLED)
+    run(node, task(domains="example.com", **ca))
+    assert dns_names(sent(node)[0]) == ["mx1.example.com"]
+
+
+def test_a_name_outside_of_the_domains_is_named(run, ca):
+    with pytest.raises(AnsibleActionFail) as failure:
+        run(Node(asks(["mx1.other.example"])), task(domains=["example.com"], **ca))
+    assert str(failure.value).startswith(
+        "own_ca.domains: ['example.com'] does not cover mx1.other.example, which the node asks for; "
+        "list its domain, or give the names in own_ca.names."
+    )
+
+
+# The next CA
+
+
+@pytest.fixture
+def next_ca(tmp_path):
+    return {"ca_certificate": str(tmp_path / "next.pem"), "ca_private_key": str(tmp_path / "next.key")}
+
+
+def test_the_next_ca_is_made_and_trusted_and_signs_nothing(run, files, ca, fleet_ca, next_ca):
+    node = Node(asks(), INSTALLED)
+    run(node, task(next_ca={**next_ca, "ca_create": True, "ca_passphrase": "secret"}, **ca))
+    for call in node.calls:
+        assert list(call["own_ca"]["next_ca"]) == ["ca_certificate"]
+        assert call["own_ca"]["next_ca"]["ca_certificate"].startswith("-----BEGIN CERTIFICATE-----")
+        assert "PRIVATE KEY" not in str(call) and "secret" not in str(call)
+    assert is_issued_by(sent(node)[0], fleet_ca[0])
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_check_mode_makes_no_next_ca(run, files, ca, next_ca, *, tmp_path, there):
+    if there:
+        action._fleet_ca.create_if_missing(next_ca["ca_certificate"], next_ca["ca_private_key"], None)
+    before = sorted(os.listdir(tmp_path))
+    node = Node({"changed": False})
+    result = run(node, task(next_ca={**next_ca, "ca_create": True}, **ca), check_mode=True)
+    assert len(node.calls) == there
+    assert result["changed"] is not there
+    assert sorted(os.listdir(tmp_path)) == before
+
+
+def test_a_next_ca_that_exists_needs_no_private_key(run, ca, fleet_ca):
+    node = Node({"changed": False})
+    content = certificates_pem([fleet_ca[0]]).decode()
+    run(node, task(next_ca={"ca_certificate": content}, **ca))
+    assert node.calls[0]["own_ca"]["next_ca"] == {"ca_certificate": content}
+
+
+@pytest.mark.parametrize("missing", ["ca_certificate", "ca_private_key"])
+def test_a_next_ca_that_is_to_be_made_needs_both_paths(run, ca, next_ca, missing):
+    given = {**next_ca, "ca_create": True, missing: None}
+    for options in (given, {name: value for name, value in given.items() if name != missing}):
+        with pytest.raises(AnsibleActionFail, match=f"own_ca.next_ca.{missing}: is missing"):
+            run(Node(), task(next_ca=options, **ca))
+
+
+# What never reaches a node
+
+
+@pytest.mark.parametrize(
+    "over",
+    [{"state": "absent"}, {"provider": "self_signed"}, {"provider": "stored"}, {"state": "absent", "provider": "pem"}],
+)
+def test_a_cas_key_never_reaches_the_node_whatever_the_task_does(run, ca, over):
+    node = Node({"changed": False})
+    following = {"ca_certificate": ca["ca_certificate"], "ca_private_key": "next.key", "ca_passphrase": "secret"}
+    run(node, {**task(next_ca=following, **ca), **over})
+    (call,) = node.calls
+    assert "PRIVATE KEY" not in str(call)
+    assert "secret" not in str(call)
+    assert "next.key" not in str(call)
+
+
+def test_a_second_request_for_a_signature_never_reaches_the_playbook(run, ca):
+    assert "signing_request" not in run(Node(asks(), asks()), task(**ca))
+
+
+# Authorities
+
+
+@pytest.mark.parametrize("provider", ["self_signed", "stored", "own_ca"])
+def test_authorities_lie_on_the_controller_and_reach_the_node_as_content(run, files, ca, tmp_path, provider):
+    path = tmp_path / "partner.pem"
+    path.write_text(ca["ca_certificate"])
+    args = {**task(**ca), "provider": provider} if provider == "own_ca" else {"provider": provider}
+    trust = {"authorities": [str(path), ca["ca_certificate"]], "pins": ["AB"]}
+    node = Node({"changed": False})
+    run(node, {**args, "trust": trust})
+    (call,) = node.calls
+    assert [content.strip() for content in call["trust"]["authorities"]] == [ca["ca_certificate"].strip()] * 2
+    assert call["trust"]["pins"] == ["AB"]
+    assert trust["authorities"][0] == str(path)
+
+
+@pytest.mark.parametrize("trust", [None, {}, {"authorities": None}, {"pins": []}])
+def test_a_task_that_lists_no_authorities_goes_to_the_node_as_it_is(run, trust):
+    node = Node({"changed": False})
+    run(node, {"trust": trust})
+    assert node.calls == [{"task": NAME, "trust": trust}]
+
+
+def test_one_authority_that_is_no_list_is_a_list_of_one(run, files, ca, tmp_path):
+    path = tmp_path / "partner.pem"
+    path.write_text(ca["ca_certificate"])
+    node = Node({"changed": False})
+    run(node, {"trust": {"authorities": str(path)}})
+    assert "BEGIN CERTIFICATE" in str(node.calls[0]["trust"]["authorities"])

@@ -3,50 +3,57 @@ from __future__ import annotations
 
 import os
 
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.issue import CertificateSpec
+import pytest
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils import _signing
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.issue import request
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.keys import (
     KeySpec,
+    make_key,
     public_bytes,
-    read_key,
+    read_keys,
 )
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.certificates import CertificateWish
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix import store
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import read_state
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._signing import begin_request
-from cryptography import x509
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.supply import Next, next_kept
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.certificate_tasks import SMALL, wish
 
-WISH = CertificateWish(
-    "fleet",
-    "own_ca",
-    ("server",),
-    30,
-    KeySpec("ecdsa", 256),
-    CertificateSpec(("mx1.example.com", "smtp.example.com"), 90),
-)
+WISH = wish("csr", SMALL, name="fleet")
 
 
-def test_a_request_leaves_the_node_and_its_key_stays_there_for_root_alone(node):
-    state = read_state(node.postfix)
-    asked = begin_request(state, WISH)
-    assert (asked["names"], asked["days"]) == (["mx1.example.com", "smtp.example.com"], 90)
-    path = store.pending_key(state, "fleet")
-    key = read_key("pending", store.read(path))
-    csr = x509.load_pem_x509_csr(asked["csr"].encode())
-    assert public_bytes(csr.public_key()) == public_bytes(key.public_key())
-    assert os.stat(path).st_mode & 0o777 == 0o600
-    assert "PRIVATE" not in str(asked)
+def made(*kinds):
+    keys = tuple(make_key(KeySpec(*kind)) for kind in kinds or [("ecdsa", 256)])
+    return Next(keys, b"".join(request(["mx1.example.com"], key) for key in keys))
 
 
-def test_a_request_that_is_begun_again_has_a_new_key(node):
-    state = read_state(node.postfix)
-    begin_request(state, WISH)
-    first = store.read(store.pending_key(state, "fleet"))
-    begin_request(state, WISH)
-    assert store.read(store.pending_key(state, "fleet")) != first
-    assert os.listdir(os.path.join(store.certificates_dir(state), "fleet")) == ["pending.key"]
+def test_keys_and_requests_stay_on_the_node_for_root_alone(node):
+    found = made(("ecdsa", 256), ("rsa", 2048))
+    assert _signing.keep(node.state, WISH, found)
+    for path in (store.next_key(node.state, "fleet"), store.next_request(node.state, "fleet")):
+        assert os.stat(path).st_mode & 0o777 == 0o600
+    assert os.stat(node.store("certificates", "fleet")).st_mode & 0o777 == 0o700
+    kept = read_keys("kept", store.read(store.next_key(node.state, "fleet")))
+    assert [public_bytes(key.public_key()) for key in kept] == [public_bytes(key.public_key()) for key in found.keys]
+    assert next_kept(node.state, "fleet").request == found.request
 
 
-def test_a_request_changes_nothing_that_postfix_reads(node):
-    begin_request(read_state(node.postfix), WISH)
-    assert [argv for argv in node.commands if argv[0] != "postconf"] == []
-    assert not [argv for argv in node.commands if {"-e", "-X", "-Me"} & set(argv)]
+def test_what_is_kept_already_is_not_written_again(node):
+    found = made()
+    _signing.keep(node.state, WISH, found)
+    before = os.stat(store.next_key(node.state, "fleet")).st_ino
+    assert not _signing.keep(node.state, WISH, found)
+    assert os.stat(store.next_key(node.state, "fleet")).st_ino == before
+
+
+def test_another_request_for_the_same_key_is_new(node):
+    found = made()
+    _signing.keep(node.state, WISH, found)
+    assert _signing.keep(node.state, WISH, Next(found.keys, request(["mx2.example.com"], found.keys[0])))
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_keeping_a_key_changes_nothing_that_postfix_reads(node, there):
+    state = node.state
+    del node.commands[:]
+    for _turn in range(1 + there):
+        _signing.keep(state, WISH, made())
+    assert node.commands == []
+    assert sorted(os.listdir(node.store("certificates", "fleet"))) == ["next.csr", "next.key"]

@@ -6,6 +6,7 @@ import importlib
 import pytest
 import yaml
 from ansible_collections.mailfleet.smtp_hardening.plugins.doc_fragments.smtp import ModuleDocFragment
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.fitness import FLAWS
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.certificates import PROVIDERS
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.levels import (
     CipherGrade,
@@ -25,7 +26,9 @@ NAMES = [
     "smtp_tls_mode",
     "smtp_tls_probe",
 ]
-SECRETS = {"ca_private_key", "ca_passphrase", "private_key", "passphrase"}
+SECRETS = {"ca_private_key", "ca_passphrase", "private_key", "passphrase", "archive"}
+PATHS = {"external.private_key"}
+"""Options of a secret's name that hold where it lies."""
 
 
 class Stop(Exception):
@@ -77,10 +80,10 @@ def plain(options, nested):
     }
 
 
-def leaves(options):
+def leaves(options, above=""):
     for name, option in options.items():
-        yield name, option
-        yield from leaves(option.get("options", {}))
+        yield above + name, option
+        yield from leaves(option.get("options", {}), f"{above}{name}.")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -96,7 +99,8 @@ def test_every_module_has_a_check_mode(call, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_no_secret_reaches_a_log(call, name):
     for option, spec in leaves(call(name)["argument_spec"]):
-        assert bool(spec.get("no_log")) is (option in SECRETS), option
+        secret = option.rpartition(".")[2] in SECRETS and option not in PATHS
+        assert bool(spec.get("no_log")) is secret, option
 
 
 @pytest.mark.parametrize(
@@ -138,4 +142,14 @@ def test_a_mode_must_be_asked_for_something(call):
 
 
 def test_a_provider_needs_its_own_options(call):
-    assert call("smtp_tls_cert")["required_if"] == [("provider", "own_ca", ["own_ca"]), ("provider", "pem", ["pem"])]
+    needy = ["own_ca", "pem", "pkcs12", "external"]
+    assert call("smtp_tls_cert")["required_if"] == [("provider", name, [name]) for name in needy]
+
+
+@pytest.mark.parametrize("provider", [name for name in PROVIDERS if name != "stored"])
+def test_each_provider_has_options_of_its_own_name(call, provider):
+    assert call("smtp_tls_cert")["argument_spec"][provider]["type"] == "dict"
+
+
+def test_every_flaw_of_a_certificate_can_be_accepted_by_its_name(call):
+    assert call("smtp_tls_cert")["argument_spec"]["accept"]["choices"] == [*FLAWS, "distrusted_issuer"]

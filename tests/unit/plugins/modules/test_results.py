@@ -8,24 +8,16 @@ import pytest
 import yaml
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils import _work
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import certificates_pem
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.keys import write_key
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import CertificateError, InvalidValue
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.commands import Completed, Postfix
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import read_state
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction import history
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction.journal import Author
-from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import picture
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.certificate_tasks import SMALL, task
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import picture, write
 
-SMALL = {"key_type": "ecdsa"}
-CERTIFICATE = {
-    "name": "default",
-    "provider": "self_signed",
-    "use": ["server"],
-    "renew_before": 30,
-    "self_signed": SMALL,
-    "own_ca": None,
-    "pem": None,
-    "task": None,
-}
+CERTIFICATE = task("self_signed", SMALL, use=["server"])
 SETTINGS = {"parameters": {"myhostname": "mx2.example.com"}, "task": "Name it"}
 DOMAINS = {
     "domains": [{"name": "example.com", "local": True}],
@@ -124,14 +116,14 @@ def test_a_mode_returns_the_policies_before_and_after(tls_node):
 
 
 def test_a_certificate_of_the_ca_is_asked_for_in_a_first_call(node, fleet_ca):
-    options = {**CERTIFICATE, "provider": "own_ca"}
-    options["own_ca"] = {**SMALL, "ca_certificate": certificates_pem([fleet_ca[0]]).decode()}
-    result = run("smtp_tls_cert", node, options)
-    assert result["changed"] is True
-    assert sorted(result["signing_request"]) == ["csr", "days", "names"]
-    assert "smtpd_tls_chain_files" not in read_state(node.postfix).explicit
+    options = task("own_ca", {**SMALL, "ca_certificate": certificates_pem([fleet_ca[0]]).decode()}, use=["server"])
     foreseen = run("smtp_tls_cert", node, options, check_mode=True)
     assert (foreseen["changed"], "signing_request" in foreseen) == (True, False)
+    assert not os.path.exists(node.store())
+    result = run("smtp_tls_cert", node, options)
+    assert result["changed"] is True
+    assert sorted(result["signing_request"]) == ["csr", "names"]
+    assert "smtpd_tls_chain_files" not in read_state(node.postfix).explicit
 
 
 def test_domains_are_refused_before_the_node_is_read(node):
@@ -147,7 +139,11 @@ def test_info_tells_what_is_active_and_what_is_stored(tls_node):
     assert [entry["file"] for entry in facts["active"]["server"]] == [
         f"{tls_node.config_dir}/smtp_hardening/certificates/fleet/1.pem"
     ]
-    assert facts["certificates"]["fleet"]["subject_alternative_names"] == ["mx1.example.com"]
+    fleet = facts["certificates"]["fleet"]
+    assert [chain["subject_alternative_names"] for chain in fleet["chains"]] == [["mx1.example.com"]]
+    assert (fleet["active"], fleet["sni"]) == ({"server": True, "client": True}, [])
+    assert (fleet["renewed_by"], fleet["next"]) == (None, None)
+    assert [entry["name"] for entry in facts["active"]["server"]] == ["fleet"]
     assert "PRIVATE" not in str(facts)
 
 
@@ -222,7 +218,7 @@ def test_a_rollback_takes_back_what_was_done_by_hand_and_remembers_it(node):
 
 def test_a_rollback_brings_back_the_certificate_that_its_state_named(node):
     first = run("smtp_tls_cert", node, CERTIFICATE)["chain_file"]
-    second = run("smtp_tls_cert", node, {**CERTIFICATE, "self_signed": {"key_type": "ecdsa", "key_size": 384}})
+    second = run("smtp_tls_cert", node, {**CERTIFICATE, "self_signed": {**SMALL, "key_size": 384}})
     assert second["chain_file"] != first
     run("smtp_rollback", node, {"to": None, "allow_weaker": False, "task": None})
     assert read_state(node.postfix).explicit["smtpd_tls_chain_files"] == first
@@ -245,3 +241,39 @@ def test_info_lists_the_states_that_a_node_remembers(node):
         (2, "smtp_settings", "Call it mx8", True),
     ]
     assert facts[1]["summary"] == "set: myhostname"
+
+
+def test_info_tells_what_a_certificate_is_used_for_and_what_waits(node):
+    run("smtp_tls_cert", node, task("self_signed", SMALL, use=["client"], sni=["mail.example.net"]))
+    asked = run("smtp_tls_cert", node, task("csr", SMALL, name="waiting"))
+    facts = run("smtp_tls_info", node, {})
+    default, waiting = facts["certificates"]["default"], facts["certificates"]["waiting"]
+    assert (default["active"], default["sni"]) == ({"server": False, "client": True}, ["mail.example.net"])
+    assert facts["sni"] == {"mail.example.net": "default"}
+    assert (waiting["chain_file"], waiting["chains"]) == (None, [])
+    assert waiting["next"] == asked["next"]
+    assert "PRIVATE" not in str(facts)
+
+
+def test_info_tells_who_renews_a_certificate_and_whom_the_node_trusts(trusting_node, issue, tmp_path):
+    chain, pin = issue(), ":".join(["0A"] * 32)
+    paths = {"private_key": tmp_path / "live/mx/key.pem", "certificate": tmp_path / "live/mx/chain.pem"}
+    write(paths["private_key"], write_key(chain.key))
+    write(paths["certificate"], certificates_pem(chain.certificates))
+    given = {"tool": "certbot", "hook": True, **{name: str(path) for name, path in paths.items()}}
+    options = task("external", given, name="public", trust={"pins": [pin]}, config_dir=trusting_node.config_dir)
+    run("smtp_tls_cert", trusting_node, options)
+    facts = run("smtp_tls_info", trusting_node, {})
+    assert facts["certificates"]["public"]["renewed_by"] == "certbot"
+    assert facts["certificates"]["fleet"]["renewed_by"] is None
+    assert facts["trust"] == {"ca_file": trusting_node.store("trust", "1.pem"), "pins": [pin]}
+
+
+@pytest.mark.parametrize(
+    "client", [{"profile": "lenient_default"}, {"client": {"level": "encrypt", "match": []}}], ids=["profile", "level"]
+)
+def test_pinned_keys_and_a_mode_that_matches_nobody_leave_each_other_alone(tls_node, client):
+    pinning = task("stored", name="fleet", trust={"pins": [":".join(["0A"] * 32)]})
+    run("smtp_tls_cert", tls_node, pinning)
+    run("smtp_tls_mode", tls_node, {**MODE, **client})
+    assert run("smtp_tls_cert", tls_node, pinning, check_mode=True)["pending"]["set"] == {}

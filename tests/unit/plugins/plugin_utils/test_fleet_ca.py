@@ -3,19 +3,21 @@ from __future__ import annotations
 
 import datetime
 import os
+import re
 
 import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import (
     certificates_pem,
     read_certificates,
 )
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.describe import dns_names, utc_now
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.describe import dns_names
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.issue import make_ca, request
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.keys import (
     KeySpec,
     make_key,
     write_key,
 )
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.validity import utc_now
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import HardeningError
 from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils import _fleet_ca
 
@@ -74,3 +76,44 @@ def test_an_expired_ca_cannot_sign():
     certificate = make_ca("Old CA", key, 1, utc_now() - datetime.timedelta(days=9))
     with pytest.raises(HardeningError, match="the CA has expired"):
         _fleet_ca.load(certificates_pem([certificate]).decode(), write_key(key).decode(), None)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_each_request_gets_a_certificate_of_its_own(tmp_path, issue, count):
+    certificate, key = paths(tmp_path)
+    _fleet_ca.create_if_missing(certificate, key, None)
+    authority = _fleet_ca.load(read(certificate), read(key), None)
+    keys = [issue().key for _turn in range(count)]
+    signed = authority.sign(
+        b"".join(request(["mx1.example.com"], key) for key in keys).decode(), ["mx1.example.com"], 90
+    )
+    assert signed.count("BEGIN CERTIFICATE") == count
+
+
+@pytest.mark.parametrize(
+    ("name", "domains", "covered"),
+    [
+        ("mx1.example.com", None, True),
+        ("mx1.example.com", [], False),
+        ("MX1.Example.com", ["example.COM"], True),
+        ("example.com", [".example.com"], True),
+        ("badexample.com", ["example.com"], False),
+        ("example.com", ["mx1.example.com"], False),
+        ("example.com.evil.example", ["example.com"], False),
+        ("*.example.com", ["example.com"], True),
+        ("*.com", ["example.com"], False),
+    ],
+)
+def test_a_name_is_in_a_domain_by_whole_labels(name, domains, covered):
+    if covered:
+        _fleet_ca.check_domains([name], domains)
+        return
+    with pytest.raises(HardeningError, match=f"does not cover {re.escape(name)}, which the node asks for"):
+        _fleet_ca.check_domains([name], domains)
+
+
+@pytest.mark.parametrize("there", [[], ["ca.pem"], ["ca.key"], ["ca.pem", "ca.key"]])
+def test_a_ca_exists_with_both_its_files(tmp_path, there):
+    for name in there:
+        (tmp_path / name).write_text("")
+    assert _fleet_ca.exists(*paths(tmp_path)) is (len(there) == 2)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import datetime
 import itertools
 
 import pytest
@@ -8,13 +9,13 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certific
     Chain,
     build_chain,
     certificates_pem,
+    chains_pem,
     is_issued_by,
     order,
     read_certificates,
-    read_chain,
     read_chain_file,
+    read_chains,
 )
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.describe import utc_now
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.issue import (
     CertificateSpec,
     make_ca,
@@ -24,10 +25,16 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certific
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.keys import (
     KeySpec,
     make_key,
+    public_bytes,
     write_key,
 )
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.validity import utc_now
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import CertificateError
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ed25519, padding
 
+YEAR = 365
 SPEC = CertificateSpec(("mx1.example.com",), 90)
 
 
@@ -46,7 +53,8 @@ def ladder():
 @pytest.mark.parametrize("places", list(itertools.permutations(range(3))))
 def test_a_chain_is_put_in_order_from_any_order(ladder, places):
     shuffled = certificates_pem([ladder.certificates[place] for place in places])
-    assert read_chain("pem", write_key(ladder.key), shuffled).certificates == ladder.certificates
+    (chain,) = read_chains("pem", write_key(ladder.key), shuffled)
+    assert chain.certificates == ladder.certificates
 
 
 def test_a_chain_ends_where_the_next_issuer_is_missing(ladder):
@@ -91,9 +99,11 @@ def test_certificates_are_read_in_the_order_they_stand_in_with_words_between(lad
     assert read_certificates("ca_file", text) == ladder.certificates
 
 
-def test_a_chain_file_for_two_kinds_of_key_is_read_up_to_the_second_key(ladder, issue):
-    content = ladder.to_pem() + issue().to_pem()
-    assert read_chain_file("/store/1.pem", content).certificates == ladder.certificates
+def test_a_chain_file_for_two_kinds_of_key_holds_two_chains(ladder, issue):
+    other = issue(kind=("rsa", 2048))
+    first, second = read_chain_file("/store/1.pem", chains_pem((ladder, other)))
+    assert (first.certificates, second.certificates) == (ladder.certificates, other.certificates)
+    assert public_bytes(second.key.public_key()) == public_bytes(other.key.public_key())
 
 
 @pytest.mark.parametrize(
@@ -114,13 +124,15 @@ def test_a_chain_file_begins_with_the_key_and_reads_back(issue):
     chain = issue()
     content = chain.to_pem()
     assert content.startswith(b"-----BEGIN PRIVATE KEY-----")
-    assert read_chain_file("chain.pem", content).certificates == chain.certificates
+    (read,) = read_chain_file("chain.pem", content)
+    assert read.certificates == chain.certificates
 
 
 def test_certificates_are_put_in_order(issue, fleet_ca):
     chain = issue()
     shuffled = certificates_pem([fleet_ca[0], chain.leaf])
-    assert read_chain("pem", write_key(chain.key), shuffled).certificates == (chain.leaf, fleet_ca[0])
+    (read,) = read_chains("pem", write_key(chain.key), shuffled)
+    assert read.certificates == (chain.leaf, fleet_ca[0])
 
 
 def test_a_key_that_does_not_match_is_refused(issue):
@@ -138,3 +150,109 @@ def test_a_chain_file_with_a_foreign_key_is_refused_by_name(issue):
 def test_what_is_no_certificate_is_refused(content):
     with pytest.raises(CertificateError, match="ca_file"):
         read_certificates("ca_file", content)
+
+
+def reissued(key, days, ca):
+    spec = CertificateSpec(SPEC.names, days)
+    return sign_request(request(SPEC.names, key), spec, *ca, utc_now())
+
+
+@pytest.mark.parametrize("days", list(itertools.permutations([30, 60, 90])))
+def test_of_several_certificates_for_one_key_the_newest_counts(fleet_ca, days):
+    key = make_key(KeySpec("ecdsa", 256))
+    leaves = [reissued(key, count, fleet_ca) for count in days]
+    chain = build_chain("pem", key, [*leaves, fleet_ca[0]])
+    assert chain.certificates == (leaves[days.index(90)], fleet_ca[0])
+
+
+@pytest.mark.parametrize("places", list(itertools.permutations(range(4))))
+def test_two_keys_share_one_heap_of_certificates(issue, fleet_ca, ladder, places):
+    other = issue(kind=("rsa", 2048))
+    heap = [ladder.certificates[0], ladder.certificates[1], other.leaf, fleet_ca[0]]
+    keys = write_key(ladder.key) + write_key(other.key)
+    first, second = read_chains("pem", keys, certificates_pem([heap[place] for place in places]))
+    assert first.certificates == ladder.certificates[:2]
+    assert second.certificates == (other.leaf, fleet_ca[0])
+
+
+def test_each_key_needs_a_certificate(issue):
+    one, other = issue(), issue()
+    keys = write_key(one.key) + write_key(other.key)
+    with pytest.raises(CertificateError, match="^pem: the private key does not match the certificate"):
+        read_chains("pem", keys, certificates_pem(one.certificates))
+
+
+@pytest.mark.parametrize(
+    ("key", "certificate", "option"),
+    [
+        (b"none", None, "pem.private_key: this is no private key"),
+        (None, b"none", "pem.certificate: holds no certificate"),
+    ],
+)
+def test_what_is_missing_is_named_by_its_option(issue, key, certificate, option):
+    chain = issue()
+    with pytest.raises(CertificateError, match=f"^{option}"):
+        read_chains("pem", key or write_key(chain.key), certificate or certificates_pem(chain.certificates))
+
+
+def test_a_chain_file_for_two_keys_is_written_and_read_back(issue):
+    chains = issue(), issue()
+    read = read_chain_file("/store/1.pem", chains_pem(chains))
+    assert [chain.certificates for chain in read] == [chain.certificates for chain in chains]
+    assert chains_pem(read) == chains_pem(chains)
+
+
+def test_the_second_key_of_a_chain_file_must_fit_too(issue):
+    content = issue().to_pem() + write_key(issue().key) + certificates_pem(issue().certificates)
+    with pytest.raises(CertificateError, match="^/store/1.pem: the private key does not match the certificate that"):
+        read_chain_file("/store/1.pem", content)
+
+
+@pytest.fixture(scope="module")
+def pss():
+    """A CA whose signatures are RSA-PSS (certificate, key), and a leaf that it has signed."""
+    ca_key, key = make_key(KeySpec("rsa", 2048)), make_key(KeySpec("ecdsa", 256))
+    ca = make_ca("PSS CA", ca_key, 3650, utc_now())
+    scheme = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=padding.PSS.DIGEST_LENGTH)
+    builder = x509.CertificateBuilder().subject_name(x509.Name([])).issuer_name(ca.subject).serial_number(7)
+    builder = builder.public_key(key.public_key()).not_valid_before(utc_now())
+    builder = builder.not_valid_after(utc_now() + datetime.timedelta(days=90))
+    return ca, builder.sign(ca_key, hashes.SHA256(), rsa_padding=scheme)
+
+
+class Old:
+    """A certificate as cryptography before 40 gives it."""
+
+    def __init__(self, certificate):
+        self.certificate = certificate
+
+    def __getattr__(self, name):
+        if name == "verify_directly_issued_by":
+            raise AttributeError(name)
+        return getattr(self.certificate, name)
+
+
+@pytest.mark.parametrize("age", [lambda certificate: certificate, Old], ids=["new", "old"])
+def test_a_ca_that_signs_with_rsa_pss_is_recognised(pss, age):
+    ca, leaf = pss
+    assert is_issued_by(age(leaf), ca)
+
+
+@pytest.mark.parametrize("kind", [("ecdsa", 256), ("rsa", 2048), "ed25519"])
+def test_with_an_old_cryptography_issuers_are_recognised_by_their_signatures_too(kind):
+    ca_key = ed25519.Ed25519PrivateKey.generate() if kind == "ed25519" else make_key(KeySpec(*kind))
+    digest = None if kind == "ed25519" else hashes.SHA256()
+    key = make_key(KeySpec("ecdsa", 256))
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "CA")])
+
+    def signed(public_key, subject):
+        builder = x509.CertificateBuilder().subject_name(subject).issuer_name(name).serial_number(7)
+        builder = builder.public_key(public_key).not_valid_before(utc_now())
+        return builder.not_valid_after(utc_now() + datetime.timedelta(days=YEAR)).sign(ca_key, digest)
+
+    ca, leaf = signed(ca_key.public_key(), name), signed(key.public_key(), x509.Name([]))
+    impostor = make_ca(
+        "CA", make_key(KeySpec("rsa", 2048) if kind[0] == "rsa" else KeySpec("ecdsa", 256)), 9, utc_now()
+    )
+    assert is_issued_by(Old(leaf), ca)
+    assert not is_issued_by(Old(leaf), impostor)

@@ -6,14 +6,15 @@ import hashlib
 import ssl
 
 import pytest
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates import tlsa
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import certificates_pem
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.describe import (
     certificate_fingerprint,
     describe,
     public_key_fingerprint,
-    utc_now,
 )
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.keys import public_bytes
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.validity import utc_now
 
 NOW = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.timezone.utc)
 
@@ -36,7 +37,8 @@ def test_a_certificate_is_described_in_full(issue):
         "key_size": 256,
         "signature_hash": "sha256",
         "certificate_sha256": ":".join(digest[i : i + 2] for i in range(0, 64, 2)),
-        "public_key_sha256": public_key_fingerprint(chain.leaf),
+        "public_key_sha256": public_key_fingerprint(chain.key.public_key()),
+        "tlsa": [tlsa.of_key(chain.key.public_key())],
         "chain": pem,
     }
 
@@ -57,7 +59,7 @@ def test_only_whole_days_are_left(issue, later, days):
 def test_the_key_fingerprint_stays_when_the_same_key_gets_a_new_certificate(issue):
     chain = issue(by="itself")
     digest = hashlib.sha256(public_bytes(chain.key.public_key())).hexdigest().upper()
-    assert public_key_fingerprint(chain.leaf).replace(":", "") == digest
+    assert public_key_fingerprint(chain.leaf.public_key()).replace(":", "") == digest
 
 
 def test_a_certificate_without_a_san_names_nobody(fleet_ca):

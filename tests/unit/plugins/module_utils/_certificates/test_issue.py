@@ -9,20 +9,24 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certific
     dns_names,
     extended_key_usages,
     hash_name,
-    not_after,
-    not_before,
 )
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.issue import (
     CertificateSpec,
     make_ca,
     request,
+    requested_names,
     self_sign,
     sign_request,
+    split_requests,
 )
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.keys import (
     KeySpec,
     make_key,
     public_bytes,
+)
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.validity import (
+    not_after,
+    not_before,
 )
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import CertificateError
 from cryptography import x509
@@ -122,3 +126,28 @@ def test_a_ca_may_sign_hosts_and_no_further_cas(key):
     assert (usage.key_cert_sign, usage.crl_sign, usage.key_encipherment) == (True, True, False)
     assert common_names(ca.subject) == common_names(ca.issuer) == ["Fleet CA"]
     assert not_after(ca) == NOW + datetime.timedelta(days=3650)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3])
+def test_requests_one_after_the_other_are_told_apart(key, count):
+    made = [request([f"mx{number}.example.com", "smtp.example.com"], key) for number in range(count)]
+    text = b"first\n" + b"# between\n".join(made)
+    assert [part.strip() for part in split_requests(text)] == [part.strip() for part in made]
+    assert requested_names(text) == [(f"mx{number}.example.com", "smtp.example.com") for number in range(count)]
+
+
+@pytest.mark.parametrize("text", [b"", b"-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"])
+def test_where_there_is_no_request_nobody_asks_for_anything(text):
+    assert (split_requests(text), requested_names(text)) == ([], [])
+
+
+def test_a_request_names_what_it_asks_for_and_is_signed_by_its_key(key):
+    csr = x509.load_pem_x509_csr(request(["mx1.example.com", "*.example.com"], key))
+    assert csr.is_signature_valid
+    assert dns_names(csr) == ["mx1.example.com", "*.example.com"]
+    assert common_names(csr.subject) == ["mx1.example.com"]
+    assert public_bytes(csr.public_key()) == public_bytes(key.public_key())
+
+
+def test_a_request_holds_no_private_key(key):
+    assert b"PRIVATE" not in request(SPEC.names, key)

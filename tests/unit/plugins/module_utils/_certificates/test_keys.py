@@ -2,15 +2,18 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import certificates_pem
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.keys import (
     KeySpec,
     describe_public_key,
     make_key,
     public_bytes,
     read_key,
+    read_keys,
     write_key,
 )
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import CertificateError, InvalidValue
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 
@@ -26,7 +29,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
     ],
 )
 def test_a_kind_of_key_has_a_size_of_its_own(given, spec):
-    assert KeySpec.read("self_signed", given) == spec
+    assert KeySpec.read("self_signed", given) == (spec,)
 
 
 @pytest.mark.parametrize(
@@ -97,3 +100,56 @@ def test_an_encrypted_key_without_its_passphrase_is_refused_and_not_repeated(pas
 
 def test_an_encrypted_key_is_read_with_its_passphrase():
     assert read_key("pem.private_key", write_key(make_key(KeySpec("ecdsa", 256)), "right"), "right")
+
+
+@pytest.mark.parametrize(
+    ("given", "specs"),
+    [
+        ({"key_type": "both"}, (KeySpec("ecdsa", 256), KeySpec("rsa", 3072))),
+        ({"key_type": "both", "key_size": None}, (KeySpec("ecdsa", 256), KeySpec("rsa", 3072))),
+        ({"key_type": "both", "key_size": 4096}, (KeySpec("ecdsa", 256), KeySpec("rsa", 4096))),
+    ],
+)
+def test_both_are_an_ecdsa_key_and_an_rsa_key_of_the_size_given(given, specs):
+    assert KeySpec.read("self_signed", given) == specs
+
+
+@pytest.mark.parametrize("size", [256, 384, 1024])
+def test_the_size_of_both_is_the_rsa_keys(size):
+    with pytest.raises(InvalidValue, match=f"^csr.key_size: {size} is no size for a key of type rsa"):
+        KeySpec.read("csr", {"key_type": "both", "key_size": size})
+
+
+@pytest.mark.parametrize("passphrase", [None, "secret"])
+def test_every_key_in_a_file_is_read_with_words_and_certificates_between(issue, passphrase):
+    keys = [make_key(KeySpec("ecdsa", 256)) for _turn in range(2)]
+    parts = [write_key(key, passphrase) for key in keys]
+    content = b"# first\n" + parts[0] + certificates_pem(issue().certificates) + b"# second\n" + parts[1]
+    read = read_keys("pem.private_key", content, passphrase)
+    assert [public_bytes(key.public_key()) for key in read] == [public_bytes(key.public_key()) for key in keys]
+
+
+@pytest.mark.parametrize("pem", [b"", b"hunter2", b"-----BEGIN CERTIFICATE-----\nhunter2\n-----END CERTIFICATE-----"])
+def test_a_file_without_a_key_is_refused_without_a_word_of_it(pem):
+    with pytest.raises(CertificateError) as refusal:
+        read_keys("pem.private_key", pem)
+    assert str(refusal.value) == "pem.private_key: this is no private key that can be read; give it in PEM."
+
+
+@pytest.mark.parametrize("format", ["TraditionalOpenSSL", "PKCS8"])
+@pytest.mark.parametrize("spec", [KeySpec("rsa", 2048), KeySpec("ecdsa", 256)])
+def test_a_key_is_read_in_either_form_of_pem(spec, format):
+    key = make_key(spec)
+    form = getattr(serialization.PrivateFormat, format)
+    pem = key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
+    (read,) = read_keys("key", pem)
+    assert spec.fits(read.public_key())
+
+
+def test_the_parameters_of_a_curve_before_its_key_are_no_key():
+    key = make_key(KeySpec("ecdsa", 256))
+    form = serialization.PrivateFormat.TraditionalOpenSSL
+    pem = key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
+    parameters = b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"
+    (read,) = read_keys("key", parameters + pem)
+    assert public_bytes(read.public_key()) == public_bytes(key.public_key())

@@ -126,3 +126,32 @@ def test_a_certificates_name_becomes_a_folder(name):
 def test_a_name_that_leaves_the_store_cannot_name_a_certificate(name):
     with pytest.raises(InvalidValue, match="cannot name a certificate"):
         words.store_name("name", name)
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("mx1.example.com", "mx1.example.com"),
+        ("*.Example.COM", "*.example.com"),
+        ("*.mail.example.com", "*.mail.example.com"),
+    ],
+)
+def test_a_certificate_names_a_host_or_every_host_in_a_domain(given, name):
+    assert words.certificate_name("csr.names", given) == name
+
+
+@pytest.mark.parametrize("given", ["*", "*.", "**.example.com", "mx*.example.com", "mx.*.example.com", "*.*.example"])
+def test_a_star_is_the_whole_first_label_or_no_name_at_all(given):
+    with pytest.raises(InvalidValue, match="^csr.names: .+ is not a domain name; write labels"):
+        words.certificate_name("csr.names", given)
+
+
+@pytest.mark.parametrize(("given", "name"), [(".Example.net", ".example.net"), ("Example.net", "example.net")])
+def test_a_dot_before_a_domain_means_all_names_below_it(given, name):
+    assert words.domain_or_below("sni", given) == name
+
+
+@pytest.mark.parametrize("given", [".", "..example.net", "*.example.net"])
+def test_what_is_neither_a_domain_nor_all_below_one_is_refused(given):
+    with pytest.raises(InvalidValue, match="^sni: .+ is not a domain name"):
+        words.domain_or_below("sni", given)

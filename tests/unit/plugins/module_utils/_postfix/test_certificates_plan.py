@@ -1,83 +1,75 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-import datetime
 import os
 
 import pytest
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates import tlsa
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import certificates_pem
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.describe import utc_now
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.issue import (
-    CertificateSpec,
-    make_ca,
-    sign_request,
-)
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.keys import (
-    KeySpec,
-    make_key,
-    write_key,
-)
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import CertificateError
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.certificates import read_wish
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.keys import write_key
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import CertificateError, InvalidValue
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix import store
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.certificates import (
-    plan_certificate,
+    plan_removal,
     report,
 )
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import read_state
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._signing import begin_request
-from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import change, pass_time
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.certificate_tasks import SMALL, apply, pem, plan, wish
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import change, pass_time, write
 
-BASE = {"name": "default", "use": ["server"], "renew_before": 30, "self_signed": None, "own_ca": None, "pem": None}
-SMALL = {"key_type": "ecdsa"}
-
-
-def wish(provider, given=None, **over):
-    options = {**BASE, "provider": provider, provider: given, **over}
-    return read_wish(options, "mx1.example.com", lambda path: b"")
+SERVED = {"use": ["server"]}
+P_384 = {"key_type": "ecdsa", "key_size": 384}
+OTHER_RECORD = "3 1 1 " + "AB" * 32
 
 
-def apply(node, wanted, check_mode=False):
-    state = read_state(node.postfix)
-    planned = plan_certificate(state, wanted, check_mode)
-    if not check_mode:
-        change(node, planned.plan)
-    return planned
+def own(**over):
+    return wish("self_signed", SMALL, **{**SERVED, **over})
+
+
+def given(chain, **over):
+    return wish("pem", pem(chain), **over)
+
+
+def record(planned):
+    return tlsa.of_key(planned.chains[0].key.public_key())
 
 
 def test_the_certificate_becomes_active_and_its_key_is_roots_alone(node):
-    planned = apply(node, wish("self_signed", SMALL))
-    assert read_state(node.postfix).explicit["smtpd_tls_chain_files"] == planned.path
+    planned = apply(node, own())
+    assert node.state.explicit["smtpd_tls_chain_files"] == planned.path
     assert oct(os.stat(planned.path).st_mode & 0o777) == "0o600"
-    assert oct(os.stat(store.certificates_dir(read_state(node.postfix))).st_mode & 0o777) == "0o700"
+    assert oct(os.stat(store.certificates_dir(node.state)).st_mode & 0o777) == "0o700"
 
 
 def test_a_second_run_keeps_the_certificate(node):
-    apply(node, wish("self_signed", SMALL))
-    again = plan_certificate(read_state(node.postfix), wish("self_signed", SMALL), False)
+    apply(node, own())
+    again = plan(node, own())
     assert again.reason is None
     assert not again.plan.changed
 
 
 def test_check_mode_makes_no_key_and_says_why_one_is_needed(node):
-    planned = apply(node, wish("self_signed", SMALL), check_mode=True)
-    assert planned.chain is None
+    planned = plan(node, own(), check_mode=True)
+    assert (planned.chains, planned.keeps) == ((), False)
     assert planned.reason == "no certificate of this name is stored"
-    assert not os.path.exists(os.path.join(node.config_dir, "smtp_hardening"))
+    assert not os.path.exists(node.store())
 
 
 @pytest.mark.parametrize(
     ("given", "over", "reason"),
     [
-        ({"key_type": "ecdsa", "key_size": 384}, {}, "another kind of key"),
-        ({"key_type": "ecdsa", "names": ["mx2.example.com"]}, {}, "other names"),
-        ({"key_type": "ecdsa", "days": 9999}, {"renew_before": 4000}, "fewer than renew_before"),
+        (P_384, {}, "another kind of key"),
+        ({"key_type": "rsa", "key_size": 2048}, {}, "another kind of key"),
+        ({**SMALL, "names": ["mx2.example.com"]}, {}, "other names"),
+        ({**SMALL, "names": ["mx1.example.com", "mx2.example.com"]}, {}, "other names"),
+        ({**SMALL, "days": 9999}, {"renew_before": 4000}, "has 3649 days left, fewer than renew_before"),
+        (SMALL, {"renew_now": True}, "renew_now is set"),
     ],
 )
 def test_a_certificate_that_does_not_fit_is_made_anew_and_kept_while_it_is_remembered(node, given, over, reason):
-    first = apply(node, wish("self_signed", SMALL)).path
-    second = apply(node, wish("self_signed", given, **over))
+    first = apply(node, own()).path
+    second = apply(node, wish("self_signed", given, **SERVED, **over))
     assert reason in second.reason
+    assert node.state.explicit["smtpd_tls_chain_files"] == second.path
     pass_time(node, 8)
     assert os.path.exists(first)
     pass_time(node, 1)
@@ -86,34 +78,16 @@ def test_a_certificate_that_does_not_fit_is_made_anew_and_kept_while_it_is_remem
 
 
 def test_a_stored_chain_with_a_foreign_key_is_replaced(node, issue):
-    first = apply(node, wish("self_signed", SMALL)).path
-    with open(first, "wb") as handle:
-        handle.write(write_key(issue().key) + certificates_pem(issue().certificates))
-    assert "does not match" in apply(node, wish("self_signed", SMALL)).reason
-
-
-def test_the_ca_signs_on_the_controller_and_the_key_stays_on_the_node(node, fleet_ca):
-    given = {**SMALL, "ca_certificate": certificates_pem([fleet_ca[0]]).decode()}
-    state = read_state(node.postfix)
-    assert plan_certificate(state, wish("own_ca", given), False).awaits_signature
-    asked = begin_request(state, wish("own_ca", given))
-    assert "PRIVATE" not in str(asked)
-    spec = CertificateSpec(tuple(asked["names"]), asked["days"])
-    leaf = sign_request(asked["csr"].encode(), spec, *fleet_ca, utc_now())
-    planned = apply(node, wish("own_ca", {**given, "certificate": certificates_pem([leaf]).decode()}))
-    assert planned.chain.leaf == leaf
-    assert not os.path.exists(store.pending_key(state, "default"))
-    assert store.read(store.trust_file(state)) == certificates_pem([fleet_ca[0]])
+    first = apply(node, own()).path
+    write(first, write_key(issue().key) + certificates_pem(issue().certificates))
+    assert "does not match" in apply(node, own()).reason
 
 
 def test_a_pem_certificate_whose_key_does_not_match_writes_nothing(node, issue):
-    given = {
-        "private_key": write_key(issue().key).decode(),
-        "certificate": certificates_pem(issue().certificates).decode(),
-    }
-    with pytest.raises(CertificateError, match="the private key does not match the certificate"):
-        plan_certificate(read_state(node.postfix), wish("pem", given), False)
-    assert not os.path.exists(os.path.join(node.config_dir, "smtp_hardening"))
+    mixed = {**pem(issue()), "certificate": certificates_pem(issue().certificates).decode()}
+    with pytest.raises(CertificateError, match="^pem: the private key does not match the certificate"):
+        plan(node, wish("pem", mixed))
+    assert not os.path.exists(node.store())
 
 
 @pytest.mark.parametrize(
@@ -126,73 +100,66 @@ def test_a_pem_certificate_whose_key_does_not_match_writes_nothing(node, issue):
     ],
 )
 def test_a_certificate_becomes_active_for_the_sides_that_are_listed(node, use, active):
-    wanted = wish("self_signed", SMALL, use=use)
-    planned = apply(node, wanted)
-    facts = report(read_state(node.postfix), wish("self_signed", SMALL, use=[]), planned)
-    assert facts["active"] == active
+    planned = apply(node, own(use=use))
+    facts = report(planned)
+    assert facts["active"] == active == store.uses_of(node.state, "default")
     assert facts["chain_file"] == planned.path
+    assert facts["certificate"] == facts["certificates"][0]
     assert facts["certificate"]["subject_alternative_names"] == ["mx1.example.com"]
+    assert (facts["sni"], facts["awaits"], facts["next"]) == ([], None, None)
 
 
-def test_a_side_that_is_not_listed_keeps_its_old_chain_file(node):
-    first = apply(node, wish("self_signed", SMALL, use=["server", "client"])).path
-    second = apply(node, wish("self_signed", {"key_type": "ecdsa", "key_size": 384}, use=["server"])).path
-    explicit = read_state(node.postfix).explicit
+def test_two_certificates_under_one_name_are_reported_one_by_one(node):
+    planned = apply(node, wish("self_signed", {"key_type": "both", "key_size": 2048}, **SERVED))
+    facts = report(planned)
+    assert [fact["key_type"] for fact in facts["certificates"]] == ["ecdsa", "rsa"]
+    assert not plan(node, wish("self_signed", {"key_type": "both", "key_size": 2048}, **SERVED)).plan.changed
+
+
+def test_a_side_that_is_not_listed_keeps_another_certificate(node):
+    first = apply(node, own(name="partner", use=["server", "client"])).path
+    second = apply(node, own()).path
+    explicit = node.state.explicit
     assert (explicit["smtpd_tls_chain_files"], explicit["smtp_tls_chain_files"]) == (second, first)
-    assert os.path.exists(first)
+
+
+@pytest.mark.parametrize("use", [[], ["server"], ["client"]])
+def test_a_renewal_moves_every_side_where_the_certificate_is_active(node, use):
+    apply(node, own(use=["server", "client"]))
+    renewed = apply(node, own(use=use, renew_now=True))
+    explicit = node.state.explicit
+    assert explicit["smtpd_tls_chain_files"] == explicit["smtp_tls_chain_files"] == renewed.path
 
 
 def test_legacy_certificate_files_leave_main_cf(node):
     node.write("smtpd_tls_cert_file = /etc/ssl/snakeoil.pem\nsmtpd_tls_key_file = /etc/ssl/snakeoil.key\n")
-    apply(node, wish("self_signed", SMALL))
-    assert list(read_state(node.postfix).explicit) == ["smtpd_tls_chain_files"]
+    apply(node, own())
+    assert list(node.state.explicit) == ["smtpd_tls_chain_files"]
 
 
 def test_two_certificates_of_different_names_live_side_by_side(node):
-    apply(node, wish("self_signed", SMALL, name="default"))
-    apply(node, wish("self_signed", SMALL, name="partner", use=["client"]))
-    assert store.names(read_state(node.postfix)) == ["default", "partner"]
+    apply(node, own())
+    apply(node, own(name="partner", use=["client"]))
+    assert store.names(node.state) == ["default", "partner"]
 
 
-@pytest.mark.parametrize(
-    ("provider", "reason"),
-    [
-        ("self_signed", "the stored certificate is not self-signed"),
-        ("own_ca", "the stored certificate is not issued by this CA"),
-    ],
-)
-def test_a_certificate_from_elsewhere_is_replaced(tls_node, provider, reason):
-    stranger = make_ca("Stranger", make_key(KeySpec("ecdsa", 256)), 3650, utc_now())
-    given = {**SMALL, "ca_certificate": certificates_pem([stranger]).decode()} if provider == "own_ca" else SMALL
-    planned = plan_certificate(read_state(tls_node.postfix), wish(provider, given, name="fleet"), True)
-    assert planned.reason == reason
-
-
-def test_a_pem_certificate_is_stored_with_its_chain_in_order_and_kept(node, issue, fleet_ca):
+def test_a_pem_certificate_that_is_encrypted_is_stored_for_postfix_to_read(node, issue, fleet_ca):
     chain = issue()
-    given = {
-        "private_key": write_key(chain.key, "secret").decode(),
-        "certificate": certificates_pem([fleet_ca[0], chain.leaf]).decode(),
-        "passphrase": "secret",
-    }
-    planned = apply(node, wish("pem", given))
-    assert store.stored_chain(read_state(node.postfix), "default").certificates == (chain.leaf, fleet_ca[0])
+    options = pem(
+        chain,
+        private_key=write_key(chain.key, "secret").decode(),
+        certificate=certificates_pem([fleet_ca[0], chain.leaf]).decode(),
+        passphrase="secret",
+    )
+    planned = apply(node, wish("pem", options))
+    (stored,) = store.stored_chains(node.state, "default")
+    assert stored.certificates[0] == chain.leaf
     assert b"ENCRYPTED" not in store.read(planned.path)
-    assert plan_certificate(read_state(node.postfix), wish("pem", given), False).reason is None
-
-
-def test_a_pem_certificate_that_has_expired_is_refused(node, issue):
-    chain = issue(days=1, now=utc_now() - datetime.timedelta(days=400))
-    given = {
-        "private_key": write_key(chain.key).decode(),
-        "certificate": certificates_pem(chain.certificates).decode(),
-    }
-    with pytest.raises(CertificateError, match="^pem.certificate: the certificate expired on .+; give one that peers"):
-        plan_certificate(read_state(node.postfix), wish("pem", given), False)
+    assert plan(node, wish("pem", options)).reason is None
 
 
 def test_a_diff_tells_of_the_certificate_and_nothing_of_its_key(node):
-    planned = plan_certificate(read_state(node.postfix), wish("self_signed", SMALL), False)
+    planned = plan(node, own())
     shown = next(entry for entry in planned.plan.diff() if entry["after_header"] == "certificate default")
     assert shown["before"] == ""
     assert "subject: CN=mx1.example.com\n" in shown["after"]
@@ -201,38 +168,223 @@ def test_a_diff_tells_of_the_certificate_and_nothing_of_its_key(node):
 
 
 def test_check_mode_shows_what_is_known_of_a_certificate_it_does_not_make(node):
-    planned = apply(node, wish("self_signed", SMALL), check_mode=True)
+    planned = plan(node, wish("self_signed", {"key_type": "both"}, **SERVED), check_mode=True)
     shown = next(entry for entry in planned.plan.diff() if entry["after_header"] == "certificate default")
     assert shown["after"] == (
-        "provider: self_signed\nsubject_alternative_names: mx1.example.com\nkey_type: ecdsa\nkey_size: 256\n"
+        "provider: self_signed\nsubject_alternative_names: mx1.example.com\nkeys: ecdsa 256, rsa 3072\n"
     )
     assert planned.plan.set == {"smtpd_tls_chain_files": planned.path}
 
 
-def test_a_ca_that_is_trusted_already_is_not_written_again(trusting_node, fleet_ca):
-    given = {**SMALL, "ca_certificate": certificates_pem([fleet_ca[0]]).decode()}
-    planned = plan_certificate(read_state(trusting_node.postfix), wish("own_ca", given, name="fleet"), False)
-    assert planned.reason is None
-    assert planned.plan.files == ()
-
-
-def test_a_new_ca_goes_beside_the_old_one_and_who_trusted_that_trusts_the_new_one(trusting_node, fleet_ca):
-    old = trusting_node.store("trust", "1.pem")
-    trusting_node.append(f"smtp_tls_CAfile = {old}\nsmtpd_tls_CAfile = /etc/ssl/other.pem\n")
-    ca = make_ca("Next CA", make_key(KeySpec("ecdsa", 256)), 3650, utc_now())
-    given = {**SMALL, "ca_certificate": certificates_pem([ca]).decode()}
-    asked = begin_request(trusting_node.state, wish("own_ca", given, name="next"))
-    leaf = sign_request(asked["csr"].encode(), CertificateSpec(tuple(asked["names"]), 90), *fleet_ca, utc_now())
-    signed = {**given, "certificate": certificates_pem([leaf]).decode()}
-    planned = plan_certificate(trusting_node.state, wish("own_ca", signed, name="next", use=[]), False)
-    new = trusting_node.store("trust", "2.pem")
-    assert planned.ca_file == new
-    assert [file.path for file in planned.plan.files] == [new, trusting_node.store("certificates/next/1.pem")]
-    assert planned.plan.set == {"smtp_tls_CAfile": new}
-    assert store.read(old) == certificates_pem([fleet_ca[0]])
-
-
 def test_new_content_never_takes_the_place_of_a_file_that_is_there(node):
-    apply(node, wish("self_signed", SMALL))
-    again = plan_certificate(node.state, wish("self_signed", {"key_type": "ecdsa", "key_size": 384}), False)
+    apply(node, own())
+    again = plan(node, wish("self_signed", P_384, **SERVED))
     assert [file.path for file in again.plan.files] == [node.store("certificates/default/2.pem")]
+
+
+# What stops being active
+
+
+@pytest.mark.parametrize("provider", ["self_signed", "stored"])
+def test_a_certificate_that_is_withdrawn_is_named_by_main_cf_no_more_and_stays_in_the_store(node, provider):
+    apply(node, own(use=["server", "client"]))
+    options = SMALL if provider == "self_signed" else None
+    planned = apply(node, wish(provider, options, withdraw=["client"]))
+    assert planned.active == {"server": True, "client": False}
+    assert "smtp_tls_chain_files" not in node.state.explicit
+    assert os.path.exists(planned.path)
+
+
+def test_to_withdraw_what_is_not_active_changes_nothing(node):
+    apply(node, own(name="partner", use=["client"]))
+    apply(node, own())
+    assert not plan(node, wish("stored", withdraw=["client"])).plan.changed
+
+
+def test_a_server_that_offers_tls_keeps_its_certificate(node):
+    apply(node, own())
+    node.append("smtpd_tls_security_level = may\n")
+    with pytest.raises(InvalidValue) as refusal:
+        plan(node, wish("stored", withdraw=["server"]))
+    assert str(refusal.value) == (
+        "withdraw: ['server'] would leave smtp/inet without a certificate, though STARTTLS is offered there; "
+        "make another certificate active, which takes the place of this one."
+    )
+
+
+def test_a_server_that_offers_no_tls_needs_none(node):
+    apply(node, own())
+    node.append("smtpd_tls_security_level = none\n")
+    apply(node, wish("stored", withdraw=["server"]))
+    assert "smtpd_tls_chain_files" not in node.state.explicit
+
+
+@pytest.mark.parametrize(
+    ("over", "served"),
+    [
+        ({"use": ["server"]}, "for the server"),
+        ({"use": ["server", "client"]}, "for the server and for the client"),
+        ({"use": [], "sni": ["mail.example.net", ".example.org"]}, "for .example.org and for mail.example.net"),
+    ],
+)
+def test_a_certificate_that_is_served_is_not_deleted(node, over, served):
+    apply(node, own(**over))
+    with pytest.raises(InvalidValue) as refusal:
+        plan_removal(node.state, "default")
+    assert str(refusal.value) == (
+        f"name: 'default' is active {served}, so it cannot be deleted; "
+        "make another certificate active first (use, withdraw, sni)."
+    )
+
+
+def test_a_certificate_that_is_not_served_is_deleted_with_its_keys(node):
+    apply(node, own(use=[]))
+    apply(node, wish("csr", SMALL, name="waiting"))
+    for name in ("default", "waiting"):
+        change(node, plan_removal(node.state, name).plan)
+    assert os.listdir(node.store("certificates")) == []
+    assert store.names(node.state) == []
+
+
+def test_the_removal_of_a_certificate_says_what_goes(node):
+    apply(node, own(use=[]))
+    planned = plan_removal(node.state, "default")
+    (shown,) = planned.plan.diff()
+    assert shown["after_header"] == "certificate default"
+    assert "subject: CN=mx1.example.com\n" in shown["before"] and shown["after"] == ""
+    assert (planned.path, planned.chains, planned.active) == (None, (), {"server": False, "client": False})
+
+
+def test_the_removal_of_what_is_not_there_changes_nothing(node):
+    assert not plan_removal(node.state, "default").plan.changed
+
+
+def test_a_broken_certificate_can_be_deleted(node):
+    write(node.store("certificates/default/1.pem"), b"broken")
+    assert plan_removal(node.state, "default").plan.obsolete == (node.store("certificates/default"),)
+
+
+# Flaws
+
+
+@pytest.mark.parametrize(
+    ("made", "over", "sentence", "kinds"),
+    [
+        (
+            {"names": ["mx9.example.com"]},
+            {"use": ["server"]},
+            "names mx9.example.com and not mx1.example.com",
+            "other_host",
+        ),
+        (
+            {},
+            {"sni": ["mail.example.net"]},
+            "names mx1.example.com and not mail.example.net",
+            "other_host",
+        ),
+        (
+            {},
+            {"use": ["client"], "sni": ["a.example.net", "b.example.net"]},
+            "names mx1.example.com and not a.example.net or b.example.net",
+            "other_host",
+        ),
+    ],
+)
+def test_a_certificate_with_flaws_is_refused_with_their_names(trusting_node, issue, *, made, over, sentence, kinds):
+    with pytest.raises(CertificateError) as refusal:
+        plan(trusting_node, given(issue(**made), **over))
+    assert str(refusal.value) == (
+        f"pem: the certificate {sentence}; give one that peers will take, or accept: [{kinds}]."
+    )
+    assert plan(trusting_node, given(issue(**made), **over, accept=[kinds])).plan.changed
+
+
+def test_every_flaw_is_named_at_once_and_must_be_accepted_by_itself(node, issue):
+    chain = issue(names=["mx9.example.com"])
+    with pytest.raises(CertificateError, match=r"accept: \[other_host, incomplete_chain\].$"):
+        plan(node, given(chain, **SERVED))
+    with pytest.raises(CertificateError, match=r"accept: \[other_host\].$"):
+        plan(node, given(chain, **SERVED, accept=["incomplete_chain", "expired"]))
+    assert plan(node, given(chain, **SERVED, accept=["incomplete_chain", "other_host"])).plan.changed
+
+
+def test_a_certificate_that_is_active_for_nothing_may_name_any_host(trusting_node, issue):
+    assert plan(trusting_node, given(issue(names=["mx9.example.com"]), name="other")).plan.changed
+
+
+def test_all_names_below_a_domain_are_not_held_against_a_certificate(trusting_node, issue):
+    assert plan(trusting_node, given(issue(), sni=[".example.net"])).plan.changed
+
+
+def test_a_self_signed_certificate_proves_nothing_and_is_not_judged(node):
+    assert plan(node, wish("self_signed", {**SMALL, "names": ["mx9.example.com"]}, **SERVED)).plan.changed
+
+
+@pytest.mark.parametrize("over", [{"use": ["server"]}, {"sni": ["mail.example.net"]}])
+def test_a_stored_certificate_is_judged_when_it_begins_to_be_served(trusting_node, issue, over):
+    other = issue(names=["mx9.example.com"])
+    apply(trusting_node, given(other, name="other"))
+    with pytest.raises(CertificateError, match=r"^stored: the certificate names mx9.example.com and not .+other_host"):
+        plan(trusting_node, wish("stored", name="other", **over))
+
+
+def test_a_name_in_sni_that_a_certificate_does_not_cover_is_refused_also_when_the_certificate_stays(
+    trusting_node, issue
+):
+    chain = issue()
+    apply(trusting_node, given(chain, **SERVED))
+    with pytest.raises(CertificateError, match=r"and not mail.example.net; .+accept: \[other_host\]"):
+        plan(trusting_node, given(chain, **SERVED, sni=["mail.example.net"]))
+
+
+def test_a_certificate_that_is_served_and_stays_is_not_judged_again(trusting_node, issue):
+    chain = issue(names=["mx9.example.com"])
+    apply(trusting_node, given(chain, **SERVED, accept=["other_host"]))
+    assert not plan(trusting_node, given(chain, **SERVED)).plan.changed
+
+
+# What DNS has announced
+
+
+def test_a_pem_certificate_that_no_published_record_matches_is_refused(trusting_node, issue):
+    chain = issue()
+    with pytest.raises(CertificateError) as refusal:
+        plan(trusting_node, given(chain, **SERVED, published_tlsa=[OTHER_RECORD]))
+    assert str(refusal.value) == (
+        "published_tlsa: no record matches the certificate that would be served; publish "
+        f"{tlsa.of_key(chain.key.public_key())} beside the old record first, wait until the old answer has left all caches "
+        "(its TTL), then list it in published_tlsa."
+    )
+    records = [OTHER_RECORD, tlsa.of_key(chain.key.public_key())]
+    assert plan(trusting_node, given(chain, **SERVED, published_tlsa=records)).plan.changed
+
+
+@pytest.mark.parametrize(("over", "refused"), [({"sni": ["mx1.example.com"]}, True), ({"use": ["client"]}, False)])
+def test_records_speak_of_what_the_server_shows(trusting_node, issue, over, refused):
+    wanted = given(issue(), **over, published_tlsa=[OTHER_RECORD])
+    if not refused:
+        assert plan(trusting_node, wanted).plan.changed
+        return
+    with pytest.raises(CertificateError, match="^published_tlsa: no record matches"):
+        plan(trusting_node, wanted)
+
+
+def test_a_stored_certificate_that_no_record_matches_does_not_begin_to_be_served(trusting_node, issue):
+    apply(trusting_node, given(issue(), name="other"))
+    with pytest.raises(CertificateError, match="^published_tlsa: no record matches"):
+        plan(trusting_node, wish("stored", name="other", **SERVED, published_tlsa=[OTHER_RECORD]))
+
+
+def test_a_certificate_does_not_begin_to_be_served_while_its_successor_awaits_its_announcement(node):
+    apply(node, own(use=[]))
+    with pytest.raises(CertificateError, match="^published_tlsa: no record matches"):
+        apply(node, own(renew_now=True, published_tlsa=[OTHER_RECORD]))
+    assert "smtpd_tls_chain_files" not in node.state.explicit
+
+
+def test_the_newest_certificate_is_not_served_again_after_a_rollback_where_no_record_matches_it(node):
+    first = apply(node, own())
+    apply(node, own(renew_now=True))
+    node.write(f"smtpd_tls_chain_files = {first.path}\n")
+    with pytest.raises(CertificateError, match="^published_tlsa: no record matches"):
+        plan(node, wish("stored", **SERVED, published_tlsa=[record(first)]))

@@ -30,6 +30,10 @@ def recorder():
         (lambda p: p.reload(), ["postfix", "-c", "/etc/postfix-out", "reload"]),
         (lambda p: p.is_running(), ["postfix", "-c", "/etc/postfix-out", "status"]),
         (lambda p: p.build_table("/t/transport", "lmdb"), ["postmap", "-c", "/etc/postfix-out", "lmdb:/t/transport"]),
+        (
+            lambda p: p.build_table("/t/table", "lmdb", embeds=True),
+            ["postmap", "-c", "/etc/postfix-out", "-F", "lmdb:/t/table"],
+        ),
     ],
 )
 def test_every_command_speaks_to_the_instance(recorder, order, argv):

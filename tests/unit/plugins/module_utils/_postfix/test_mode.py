@@ -134,7 +134,7 @@ def test_strict_names_every_side_whose_certificate_will_not_do(trusting_node, is
     trusting_node.write(f"smtpd_tls_chain_files = {path}\n")
     assert plan(trusting_node, "trusted_agents_strict").unmet == (
         f"profile: trusted_agents_strict cannot be switched on: the server certificate in {path} is self-signed; "
-        f"the server certificate in {path} is not issued by a CA in ca_file; no certificate is active for the client; "
+        f"the server certificate in {path} is not issued by a CA in ca_file that is valid; no certificate is active for the client; "
         "run smtp_tls_cert with provider: own_ca (or pem) and use: [server, client] first."
     )
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 import os
 
 import pytest
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import certificates_pem
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import (
+    certificates_pem,
+    chains_pem,
+)
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.keys import write_key
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import CertificateError
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix import store
@@ -24,7 +27,7 @@ def put(path, content):
         ([], [], "1.pem"),
         (["1.pem"], [1], "2.pem"),
         (["2.pem", "10.pem", "9.pem"], [2, 9, 10], "11.pem"),
-        (["1.pem", "pending.key", "3.pem.bak", "x4.pem", "5.key"], [1], "2.pem"),
+        (["1.pem", "next.key", "3.pem.bak", "x4.pem", "5.key"], [1], "2.pem"),
     ],
 )
 def test_generations_are_counted_as_numbers_and_strangers_are_left_alone(tmp_path, entries, numbers, following):
@@ -41,17 +44,19 @@ def test_a_store_that_is_not_there_is_empty(node):
     assert store.next_path(os.path.join(state.store, "domains")) == f"{node.config_dir}/smtp_hardening/domains/1"
 
 
-def test_a_certificate_that_is_only_being_signed_is_not_in_the_store(tls_node):
+def test_a_certificate_that_is_only_being_signed_is_in_the_store_by_name_alone(tls_node):
     state = read_state(tls_node.postfix)
-    put(store.pending_key(state, "waiting"), b"key")
-    assert store.names(state) == ["fleet"]
+    put(store.next_key(state, "waiting"), b"key")
+    assert store.names(state) == ["fleet", "waiting"]
+    assert store.current(state, "waiting") is None
 
 
 def test_the_newest_chain_of_a_name_is_the_stored_one(tls_node, issue):
     state, newer = read_state(tls_node.postfix), issue()
     path = put(os.path.join(store.certificates_dir(state), "fleet", "2.pem"), newer.to_pem())
     assert store.current(state, "fleet") == path
-    assert store.stored_chain(state, "fleet").certificates == newer.certificates
+    (stored,) = store.stored_chains(state, "fleet")
+    assert stored.certificates == newer.certificates
 
 
 @pytest.mark.parametrize(
@@ -129,11 +134,19 @@ def test_the_newest_trust_file_counts_and_new_content_goes_beside_it(node, entri
 
 
 @pytest.mark.parametrize(
-    ("path", "ours"), [("trust/1.pem", True), ("trust/99.pem", True), ("trust.pem", False), ("trust/old/1.pem", False)]
+    ("path", "kind"),
+    [
+        ("trust/1.pem", "trust"),
+        ("trust/99.pem", "trust"),
+        ("trust_with_system/1.pem", "trust_with_system"),
+        ("trust.pem", None),
+        ("trust/old/1.pem", None),
+        ("certificates/1.pem", None),
+    ],
 )
-def test_a_trust_file_of_the_store_is_known_by_its_folder(node, path, ours):
-    assert store.is_trust_file(node.state, node.store(path)) is ours
-    assert store.is_trust_file(node.state, f"/etc/ssl/{path}") is False
+def test_a_trust_file_of_the_store_is_known_by_its_folder(node, path, kind):
+    assert store.trust_kind(node.state, node.store(path)) == kind
+    assert store.trust_kind(node.state, f"/etc/ssl/{path}") is None
 
 
 @pytest.mark.parametrize(
@@ -148,6 +161,12 @@ def test_a_trust_file_of_the_store_is_known_by_its_folder(node, path, ours):
         ("smtp_tls_CAfile = {0}/trust/2.pem\nsmtpd_tls_CAfile = {0}/trust/2.pem\n", ["trust/2.pem"]),
         ("transport_maps = hash:{0}/domains/7/transport, hash:/etc/postfix/transport\n", ["domains/7"]),
         ("relay_domains = x.example hash:{0}/domains/12/relay_domains\n", ["domains/12"]),
+        ("tls_server_sni_maps = hash:{0}/sni/4/table, hash:/etc/postfix/sni/1/table\n", ["sni/4"]),
+        (
+            "smtpd_client_restrictions = check_ccert_access {{ regexp:{0}/pins/2/table, {{ search_order = x }} }}\n",
+            ["pins/2"],
+        ),
+        ("smtp_tls_CAfile = {0}/trust_with_system/3.pem\n", ["trust_with_system/3.pem"]),
         ("smtp_tls_CAfile = /other{0}/trusty/2.pem\nx = {0}/history/3/main.cf\n", []),
     ],
 )
@@ -166,14 +185,17 @@ def test_the_files_that_a_main_cf_names_are_found_in_it(node, main_cf, named):
         (["certificates/a/1.pem", "certificates/a/2.pem"], ["x = {0}/certificates/a/2.pem"], ["certificates/a/1.pem"]),
         (["trust/1.pem", "trust/2.pem", "trust/10.pem"], ["x = {0}/trust/2.pem"], ["trust/1.pem"]),
         (["domains/1/transport", "domains/2/transport"], ["x = hash:{0}/domains/1/transport"], ["domains/2"]),
-        (["certificates/a/1.pem.bak", "certificates/a/pending.key", "trust/ca.pem", "notes"], [""], []),
+        (["sni/1/table", "sni/2/table", "pins/1/table"], ["x = hash:{0}/sni/2/table"], ["pins/1", "sni/1"]),
+        (["trust_with_system/1.pem", "trust_with_system/2.pem"], [""], ["trust_with_system/1.pem"]),
+        (["renewal/renew.pyz", "renewal/public.json"], [""], []),
+        (["certificates/a/1.pem.bak", "certificates/a/next.key", "trust/ca.pem", "notes"], [""], []),
     ],
 )
 def test_what_no_state_names_is_found_but_for_the_newest_of_each(node, there, main_cfs, unnamed):
     for name in there:
         put(node.store(name), b"")
     texts = [text.format(node.store()).encode() for text in main_cfs]
-    assert store.unnamed(node.config_dir, texts) == [node.store(name) for name in unnamed]
+    assert sorted(store.unnamed(node.config_dir, texts)) == [node.store(name) for name in unnamed]
 
 
 def test_active_certificates_are_read_without_their_keys(node, issue, tmp_path):
@@ -197,3 +219,30 @@ def test_the_files_that_an_override_names_are_found_in_master_cf(node):
     chain, tables = node.store("certificates/a/1.pem"), node.store("domains/4")
     node.override(f"smtp/inet/smtpd_tls_chain_files={chain}", f"smtp/unix/transport_maps=hash:{tables}/transport")
     assert store.named(node.config_dir, node.services.encode()) == [chain, tables]
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("certificates/fleet/1.pem", "fleet"),
+        ("certificates/a-b_1/20.pem", "a-b_1"),
+        ("trust/1.pem", None),
+        ("certificates.pem", None),
+    ],
+)
+def test_a_file_of_the_store_tells_under_which_name_it_lies_there(node, path, name):
+    assert store.stored_name(node.state, node.store(path)) == name
+    assert store.stored_name(node.state, f"/etc/ssl/{path}") is None
+
+
+def test_a_chain_file_with_two_keys_is_active_twice(node, issue, tmp_path):
+    chains = issue(), issue(kind=("rsa", 2048))
+    path = put(tmp_path / "both.pem", chains_pem(chains))
+    node.write(f"smtpd_tls_chain_files = {path}\n")
+    active = store.active_chains(node.state, "server")
+    assert [(found, chain.certificates) for found, chain in active] == [(path, chain.certificates) for chain in chains]
+
+
+@pytest.mark.parametrize(("use", "side"), [("server", "smtpd"), ("client", "smtp")])
+def test_a_side_that_shows_no_certificate_names_no_chain_file(use, side):
+    assert store.deactivation(use) == {f"{side}_tls_chain_files": None}

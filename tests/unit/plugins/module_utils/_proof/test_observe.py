@@ -5,6 +5,7 @@ import socket
 import ssl
 
 import pytest
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import certificates_pem
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.describe import (
     certificate_fingerprint,
 )
@@ -182,3 +183,46 @@ def test_a_listener_that_does_not_come_to_a_recipient_answers_nothing():
         closed.bind(("127.0.0.1", 0))
         target = Target("127.0.0.1", closed.getsockname()[1], "mx1.example.com")
         assert answer_to_recipient(target, None) is None
+
+
+class Shows:
+    """An OpenSSL client that is shown a certificate for each name and each list of signatures."""
+
+    def __init__(self, certificates):
+        self.certificates = certificates
+        self.asked = []
+
+    def __call__(self, argv, stdin=None):
+        name = argv[argv.index("-servername") + 1]
+        signatures = argv[argv.index("-sigalgs") + 1] if "-sigalgs" in argv else None
+        self.asked.append((name, signatures))
+        chain = self.certificates.get((name, signatures))
+        pem = certificates_pem(chain.certificates).decode() if chain else "no peer certificate available\n"
+        return Completed(0, f"CONNECTED(00000003)\n{pem}No client certificate CA names sent\n", "")
+
+
+ECDSA, RSA = "ECDSA+SHA256:ECDSA+SHA384", "RSA-PSS+SHA256:RSA+SHA256"
+
+
+def test_a_client_that_knows_one_type_of_key_sees_the_certificate_of_that_type(listen, issue):
+    server, chains = listen(), {"ecdsa": issue(), "rsa": issue(kind=("rsa", 2048))}
+    shows = Shows({("mx1.example.com", ECDSA): chains["ecdsa"], ("mx1.example.com", RSA): chains["rsa"]})
+    seen = observe(shows, Target("127.0.0.1", server.port, "mx1.example.com"), key_types=["ecdsa", "rsa"])
+    assert seen.by_key_type == {kind: certificate_fingerprint(chain.leaf) for kind, chain in chains.items()}
+    assert seen.by_name == {}
+
+
+def test_a_client_that_asks_for_a_name_sees_the_certificate_of_that_name(listen, issue):
+    server, chain = listen(), issue(names=["mail.example.net"])
+    shows = Shows({("mail.example.net", None): chain})
+    names = ["mail.example.net", "other.example.net"]
+    seen = observe(shows, Target("127.0.0.1", server.port, "mx1.example.com"), names=names)
+    assert seen.by_name == {"mail.example.net": certificate_fingerprint(chain.leaf), "other.example.net": None}
+    assert [asked for asked in shows.asked if asked[0] in names] == [(name, None) for name in names]
+
+
+def test_without_tls_nobody_is_asked_for_a_type_of_key_or_a_name(listen):
+    shows = Shows({})
+    server = listen(level="none")
+    seen = observe(shows, Target("127.0.0.1", server.port, "mx1.example.com"), key_types=["rsa"], names=["a.example"])
+    assert (seen.by_key_type, seen.by_name, shows.asked) == ({}, {}, [])

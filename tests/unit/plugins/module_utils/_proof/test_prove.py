@@ -2,8 +2,18 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.describe import describe, utc_now
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import (
+    certificates_pem,
+    chains_pem,
+)
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.describe import (
+    certificate_fingerprint,
+    describe,
+)
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.validity import utc_now
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import ProofFailed
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix import store
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.commands import Completed, Postfix
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import read_state
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.store import active_chains
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof import prove as proving
@@ -14,6 +24,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.pr
     prove_twin,
     shortcomings,
 )
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import write
 
 LENIENT = "smtpd_tls_security_level = may\nsmtpd_tls_protocols = >=TLSv1.2\n"
 STRICT = (
@@ -236,3 +247,92 @@ def test_a_twin_whose_rules_for_recipients_do_not_work_never_goes_live(tls_node,
         "The configuration is as it was before."
     )
     assert failure.value.facts["proof"][0]["service"] == "smtp/inet"
+
+
+def serve(node, *chains, hosts=()):
+    """Let a node serve these chains under one name, and each of ``hosts`` with a chain of its own."""
+    path = write(node.store("certificates", "served", "1.pem"), chains_pem(chains))
+    node.write(f"smtpd_tls_chain_files = {path}\n")
+    rows = "".join(
+        f"{host}\t{write(node.store('certificates', f'c{number}', '1.pem'), chain.to_pem())}\n"
+        for number, (host, chain) in enumerate(hosts)
+    )
+    if rows:
+        table = write(node.store("sni", "1", "table"), f"# Made by\n{rows}")
+        node.append(f"tls_server_sni_maps = hash:{table}\n")
+
+
+def test_clients_of_each_type_of_key_must_see_a_certificate_that_is_active(node, issue):
+    chains = issue(), issue(kind=("rsa", 2048))
+    serve(node, *chains)
+    shown = {kind: certificate_fingerprint(chain.leaf) for kind, chain in zip(("ecdsa", "rsa"), chains)}
+    assert judge(node, LENIENT, by_key_type=shown) == []
+    assert judge(node, "", by_key_type={**shown, "rsa": None}) == [
+        "shows clients that know rsa alone no certificate, which is not the active one"
+    ]
+    assert judge(node, "", by_key_type={**shown, "ecdsa": "AB:CD"}) == [
+        "shows clients that know ecdsa alone AB:CD, which is not the active one"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "asked"),
+    [
+        ([("ecdsa", 256)], ()),
+        ([("rsa", 2048)], ()),
+        ([("ecdsa", 256), ("ecdsa", 384)], ()),
+        ([("ecdsa", 256), ("rsa", 2048)], ("ecdsa", "rsa")),
+        ([("rsa", 2048), ("ecdsa", 384)], ("ecdsa", "rsa")),
+    ],
+)
+def test_types_of_key_are_told_apart_where_there_are_two(node, issue, kinds, asked):
+    serve(node, *(issue(kind=kind) for kind in kinds))
+    assert proving._active_key_types(node.state) == asked
+
+
+def test_clients_that_ask_for_a_name_must_see_the_certificate_of_that_name(node, issue):
+    named, below = issue(names=["mail.example.net"]), issue(names=["*.example.org"])
+    serve(node, issue(), hosts=[("mail.example.net", named), (".example.org", below)])
+    shown = {
+        "mail.example.net": certificate_fingerprint(named.leaf),
+        "any.example.org": certificate_fingerprint(below.leaf),
+    }
+    assert sorted(proving._names(node.state)) == sorted(shown)
+    assert judge(node, LENIENT, by_name=shown) == []
+    path = node.store("certificates", "c0", "1.pem")
+    assert judge(node, "", by_name={**shown, "mail.example.net": None}) == [
+        f"shows clients that ask for mail.example.net no certificate, which is not the one in {path}"
+    ]
+    assert judge(node, "", by_name={"mail.example.net": shown["any.example.org"]}) == [
+        f"shows clients that ask for mail.example.net {shown['any.example.org']}, which is not the one in {path}"
+    ]
+
+
+def test_one_name_of_each_certificate_is_asked_for(node, issue):
+    chain = issue()
+    path = write(node.store("certificates", "c", "1.pem"), chain.to_pem())
+    rows = "".join(f"mail{number}.example.net\t{path}\n" for number in range(3))
+    table = write(node.store("sni", "1", "table"), rows)
+    node.write(f"tls_server_sni_maps = hash:{table}\n")
+    assert len(proving._names(node.state)) == 1
+
+
+def test_a_node_that_serves_names_asks_for_them_on_the_wire(node, issue, listen):
+    chain = issue()
+    serve(node, chain, hosts=[("mail.example.net", issue(names=["mail.example.net"]))])
+    asked = []
+
+    def run(argv, stdin=None):
+        if argv[0] != "openssl":
+            return node.run(argv, stdin)
+        asked.append(argv[argv.index("-servername") + 1])
+        return Completed(0, certificates_pem(active_chains_of(node, "c0")).decode(), "")
+
+    on_the_wire(node, listen(chain=chain), LENIENT)
+    (fact,) = prove(Postfix(run, node.config_dir), {})
+    assert "mail.example.net" in asked
+    assert list(fact["by_name"]) == ["mail.example.net"]
+
+
+def active_chains_of(node, name):
+    return store.stored_chains(node.state, name)[0].certificates

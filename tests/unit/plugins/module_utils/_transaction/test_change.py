@@ -19,7 +19,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction import change as changing
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction import history, journal, twin
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction.change import (
-    keep_pending_key,
+    keep_for_later,
     turn,
 )
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction.journal import Author
@@ -157,7 +157,7 @@ def test_a_table_that_does_not_answer_as_written_is_undone(node):
 
 
 def test_obsolete_files_go_only_when_the_new_state_is_proven(node):
-    old = write(node.store("certificates", "default", "pending.key"), b"old")
+    old = write(node.store("certificates", "default", "next.key"), b"old")
     with pytest.raises(ProofFailed):
         change(node, plan(node, obsolete=(old,)), live=refuse)
     assert os.path.exists(old)
@@ -165,9 +165,9 @@ def test_obsolete_files_go_only_when_the_new_state_is_proven(node):
     assert not os.path.exists(old)
 
 
-def test_a_pending_key_is_roots_alone(node):
-    path = node.store("certificates/default/pending.key")
-    keep_pending_key(node.state, path, b"key")
+def test_a_key_that_is_kept_for_later_is_roots_alone(node):
+    path = node.store("certificates/default/next.key")
+    keep_for_later(node.state, path, b"key")
     assert oct(os.stat(path).st_mode & 0o777) == "0o600"
     assert oct(os.stat(os.path.dirname(path)).st_mode & 0o777) == "0o700"
 
@@ -555,3 +555,29 @@ def test_turn_finds_nothing_where_nothing_was_interrupted(node):
     assert everything(node) == before
     assert node.commands == []
     assert journal.find(node.config_dir) is None
+
+
+@pytest.mark.parametrize("reuse", ["yes", "no"])
+def test_deliveries_that_reuse_connections_end_before_their_files_change(node, monkeypatch, reuse):
+    node.append(f"smtp_tls_connection_reuse = {reuse}\nsmtp_tls_chain_files = /a.pem\n")
+    seen = []
+
+    def waits(pids, master):
+        seen.append((node.state.explicit["smtp_tls_connection_reuse"], node.state.explicit["smtp_tls_chain_files"]))
+
+    monkeypatch.setattr(changing.handover, "senders", lambda master: [7])
+    monkeypatch.setattr(changing.handover, "wait_for_end", waits)
+    change(node, Plan(set={"smtp_tls_chain_files": "/b.pem"}))
+    assert seen == ([("no", "/a.pem")] if reuse == "yes" else [])
+    explicit = node.state.explicit
+    assert (explicit["smtp_tls_connection_reuse"], explicit["smtp_tls_chain_files"]) == (reuse, "/b.pem")
+
+
+@pytest.mark.parametrize("proof", ["twin", "live"])
+def test_a_handover_is_undone_with_the_change_that_it_was_for(node, monkeypatch, proof):
+    node.append("smtp_tls_connection_reuse = yes\nsmtp_tls_chain_files = /a.pem\n")
+    monkeypatch.setattr(changing.handover, "senders", lambda master: [])
+    before = everything(node)
+    with pytest.raises(ProofFailed):
+        change(node, Plan(set={"smtp_tls_chain_files": "/b.pem"}), **{proof: refuse})
+    assert everything(node) == before

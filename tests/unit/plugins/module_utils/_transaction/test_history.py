@@ -129,7 +129,7 @@ def test_files_that_a_remembered_state_names_are_kept_and_the_others_go(node):
         "domains/3/transport.db",
     ]
     newest = ["certificates/a/4.pem", "certificates/b/8.pem", "certificates/c/1.pem", "trust/5.pem"]
-    waiting = ["certificates/a/pending.key", "certificates/d/pending.key"]
+    waiting = ["certificates/a/next.key", "certificates/d/next.key"]
     gone = ["certificates/a/2.pem", "certificates/a/3.pem", "certificates/b/6.pem", "trust/1.pem", "trust/4.pem"]
     gone_tables = ["domains/1/transport", "domains/4/relay_domains", "domains/4/relay_domains.db"]
     for name in [*kept, *newest, *waiting, *gone, *gone_tables]:

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A fleet whose certificates, and then its CA, are rotated while it works: nobody notices."""
+
+import json
+import pathlib
+import re
+import subprocess
+
+import pytest
+from mail import NODES, fqdn, wait_for
+from on_node import sh, start
+from tasks import LAB, playbook
+
+AGENT = (pathlib.Path(__file__).parents[1] / "node" / "agent.py").read_text()
+STRICT = ["-e", "smtp_profile=trusted_agents_strict"]
+testinfra_hosts = ["local://"]
+
+
+@pytest.fixture(scope="module")
+def authorities(tmp_path_factory):
+    """The inventory's CA, and the one that is to follow, as the playbooks take them."""
+    following = tmp_path_factory.mktemp("next")
+    return tuple(
+        {"ca_certificate": f"{path}.pem", "ca_private_key": f"{path}.key", "ca_create": True}
+        for path in (LAB / "fleet-ca", following / "ca")
+    )
+
+
+@pytest.fixture
+def agents():
+    """An agent on every node, at work."""
+    started = {}
+    for node in NODES:
+        sh(node, "cat > /root/agent.py", AGENT)
+        neighbours = " ".join(fqdn(other) for other in NODES if other != node)
+        command = f"python3 -B /root/agent.py {fqdn(node)} {neighbours}"
+        started[node] = start(node, command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    for process in started.values():
+        assert process.stdout.readline() == "running\n"
+    yield started
+    for process in started.values():
+        process.kill()
+
+
+def arrivals(node):
+    """How often each numbered message was delivered to the node's mailbox."""
+    found = re.findall(r"^Message-ID: <(\S+)@load.test>", sh(node, "cat /var/mail/probe"), re.MULTILINE)
+    return {number: found.count(number) for number in found}
+
+
+def test_leaf_and_ca_are_rotated_and_no_handshake_fails_and_no_message_is_lost(agents, authorities, capsys):
+    leaf = playbook("rotate_certificates", *STRICT)
+    ca = rotate(*authorities)
+    seen = {node: json.loads(process.communicate("")[0]) for node, process in agents.items()}
+    sent = [number for one in seen.values() for number in one["sent"]]
+    for node in NODES:
+        wait_for(lambda node=node: "Mail queue is empty" in sh(node, "postqueue -p"), 60)
+    arrived = {}
+    for node in NODES:
+        arrived.update(arrivals(node))
+    trouble = [line for one in seen.values() for line in one["trouble"]]
+    shown = [count for one in seen.values() for count in one["certificates"]]
+    with capsys.disabled():
+        handshakes = sum(one["handshakes"] for one in seen.values())
+        print(f"\n{handshakes} handshakes, {len(trouble)} failed; {len(sent)} messages sent, {len(arrived)} arrived")
+    assert trouble == []
+    assert handshakes >= 2000
+    assert arrived == dict.fromkeys(sent, 1)
+    assert min(shown) >= 3, "each neighbour was seen with the first, the rotated and the new CA's certificate"
+    assert re.search("node1 +server +node1.fleet.test", leaf) and "the same" not in leaf + ca
+
+
+def test_going_back_to_the_old_ca_at_once_is_refused(authorities):
+    """The inventory still names the old CA, which nobody trusts any more."""
+    with pytest.raises(AssertionError, match="would not be trusted any more"):
+        playbook("harden", *STRICT)
+    rotate(*reversed(authorities))
+    playbook("harden", *STRICT)
+
+
+def rotate(now, following):
+    return playbook(
+        "rotate_certificates", *STRICT, "-e", json.dumps({"smtp_fleet_ca": now, "smtp_next_fleet_ca": following})
+    )

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Single tasks, as an operator runs them from the controller."""
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+
+TOP = pathlib.Path(__file__).parents[2]
+INVENTORY = TOP / "molecule" / "inventory" / "hosts.yml"
+LAB = TOP / ".cache" / "lab"
+COLLECTION = "mailfleet.smtp_hardening"
+
+
+def ansible(node, module, options, *words):
+    """The completed process of one task on one node, or on a group of nodes."""
+    arguments = json.dumps({"config_dir": "/etc/postfix", **options})
+    argv = ["ansible", "-i", str(INVENTORY), node, "-m", f"{COLLECTION}.{module}", "-a", arguments, *words]
+    environment = {**os.environ, "ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_NOCOLOR": "1"}
+    return subprocess.run(argv, capture_output=True, text=True, check=False, env=environment, timeout=300)
+
+
+def results(node, module, options, *words):
+    """What a task returned, by node."""
+    done = ansible(node, module, options, *words)
+    parts = re.split(r"^(\w+) \| (?:\w+!?) => ", done.stdout, flags=re.MULTILINE)
+    found = {name: json.JSONDecoder().raw_decode(text)[0] for name, text in zip(parts[1::2], parts[2::2])}
+    assert found, done.stdout + done.stderr
+    return found
+
+
+def cert(node, *words, **options):
+    """The result of smtp_tls_cert, which must not fail."""
+    result = results(node, "smtp_tls_cert", options, *words)[node]
+    assert not result.get("failed") and "msg" not in result, result.get("msg")
+    return result
+
+
+def refused(node, **options):
+    """The sentence with which smtp_tls_cert fails."""
+    result = results(node, "smtp_tls_cert", options)[node]
+    assert "msg" in result, result
+    return result["msg"]
+
+
+def playbook(name, *words):
+    """The output of a playbook of the collection, which must not fail."""
+    argv = ["ansible-playbook", "-i", str(INVENTORY), str(TOP / "playbooks" / f"{name}.yml"), *words]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout

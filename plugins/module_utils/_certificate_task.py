@@ -1,0 +1,87 @@
+# SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What smtp_tls_cert does: one certificate of one node, from options to return values.
+
+Beside the module, the node's own renewal program does it (_renewal.py).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, Iterator
+
+from . import _hooks
+from ._certificates.validity import not_after, utc_now
+from ._model import words
+from ._model.certificates import CertificateWish, read_wish
+from ._postfix import store
+from ._postfix.certificates import CertificatePlan, plan_certificate, plan_removal, report
+from ._postfix.commands import Postfix
+from ._postfix.state import read_state
+from ._postfix.supply import ANNOUNCEMENT, SIGNATURE
+from ._signing import keep
+from ._transaction.journal import Author
+from ._work import bring_about
+
+MODULE = "smtp_tls_cert"
+
+
+def work(postfix: Postfix, options: Dict[str, Any], check_mode: bool) -> Dict[str, Any]:
+    """The work of the module, as ``attempt`` takes it. Everything is planned before anything is written."""
+    state = read_state(postfix)
+    author = Author(MODULE, options["task"])
+    if options["state"] == "absent":
+        name = words.store_name("name", options["name"])
+        planned, hook = plan_removal(state, name), _hooks.plan_no_hook(state, name)
+        result = {**bring_about(postfix, state, planned.plan, check_mode, author), **report(planned)}
+        return _with_hook(result, hook, check_mode, lambda: _hooks.install(postfix, state, name, hook))
+    wish = read_wish(options, state.effective["myhostname"], store.read_given)
+    planned, hook = plan_certificate(state, wish, check_mode), _hooks.plan_hook(state, wish, options)
+    facts = report(planned)
+    if planned.keeps and planned.next is not None and not check_mode:
+        keep(state, wish, planned.next)
+    if planned.awaits == SIGNATURE and wish.provider == "own_ca" and planned.next is not None:
+        wanted = {"csr": planned.next.request.decode(), "names": list(wish.spec.names) if wish.spec else []}
+        return {**facts, "changed": True, "signing_request": wanted}
+    result = {**bring_about(postfix, state, planned.plan, check_mode, author), **facts}
+    result["warnings"] = list(_warnings(wish, planned))
+    if planned.keeps:
+        result = {**result, "changed": True, "diff": [*result["diff"], _kept(wish, planned)]}
+    return _with_hook(result, hook, check_mode, lambda: _hooks.install(postfix, state, wish.name, hook))
+
+
+def _with_hook(
+    result: Dict[str, Any], hook: _hooks.HookPlan, check_mode: bool, install: Callable[[], None]
+) -> Dict[str, Any]:
+    """After the certificate is in place, what brings its renewals in."""
+    if not hook.changed:
+        return result
+    if not check_mode:
+        install()
+    return {**result, "changed": True, "diff": [*result["diff"], *hook.diff()]}
+
+
+def _warnings(wish: CertificateWish, planned: CertificatePlan) -> Iterator[str]:
+    """What a person must do before the certificate in the store ends."""
+    left = min(((not_after(chain.leaf) - utc_now()).days for chain in planned.chains), default=None)
+    if not planned.awaits:
+        if left is not None and left < wish.renew_before:
+            yield f"{wish.name}: the certificate has {left} days left; see to its renewal."
+        return
+    since = "" if left is None else f" The stored certificate has {left} days left."
+    if planned.awaits == ANNOUNCEMENT and planned.next is not None:
+        records = "; ".join(report(planned)["next"]["tlsa"])
+        yield (
+            f"{wish.name}: publish the TLSA record {records} beside the old one, wait until the old answer has left all caches "
+            f"(its TTL), then list it in published_tlsa: only then the new key is used.{since}"
+        )
+    elif left is not None:
+        yield f"{wish.name}: the request in next.csr waits for a CA's signature.{since}"
+
+
+def _kept(wish: CertificateWish, planned: CertificatePlan) -> Dict[str, str]:
+    """A diff of what is kept for later: public keys, never private ones."""
+    title = f"next key of certificate {wish.name}"
+    made = report(planned)["next"]
+    after = "\n".join(made["tlsa"]) if made else "\n".join(f"{key.kind} {key.size}" for key in wish.keys)
+    return {"before_header": title, "after_header": title, "before": "", "after": f"{after}\n"}

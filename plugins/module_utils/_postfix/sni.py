@@ -1,0 +1,82 @@
+# SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Which certificate clients see that ask for a host by name: SNI (RFC 6066 section 3, tls_server_sni_maps).
+
+The indexed table holds the chain files themselves, keys included (C(postmap -F), postmap(1)): it is
+for root alone, and made anew whenever one of these certificates is.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Dict, Iterable, Mapping, NamedTuple, Optional, Tuple
+
+from . import store
+from .levels import Parameters
+from .plan import NewFile, Shown
+from .state import STORE, State
+
+PARAMETER = "tls_server_sni_maps"
+_OURS = rf"[a-z]+:(?P<path>/[^\s,]*/{STORE}/sni/\d+/table)"
+
+Served = Dict[str, str]
+"""Each host name and the chain file that it is served with."""
+
+
+class SniPlan(NamedTuple):
+    parameters: Parameters
+    files: Tuple[NewFile, ...]
+    shown: Tuple[Shown, ...]
+
+
+def served(state: State) -> Served:
+    """What the table that main.cf names was made from."""
+    path = _current(state)
+    return parse(store.read(path)) if path and os.path.exists(path) else {}
+
+
+def hosts_of(state: State, name: str) -> Tuple[str, ...]:
+    """The host names for which clients see the stored certificate ``name``."""
+    return tuple(host for host, path in served(state).items() if store.name_of(path) == name)
+
+
+def plan_sni(state: State, name: str, hosts: Iterable[str], path: Optional[str]) -> SniPlan:
+    """Serve ``hosts``, and no others, with the certificate ``name``, which lies, or will lie, at ``path``."""
+    before = served(state)
+    after = {host: file for host, file in before.items() if store.name_of(file) != name}
+    after.update((host, path) for host in hosts if path is not None)
+    if after == before and (not after or _is_intact(state)):
+        return SniPlan({}, (), ())
+    table = os.path.join(store.next_path(os.path.join(state.store, "sni")), "table")
+    files = (NewFile(table, _render(after), 0o600, embeds=True),) if after else ()
+    ours = f"{state.table_type}:{table}" if after else ""
+    others = re.sub(_OURS + r"[,\s]*", "", state.explicit.get(PARAMETER, "")).strip(" ,")
+    value = ", ".join(part for part in (ours, others) if part) or None
+    return SniPlan({PARAMETER: value}, files, (Shown("certificates by host name", _text(before), _text(after)),))
+
+
+def parse(content: bytes) -> Served:
+    rows = (line.partition("\t") for line in content.decode().splitlines() if not line.startswith("#"))
+    return {host: path for host, _tab, path in rows}
+
+
+def _render(entries: Mapping[str, str]) -> bytes:
+    head = "# Made by mailfleet.smtp_hardening.smtp_tls_cert; changes made here are undone by its next run.\n"
+    return (head + "".join(f"{host}\t{path}\n" for host, path in sorted(entries.items()))).encode()
+
+
+def _text(entries: Mapping[str, str]) -> str:
+    return "".join(f"{host}: {store.name_of(path)}\n" for host, path in sorted(entries.items()))
+
+
+def _is_intact(state: State) -> bool:
+    """Whether the index is there beside its source."""
+    folder = os.path.dirname(_current(state) or "")
+    return os.path.isdir(folder) and any(entry.startswith("table.") for entry in os.listdir(folder))
+
+
+def _current(state: State) -> Optional[str]:
+    found = re.search(_OURS, state.explicit.get(PARAMETER, ""))
+    return found["path"] if found else None

@@ -1,0 +1,64 @@
+# SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Lets mail that is on its way arrive before the client's certificates change beneath it.
+
+With connection reuse, smtp(8) leaves TLS to tlsproxy(8) and names the files that it was started
+with itself. A tlsproxy that was started after a reload has other files, cannot load these any
+more (it has left root's privileges and may be in a chroot), and the message is deferred with
+"Cannot start TLS". smtp(8) reads main.cf whenever it starts, also between the swap and the
+reload, so neither order of the two is safe. Therefore no process speaks through tlsproxy meanwhile:
+
+1. the old configuration without reuse; processes that began with reuse end after the delivery at hand;
+2. the new configuration without reuse; the reload ends each tlsproxy that has the old files;
+3. the new configuration.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Iterator, List, Mapping
+
+REUSE = "smtp_tls_connection_reuse"
+_FILES = tuple(
+    f"smtp_tls_{name}" for name in "chain_files CAfile CApath cert_file key_file eccert_file eckey_file".split()
+)
+
+PATIENCE = 10.0
+"""Seconds to wait for deliveries that are under way; one that takes longer may be deferred once."""
+
+
+def is_needed(before: Mapping[str, str], after: Mapping[str, str]) -> bool:
+    """Whether deliveries may be under way that would miss the files they began with."""
+    return before.get(REUSE) == "yes" and any(before.get(name) != after.get(name) for name in _FILES)
+
+
+def senders(master: int) -> List[int]:
+    """The processes by which a master sends mail now."""
+    return [pid for pid in _children(master) if _name(pid) == "smtp"] if master else []
+
+
+def wait_for_end(pids: List[int], master: int) -> None:
+    """Wait until these have ended, which they do after the delivery at hand once Postfix has been reloaded."""
+    deadline = time.monotonic() + PATIENCE
+    while set(pids) & set(senders(master)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def _children(master: int) -> Iterator[int]:
+    """The master's daemons share its session."""
+    for name in filter(str.isdigit, os.listdir("/proc") if os.path.isdir("/proc") else []):
+        try:
+            if os.getsid(int(name)) == master:
+                yield int(name)
+        except OSError:  # gone
+            continue
+
+
+def _name(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as handle:
+            return handle.read().strip()
+    except OSError:
+        return ""

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction import handover
+
+REUSE = {"smtp_tls_connection_reuse": "yes"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "needed"),
+    [
+        ({}, {"smtp_tls_chain_files": "/b"}, False),
+        ({"smtp_tls_connection_reuse": "no"}, {"smtp_tls_chain_files": "/b"}, False),
+        (REUSE, REUSE, False),
+        (REUSE, {**REUSE, "smtpd_tls_chain_files": "/b"}, False),
+        (REUSE, {**REUSE, "smtp_tls_security_level": "secure"}, False),
+        (REUSE, {**REUSE, "smtp_tls_chain_files": "/b"}, True),
+        ({**REUSE, "smtp_tls_chain_files": "/a"}, {**REUSE, "smtp_tls_chain_files": "/b"}, True),
+        ({**REUSE, "smtp_tls_chain_files": "/a"}, REUSE, True),
+        ({**REUSE, "smtp_tls_CAfile": "/a"}, {**REUSE, "smtp_tls_CAfile": "/b"}, True),
+        ({**REUSE, "smtp_tls_eckey_file": "/a"}, {"smtp_tls_eckey_file": "/b"}, True),
+    ],
+)
+def test_deliveries_end_first_where_they_are_reused_and_their_files_change(before, after, needed):
+    assert handover.is_needed(before, after) is needed
+
+
+def test_without_a_master_nobody_sends():
+    assert handover.senders(0) == []
+
+
+def test_only_processes_of_this_masters_session_that_are_named_smtp_send(tmp_path):
+    os.symlink(sys.executable, tmp_path / "smtp")
+    argv = [str(tmp_path / "smtp"), "-c", "import sys; print(flush=True); sys.stdin.read()"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(argv, start_new_session=True, **pipes) as sender:
+        sender.stdout.readline()
+        assert handover.senders(sender.pid) == [sender.pid]
+        assert sender.pid not in handover.senders(os.getsid(0))
+        sender.stdin.close()
+    assert handover.senders(sender.pid) == []
+
+
+@pytest.mark.parametrize(
+    ("answers", "pauses"),
+    [
+        ([[]], 0),
+        ([[8, 9]], 0),
+        ([[7], [7, 8], [8]], 2),
+        ([[7]] * 1000, 201),
+    ],
+)
+def test_the_change_waits_for_deliveries_that_were_under_way_and_for_no_others(monkeypatch, answers, pauses):
+    seen, clock = iter(answers), [0.0]
+    slept = []
+
+    def sleep(seconds):
+        slept.append(seconds)
+        clock[0] += seconds
+
+    monkeypatch.setattr(handover, "senders", lambda master: next(seen))
+    monkeypatch.setattr(handover.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(handover.time, "sleep", sleep)
+    handover.wait_for_end([7], 42)
+    assert abs(len(slept) - pauses) <= (pauses > 100)

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import json
+
+import pytest
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils import _renewal
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import certificates_pem
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.keys import write_key
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._work import Outcome
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.certificate_tasks import task
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import write
+
+NOTHING = "nothing to change"
+
+
+class Tool:
+    """The tool that renews: what it writes while the program waits, a step each half second."""
+
+    def __init__(self, folder):
+        self.paths = {"private_key": str(folder / "mx.key"), "certificate": str(folder / "mx.crt")}
+        self.seconds = 0.0
+        self.steps = []
+
+    def write(self, key=None, certificate=None):
+        if key is not None:
+            write(self.paths["private_key"], write_key(key.key))
+        if certificate is not None:
+            write(self.paths["certificate"], certificates_pem(certificate.certificates))
+
+    def monotonic(self):
+        return self.seconds
+
+    def sleep(self, seconds):
+        self.seconds += seconds
+        if self.steps:
+            self.write(**self.steps.pop(0))
+
+
+@pytest.fixture
+def tool(tmp_path, monkeypatch):
+    made = Tool(tmp_path)
+    monkeypatch.setattr(_renewal, "time", made)
+    return made
+
+
+@pytest.fixture
+def program(tmp_path, tool, monkeypatch):
+    """Run the program; ``answer`` plays the work and is given the pair that lies there."""
+    options = task("external", {"tool": "other", "hook": False, **tool.paths}, name="public", config_dir="/p")
+    write(str(tmp_path / "public.json"), json.dumps(options))
+    calls = []
+
+    def run(answer):
+        def attempt(work, given, check_mode, run_command):
+            assert (work, given, check_mode) == (_renewal.work, options, False)
+            calls.append(_renewal._pair(given["external"]))
+            return answer(len(calls))
+
+        monkeypatch.setattr(_renewal, "attempt", attempt)
+        return _renewal.main([str(tmp_path / "renew.pyz"), "public"]), calls
+
+    return run
+
+
+def succeeds(reason=None, warnings=()):
+    return lambda _turn: Outcome(False, {"reason": reason}, list(warnings))
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"), [("another certificate is given", "another certificate is given"), (None, NOTHING)]
+)
+def test_a_pair_that_belongs_together_is_brought_in_at_once(program, tool, issue, capsys, *, reason, said):
+    chain = issue()
+    tool.write(chain, chain)
+    code, calls = program(succeeds(reason))
+    assert (code, len(calls), tool.seconds) == (0, 1, 0.0)
+    assert capsys.readouterr() == (f"smtp_tls_cert public: {said}\n", "")
+
+
+def test_a_failure_ends_with_one_sentence_and_1(program, tool, issue, capsys):
+    chain = issue()
+    tool.write(chain, chain)
+    code, calls = program(lambda _turn: Outcome(True, {"msg": "external: the certificate expired; give one."}, ["old"]))
+    assert (code, len(calls)) == (1, 1)
+    assert capsys.readouterr() == (
+        "",
+        "warning: old\nsmtp_tls_cert public: external: the certificate expired; give one.\n",
+    )
+
+
+def test_warnings_are_told_and_are_no_failure(program, tool, issue, capsys):
+    chain = issue()
+    tool.write(chain, chain)
+    assert program(succeeds(warnings=["restart it"]))[0] == 0
+    assert capsys.readouterr().err == "warning: restart it\n"
+
+
+@pytest.mark.parametrize("first", ["key", "certificate"])
+def test_the_program_waits_until_key_and_certificate_belong_together(program, tool, issue, first):
+    old, new = issue(), issue()
+    second = "certificate" if first == "key" else "key"
+    tool.write(old, old)
+    tool.write(**{first: new})
+    tool.steps = [{}, {}, {second: new}]
+    code, calls = program(succeeds("another certificate is given"))
+    assert (code, tool.seconds) == (0, 1.5)
+    assert calls == [(write_key(new.key), certificates_pem(new.certificates))]
+
+
+@pytest.mark.parametrize("there", ["nothing", "key", "certificate"])
+def test_a_file_that_is_not_there_yet_is_waited_for(program, tool, issue, there):
+    chain = issue()
+    if there != "nothing":
+        tool.write(**{there: chain})
+    tool.steps = [{}, {"key": chain, "certificate": chain}]
+    code, calls = program(succeeds())
+    assert (code, len(calls), tool.seconds) == (0, 1, 1.0)
+
+
+def test_what_never_belongs_together_is_tried_after_a_minute_and_its_sentence_told(program, tool, issue, capsys):
+    tool.write(issue(), issue())
+    code, calls = program(lambda _turn: Outcome(True, {"msg": "the private key does not match"}, []))
+    assert (code, len(calls)) == (1, 1)
+    assert 60 < tool.seconds <= 61
+    assert capsys.readouterr().err == "smtp_tls_cert public: the private key does not match\n"
+
+
+def test_a_renewal_that_comes_while_the_work_is_done_is_brought_in_too(program, tool, issue):
+    first, second = issue(), issue()
+    tool.write(first, first)
+
+    def answer(turn):
+        if turn == 1:
+            tool.write(second, second)
+        return Outcome(False, {"reason": None}, [])
+
+    code, calls = program(answer)
+    assert code == 0
+    assert [certificate for _key, certificate in calls] == [
+        certificates_pem(chain.certificates) for chain in (first, second)
+    ]
+
+
+def test_a_command_answers_as_with_ansible():
+    script = "import os, sys; print(os.environ['LC_ALL'], sys.stdin.read()); print('no', file=sys.stderr); sys.exit(3)"
+    argv = [_renewal.sys.executable, "-c", script]
+    assert _renewal._run_command(argv, data="in", environ_update={"LC_ALL": "C"}) == (3, "C in\n", "no\n")
+
+
+def test_a_command_that_is_missing_is_told_by_its_kind_of_error():
+    with pytest.raises(FileNotFoundError):
+        _renewal._run_command(["/nowhere/postconf"], handle_exceptions=False)
+
+
+def test_a_certificate_without_kept_options_ends_with_one_sentence_and_1(tmp_path, capsys):
+    assert _renewal.main([str(tmp_path / "renew.pyz"), "nobody"]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
