@@ -2,16 +2,16 @@
 """Fixtures of all scenarios."""
 
 import datetime
-import pathlib
-import sys
 
 import pytest
 import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-
-sys.path.insert(0, str(pathlib.Path(__file__).parent / "shared"))
+from mail import NODES
+from on_node import sh
+from pki import authority
+from tasks import ansible, cert, results
 
 
 @pytest.fixture
@@ -29,6 +29,31 @@ def strangers(tmp_path_factory):
     issued.private_key_pem.write_to_path(folder / "other-ca.key")
     _self_signed(folder / "self-signed.pem", folder / "self-signed.key")
     return {name: (str(folder / f"{name}.pem"), str(folder / f"{name}.key")) for name in ("other-ca", "self-signed")}
+
+
+@pytest.fixture(scope="session")
+def outside():
+    """A CA that the fleet does not know, and its intermediate."""
+    root = authority("Outside Root")
+    return root, authority("Outside Intermediate", root)
+
+
+@pytest.fixture
+def fleet():
+    """Each test leaves the nodes with the fleet's own certificates and nothing else."""
+    yield
+    for node in NODES:
+        sh(node, "postconf -X smtpd_client_restrictions smtp_tls_fingerprint_cert_match; postfix reload")
+    done = ansible("nodes", "smtp_tls_cert", {"name": "fleet", "provider": "stored", "use": ["server", "client"]})
+    assert done.returncode == 0, done.stdout
+    for node in NODES:
+        for name in sh(node, "ls /etc/postfix/smtp_hardening/certificates").split():
+            if name == "fleet":
+                continue
+            gone = {"name": name, "state": "absent"}
+            if "msg" in results(node, "smtp_tls_cert", gone)[node]:  # it is still served by host name
+                cert(node, name=name, provider="stored", sni=[])
+                cert(node, **gone)
 
 
 def _self_signed(certificate_path, key_path):

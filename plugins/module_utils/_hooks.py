@@ -62,7 +62,7 @@ def plan_hook(state: State, wish: CertificateWish, options: Mapping[str, Any]) -
     different = {path: new for path, new in wanted.items() if _read(path) != new.content}
     units = tuple(os.path.basename(path) for path in wanted if path.startswith(UNITS))
     obsolete = tuple(path for path in _installed(state, wish.name) if path not in wanted)
-    return HookPlan(different, obsolete, units)
+    return HookPlan(different, obsolete, units if different else ())
 
 
 def plan_no_hook(state: State, name: str) -> HookPlan:

@@ -28,7 +28,7 @@ def main(argv: List[str]) -> int:
         with open(os.path.join(os.path.dirname(program), f"{name}.json"), encoding="utf-8") as handle:
             options = json.load(handle)
     except (OSError, ValueError) as problem:
-        print(f"smtp_tls_cert {name}: {problem}; run the task that installs this certificate again.", file=sys.stderr)
+        sys.stderr.write(f"smtp_tls_cert {name}: {problem}; run the task that installs this certificate again.\n")
         return 1
     while True:
         pair = _settled(options["external"])
@@ -69,8 +69,9 @@ def _read(path: str) -> bytes:
 def _run_command(
     argv: List[str], data: Optional[str] = None, environ_update: Any = None, handle_exceptions: bool = False
 ) -> Tuple[int, str, str]:
-    """As AnsibleModule.run_command answers."""
+    """As AnsibleModule.run_command answers, which is not here: this runs without Ansible."""
     environment = {**os.environ, **(environ_update or {})}
+    # pylint: disable-next=ansible-bad-function
     done = subprocess.run(argv, input=data, capture_output=True, text=True, check=False, env=environment)
     return done.returncode, done.stdout, done.stderr
 
@@ -78,9 +79,9 @@ def _run_command(
 def _tell(name: str, outcome: Outcome) -> int:
     """For the journal, or for the log of the tool that called."""
     for warning in outcome.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        sys.stderr.write(f"warning: {warning}\n")
     if outcome.failed:
-        print(f"smtp_tls_cert {name}: {outcome.result['msg']}", file=sys.stderr)
+        sys.stderr.write(f"smtp_tls_cert {name}: {outcome.result['msg']}\n")
         return 1
-    print(f"smtp_tls_cert {name}: {outcome.result['reason'] or 'nothing to change'}")
+    sys.stdout.write(f"smtp_tls_cert {name}: {outcome.result['reason'] or 'nothing to change'}\n")
     return 0

@@ -43,7 +43,7 @@ def task(provider="self_signed", given=None, **over):
 
 
 def wish(provider="self_signed", given=None, host="mx1.example.com", **over):
-    return read_wish(task(provider, given, **over), host, store.read)
+    return read_wish(task(provider, given, **over), host, store.read_given)
 
 
 def plan(node, wanted, check_mode=False):

@@ -59,9 +59,11 @@ def plan_certificate(state: State, wish: CertificateWish, check_mode: bool) -> C
     began = began or bool(set(hosts) - set(sni.hosts_of(state, wish.name)))
     _check_withdrawal(state, wish, uses)
     chains = supplied.chains or stored
-    if renewed or began:
-        _refuse_flaws(state, wish, chains, [use for use in store.USES if active[use]], hosts)
-        _refuse_unannounced(wish, chains, active["server"] or bool(hosts))
+    signed_soon = supplied.awaits == supply.SIGNATURE and wish.provider == "own_ca"
+    if renewed or (began and not signed_soon):
+        judged = supplied.chains if renewed else chains
+        _refuse_flaws(state, wish, judged, [use for use in store.USES if active[use]], hosts)
+        _refuse_unannounced(wish, judged, active["server"] or bool(hosts))
     served = sni.plan_sni(state, wish.name, hosts if path else (), path)
     trusted = trust.plan_trust(state, wish.trust, wish.accept)
     plan = plan_parameters(
@@ -90,8 +92,8 @@ def plan_removal(state: State, name: str) -> CertificatePlan:
     uses, hosts = store.uses_of(state, name), sni.hosts_of(state, name)
     folder = os.path.join(store.certificates_dir(state), name)
     served = [*(f"for the {use}" for use, active in uses.items() if active), *(f"for {host}" for host in hosts)]
-    master_cf = store.named(state.config_dir, store.read(os.path.join(state.config_dir, "master.cf")))
-    served += ["for a service of master.cf"] if any(os.path.dirname(path) == folder for path in master_cf) else []
+    overridden = (s.key for s in state.services if any(f"{folder}/" in value for value in s.overrides.values()))
+    served += [f"for {service} in master.cf" for service in overridden]
     if served:
         raise InvalidValue(
             "name",

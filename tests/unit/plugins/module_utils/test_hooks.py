@@ -18,14 +18,22 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.certificate_tasks import SMALL, task
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import picture, read, write
 
-UNIT = "smtp-hardening-postfix-public"
 WATCHED = ["lego", "step", "certmonger", "other"]
 
 
+HERE = {}
+
+
+def unit():
+    """The name of the hook, which holds the whole configuration directory."""
+    return f"smtp-hardening-{str(HERE['config_dir']).strip('/').replace('/', '-')}-public"
+
+
 @pytest.fixture(autouse=True)
-def units(monkeypatch, tmp_path):
+def units(monkeypatch, tmp_path, node):
     """Where systemd's units lie."""
     folder = tmp_path / "systemd"
+    monkeypatch.setitem(HERE, "config_dir", node.config_dir)
     monkeypatch.setattr(_hooks, "UNITS", str(folder))
     return folder
 
@@ -46,12 +54,12 @@ def external(tmp_path, issue):
 
 def planned(node, given, provider="external", **over):
     options = task(provider, given, **{"name": "public", "config_dir": node.config_dir, **over})
-    return _hooks.plan_hook(node.state, read_wish(options, "mx1.example.com", store.read), options)
+    return _hooks.plan_hook(node.state, read_wish(options, "mx1.example.com", store.read_given), options)
 
 
 def install(node, given, **over):
     plan = planned(node, given, **over)
-    _hooks.install(node.postfix, plan)
+    _hooks.install(node.postfix, node.state, "public", plan)
     return plan
 
 
@@ -62,8 +70,8 @@ def systemctl(node):
 def hook_of(tmp_path, tool, folder="letsencrypt"):
     """The files by which each tool starts the program."""
     if tool == "certbot":
-        return [str(tmp_path / folder / "renewal-hooks" / "deploy" / UNIT)]
-    return [str(tmp_path / "systemd" / f"{UNIT}.{kind}") for kind in ("path", "service")]
+        return [str(tmp_path / folder / "renewal-hooks" / "deploy" / unit())]
+    return [str(tmp_path / "systemd" / f"{unit()}.{kind}") for kind in ("path", "service")]
 
 
 @pytest.mark.parametrize("tool", ["certbot", *WATCHED])
@@ -71,7 +79,9 @@ def test_a_hook_is_installed_once_and_a_second_run_finds_nothing_to_do(node, ext
     plan = install(node, external(tool))
     renewal = [node.store("renewal", "renew.pyz"), node.store("renewal", "public.json")]
     assert sorted(plan.write) == sorted([*renewal, *hook_of(tmp_path, tool)])
-    assert [entry["prepared"] for entry in plan.diff()] == [f"{path}: the hook for renewals\n" for path in plan.write]
+    assert [entry["prepared"] for entry in plan.diff()] == [
+        f"{path}: written, a hook for renewals\n" for path in plan.write
+    ]
     again = planned(node, external(tool))
     assert (again.changed, again.diff()) == (False, [])
     assert _hooks.renewed_by(node.state, "public") == tool
@@ -170,24 +180,24 @@ def test_a_file_that_is_not_in_certbots_folder_live_is_refused(node, external, f
 def test_systemd_watches_both_files_and_starts_the_program(node, external, units, tool):
     given = external(tool, "lego")
     install(node, given)
-    path, service = (read(str(units / f"{UNIT}.{kind}")) for kind in ("path", "service"))
+    path, service = (read(str(units / f"{unit()}.{kind}")) for kind in ("path", "service"))
     assert f"PathChanged={given['certificate']}\nPathChanged={given['private_key']}\n" in path
     program = node.store("renewal", "renew.pyz")
-    assert f"Type=oneshot\nExecStart={sys.executable} -B {program} public\n" in service
+    assert f'Type=oneshot\nExecStart="{sys.executable}" "-B" "{program}" "public"\n' in service
     for text in (path, service):
         assert text.startswith("# Made by mailfleet.smtp_hardening.smtp_tls_cert.\n")
         assert "[Install]\nWantedBy=multi-user.target\n" in text
         assert f"the certificate public, renewed by {tool}," in text
     assert systemctl(node) == [
         ["daemon-reload"],
-        ["enable", f"{UNIT}.path", f"{UNIT}.service"],
-        ["restart", f"{UNIT}.path"],
+        ["enable", f"{unit()}.path", f"{unit()}.service"],
+        ["restart", f"{unit()}.path"],
     ]
 
 
 def test_a_percent_sign_in_a_path_is_no_specifier_of_systemd(node, external, units, tmp_path):
     install(node, external("other", "50%h"))
-    assert f"PathChanged={tmp_path}/50%%h/fullchain.pem\n" in read(str(units / f"{UNIT}.path"))
+    assert f"PathChanged={tmp_path}/50%%h/fullchain.pem\n" in read(str(units / f"{unit()}.path"))
 
 
 def test_a_second_run_starts_no_unit(node, external):
@@ -202,7 +212,7 @@ def test_a_service_alone_that_changes_restarts_no_unit_without_a_name(node, exte
     del node.commands[:]
     monkeypatch.setattr(sys, "executable", "/usr/bin/python3.99")
     plan = install(node, external("lego"))
-    assert list(plan.write) == [str(units / f"{UNIT}.service")]
+    assert list(plan.write) == [str(units / f"{unit()}.service")]
     assert systemctl(node)[0] == ["daemon-reload"]
     assert all(len(words) > 1 for words in systemctl(node)[1:])
 
@@ -224,7 +234,7 @@ def test_a_run_after_a_systemctl_that_failed_tries_again(node, external):
     node.systemctl_answer = Completed(0, "", "")
     del node.commands[:]
     assert install(node, external("lego")).changed
-    assert ["restart", f"{UNIT}.path"] in systemctl(node)
+    assert ["restart", f"{unit()}.path"] in systemctl(node)
 
 
 # What goes
@@ -241,11 +251,11 @@ def test_a_certificate_that_comes_from_elsewhere_now_has_no_hook_any_more(node, 
         given = {**SMALL, "private_key": "-----BEGIN ", "certificate": "-----BEGIN ", "archive": "MIIE"}
         plan = planned(node, {**given, "ca_certificate": "-----BEGIN "}, provider)
     assert sorted(plan.take_away) == sorted([node.store("renewal", "public.json"), *hook_of(tmp_path, tool)])
-    _hooks.install(node.postfix, plan)
+    _hooks.install(node.postfix, node.state, "public", plan)
     assert not any(map(os.path.exists, plan.take_away))
     assert os.path.exists(node.store("renewal", "renew.pyz"))
     assert _hooks.renewed_by(node.state, "public") is None
-    units = [] if tool == "certbot" else [["disable", "--now", f"{UNIT}.path", f"{UNIT}.service"]]
+    units = [] if tool == "certbot" else [["disable", "--now", f"{unit()}.path", f"{unit()}.service"]]
     assert systemctl(node)[: len(units)] == units
     assert not _hooks.plan_no_hook(node.state, "public").changed
 

@@ -34,8 +34,8 @@ def test_a_certificate_that_does_not_stand_first_is_found(issue, fleet_ca):
     ("passphrase", "remedy"),
     [
         ("wrong horse", "the passphrase is wrong, or this is no PKCS#12"),
-        (None, "give its passphrase"),
-        ("", "give its passphrase"),
+        (None, "give its passphrase, if this is PKCS#12 at all"),
+        ("", "give its passphrase, if this is PKCS#12 at all"),
     ],
 )
 def test_an_archive_that_does_not_open_says_so_without_a_word_of_it(issue, passphrase, remedy):

@@ -24,7 +24,7 @@ DIGEST = "9C" * 32
 
 
 def read(provider="self_signed", given=None, **over):
-    return read_wish(task(provider, given, **over), "mx1.example.com", lambda path: f"read {path}".encode())
+    return read_wish(task(provider, given, **over), "mx1.example.com", lambda _option, path: f"read {path}".encode())
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,12 @@ def test_options_of_any_certificate_are_passed_on():
             "^own_ca.ca_certificate: '/etc/ca.pem' is no certificate in PEM; give the fleet's CA as a path on the controller",
         ),
         ("own_ca", {}, {}, "^own_ca.ca_certificate: None is no certificate in PEM"),
-        ("pem", {"private_key": "key.pem", "certificate": CA}, {}, "^pem.private_key: .+is not an absolute path"),
+        (
+            "pem",
+            {"private_key": "key.pem", "certificate": CA},
+            {},
+            "^pem.private_key: .+is neither PEM nor an absolute path",
+        ),
         ("pem", {"private_key": CA, "certificate": "c.pem"}, {}, "^pem.certificate: 'c.pem' is not an absolute path"),
         (
             "pkcs12",
