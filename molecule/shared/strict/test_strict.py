@@ -46,7 +46,7 @@ def test_mail_to_each_neighbour_is_verified_and_delivered(host, node, to):
 
 
 def test_posttls_finger_verifies_each_neighbour(host, node):
-    trust, chain = "/etc/postfix/smtp_hardening/trust/1.pem", host.check_output("postconf -h smtp_tls_chain_files")
+    trust, chain = (host.check_output(f"postconf -h smtp_tls_{name}") for name in ("CAfile", "chain_files"))
     for to, address in NODES.items():
         seen = host.run(f"posttls-finger -c -l secure -k {chain} -K {chain} -F {trust} '[{address}]' {fqdn(to)}")
         assert "Verified TLS connection established" in seen.stdout + seen.stderr
