@@ -3,13 +3,13 @@
 
 import datetime
 
+import on_node
 import pytest
 import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from mail import NODES
-from on_node import sh
 from pki import authority
 from tasks import ansible, cert, results
 
@@ -43,11 +43,11 @@ def fleet():
     """Each test leaves the nodes with the fleet's own certificates and nothing else."""
     yield
     for node in NODES:
-        sh(node, "postconf -X smtpd_client_restrictions smtp_tls_fingerprint_cert_match; postfix reload")
+        on_node.sh(node, "postconf -X smtpd_client_restrictions smtp_tls_fingerprint_cert_match; postfix reload")
     done = ansible("nodes", "smtp_tls_cert", {"name": "fleet", "provider": "stored", "use": ["server", "client"]})
     assert done.returncode == 0, done.stdout
     for node in NODES:
-        for name in sh(node, "ls /etc/postfix/smtp_hardening/certificates").split():
+        for name in on_node.sh(node, "ls /etc/postfix/smtp_hardening/certificates").split():
             if name == "fleet":
                 continue
             gone = {"name": name, "state": "absent"}

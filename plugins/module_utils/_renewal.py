@@ -33,7 +33,7 @@ def main(argv: List[str]) -> int:
     while True:
         pair = _settled(options["external"])
         outcome = attempt(work, options, False, _run_command)
-        if outcome.failed or _pair(options["external"]) == pair:
+        if _pair(options["external"]) == pair:
             return _tell(name, outcome)
 
 

@@ -168,7 +168,7 @@ BAD = [
     (*pem(private_key="nothing", certificate="@@good"), ["pem.private_key"]),
     (*pem(private_key="", certificate=""), ["pem"]),
     (*pem(private_key="@@good", certificate="@@key"), ["pem"]),
-    (*pem(private_key="@@other", certificate="@@good"), ["does not match the certificate", "give the key"]),
+    (*pem(private_key="@@other", certificate="@@good"), ["does not match the certificate", "belong together"]),
     (*pem(private_key="@@key", certificate="@@expired"), ["pem.certificate", "expired", "give one"]),
     (*pem(private_key="@@weak-key", certificate="@@weak"), ["pem.certificate", "1024", "give one"]),
     (*pem(private_key="@@key", certificate="@@nameless"), ["pem.certificate", "give one"]),

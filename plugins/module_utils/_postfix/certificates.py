@@ -22,6 +22,15 @@ from .state import State
 from .supply import Next
 
 
+_OPTIONS = {
+    "csr": "csr.certificate",
+    "pem": "pem.certificate",
+    "pkcs12": "pkcs12.archive",
+    "external": "external.certificate",
+}
+"""Which option holds the certificate."""
+
+
 @dataclass(frozen=True)
 class CertificatePlan:
     """The plan, with what it means for the certificate."""
@@ -92,7 +101,7 @@ def plan_removal(state: State, name: str) -> CertificatePlan:
     uses, hosts = store.uses_of(state, name), sni.hosts_of(state, name)
     folder = os.path.join(store.certificates_dir(state), name)
     served = [*(f"for the {use}" for use, active in uses.items() if active), *(f"for {host}" for host in hosts)]
-    overridden = (s.key for s in state.services if any(f"{folder}/" in value for value in s.overrides.values()))
+    overridden = [s.key for s in state.services if folder in _folders_named(state, " ".join(s.overrides.values()))]
     served += [f"for {service} in master.cf" for service in overridden]
     if served:
         raise InvalidValue(
@@ -106,6 +115,10 @@ def plan_removal(state: State, name: str) -> CertificatePlan:
     shown = (Shown(f"certificate {name}", _text(chains), ""),) if there else ()
     plan = Plan(obsolete=(folder,) if there else (), shown=shown)
     return CertificatePlan(plan, None, (), None, store.trust_file(state), uses, ())
+
+
+def _folders_named(state: State, text: str) -> List[str]:
+    return [os.path.dirname(path) for path in store.named(state.config_dir, text.encode())]
 
 
 def report(planned: CertificatePlan) -> Dict[str, Any]:
@@ -165,7 +178,7 @@ def _refuse_flaws(state: State, wish: CertificateWish, chains: Chains, uses: Lis
     ]
     if found:
         raise CertificateError(
-            f"{wish.provider}: the certificate {' and '.join(dict.fromkeys(f.sentence for f in found))}; give one that peers "
+            f"{_OPTIONS.get(wish.provider, wish.provider)}: the certificate {' and '.join(dict.fromkeys(f.sentence for f in found))}; give one that peers "
             f"will take, or accept: [{', '.join(dict.fromkeys(f.kind for f in found))}]."
         )
 

@@ -182,7 +182,8 @@ def _plan_pins(state: State, wish: TrustWish) -> TrustPlan:
         peers = {PEERS: " ".join(wish.pins), **dict.fromkeys(_DIGESTS, "sha256")}
     elif state.explicit.get(PEERS) == " ".join(before):
         peers = {PEERS: None}
-    if before == wish.pins:
+    named = re.search(_ours(state), state.explicit.get(RESTRICTIONS, ""))
+    if before == wish.pins and bool(named) == bool(wish.pins):
         return TrustPlan("", peers if wish.pins else {})
     shown = (Shown("pinned public keys of peers", _lines(before), _lines(wish.pins)),)
     if not wish.pins:

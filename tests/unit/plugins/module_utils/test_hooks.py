@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import stat
 import subprocess
 import sys
@@ -153,7 +154,7 @@ def test_certbots_hook_is_a_script_that_says_who_made_it(node, external, tmp_pat
     assert read(hook_of(tmp_path, "certbot")[0]) == (
         "#!/bin/sh\n# Made by mailfleet.smtp_hardening.smtp_tls_cert.\n"
         f'[ "$RENEWED_LINEAGE" = {lineage} ] || exit 0\n'
-        f"exec {sys.executable} -B {node.store('renewal', 'renew.pyz')} public\n"
+        f"exec {shlex.quote(sys.executable)} -B {node.store('renewal', 'renew.pyz')} public\n"
     )
 
 
