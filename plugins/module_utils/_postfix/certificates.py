@@ -21,7 +21,6 @@ from .plan import NewFile, Plan, Shown, plan_parameters
 from .state import State
 from .supply import Next
 
-
 _OPTIONS = {
     "csr": "csr.certificate",
     "pem": "pem.certificate",

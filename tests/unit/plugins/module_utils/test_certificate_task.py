@@ -240,6 +240,15 @@ def test_a_certificate_that_a_service_of_master_cf_names_is_not_deleted(node):
         work(node, state="absent")
 
 
+def test_a_certificate_that_a_service_of_master_cf_serves_by_host_name_is_not_deleted(node):
+    work(node, sni=["mail.example.net"], accept=["other_host"])
+    table = node.state.explicit["tls_server_sni_maps"]
+    work(node, sni=[])
+    node.override(f"smtp/inet/tls_server_sni_maps={table}")
+    with pytest.raises(InvalidValue, match="^name: 'default' is active .*smtp/inet"):
+        work(node, state="absent")
+
+
 # Hooks
 
 
@@ -264,7 +273,7 @@ def test_a_hook_alone_is_a_change_that_leaves_postfix_alone(trusting_node, offer
 def test_a_certificate_that_is_refused_leaves_no_hook(node, offer, tmp_path):
     given, _keys = offer("external")
     before = picture(tmp_path)
-    with pytest.raises(CertificateError, match=r"^external: the certificate lacks an intermediate"):
+    with pytest.raises(CertificateError, match=r"^external.certificate: the certificate lacks an intermediate"):
         work(node, "external", given, **SERVED)
     assert picture(tmp_path) == before
 

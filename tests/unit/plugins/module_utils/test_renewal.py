@@ -142,6 +142,21 @@ def test_a_renewal_that_comes_while_the_work_is_done_is_brought_in_too(program, 
     ]
 
 
+def test_a_renewal_that_comes_while_the_work_fails_is_tried_too(program, tool, issue):
+    old, new = issue(), issue()
+    tool.write(old, old)
+
+    def answer(turn):
+        tool.write(new, new)
+        return Outcome(turn == 1, {"msg": "no.", "reason": None}, [])
+
+    code, calls = program(answer)
+    assert (code, [certificate for _key, certificate in calls]) == (
+        0,
+        [certificates_pem(chain.certificates) for chain in (old, new)],
+    )
+
+
 def test_a_command_answers_as_with_ansible():
     script = "import os, sys; print(os.environ['LC_ALL'], sys.stdin.read()); print('no', file=sys.stderr); sys.exit(3)"
     argv = [_renewal.sys.executable, "-c", script]

@@ -294,7 +294,7 @@ def test_a_certificate_with_flaws_is_refused_with_their_names(trusting_node, iss
     with pytest.raises(CertificateError) as refusal:
         plan(trusting_node, given(issue(**made), **over))
     assert str(refusal.value) == (
-        f"pem: the certificate {sentence}; give one that peers will take, or accept: [{kinds}]."
+        f"pem.certificate: the certificate {sentence}; give one that peers will take, or accept: [{kinds}]."
     )
     assert plan(trusting_node, given(issue(**made), **over, accept=[kinds])).plan.changed
 

@@ -281,6 +281,13 @@ def test_a_table_of_pins_that_was_lost_is_made_again(tls_node):
     assert restrictions(tls_node) == pinned(tls_node, 2)
 
 
+def test_pins_whose_table_was_lost_are_lifted_as_well(tls_node):
+    apply(tls_node, trusting(pins=[PIN]))
+    os.unlink(tls_node.store("pins/1/table"))
+    apply(tls_node, trusting(pins=[]))
+    assert restrictions(tls_node) is None
+
+
 def test_a_diff_shows_pins_line_by_line(tls_node):
     apply(tls_node, trusting(pins=[PIN]))
     shown = plan(tls_node, trusting(pins=[PIN, OTHER])).plan.diff()
