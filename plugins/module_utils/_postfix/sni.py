@@ -14,6 +14,7 @@ import re
 from typing import Dict, Iterable, Mapping, NamedTuple, Optional, Tuple
 
 from . import store
+from .domains import parse_table
 from .levels import Parameters
 from .plan import NewFile, Shown
 from .state import STORE, State
@@ -34,7 +35,7 @@ class SniPlan(NamedTuple):
 def served(state: State) -> Served:
     """What the table that main.cf names was made from."""
     path = _current(state)
-    return parse(store.read(path)) if path and os.path.exists(path) else {}
+    return parse_table(store.read(path)) if path and os.path.exists(path) else {}
 
 
 def hosts_of(state: State, name: str) -> Tuple[str, ...]:
@@ -55,11 +56,6 @@ def plan_sni(state: State, name: str, hosts: Iterable[str], path: Optional[str])
     others = re.sub(_OURS + r"[,\s]*", "", state.explicit.get(PARAMETER, "")).strip(" ,")
     value = ", ".join(part for part in (ours, others) if part) or None
     return SniPlan({PARAMETER: value}, files, (Shown("certificates by host name", _text(before), _text(after)),))
-
-
-def parse(content: bytes) -> Served:
-    rows = (line.partition("\t") for line in content.decode().splitlines() if not line.startswith("#"))
-    return {host: path for host, _tab, path in rows}
 
 
 def _render(entries: Mapping[str, str]) -> bytes:

@@ -47,7 +47,7 @@ class TrustPlan:
 def plan_trust(state: State, wish: TrustWish, accepted: Collection[str]) -> TrustPlan:
     """Compare the wish with the store. Whoever trusts the store's CAs trusts the new ones, from the swap on."""
     before = _known_or_nothing(state) if wish.authorities else known(state)
-    after = _distinct(_read("trust", wish.authorities)) if wish.authorities else before
+    after = _distinct(_read(wish.authorities)) if wish.authorities else before
     if wish.system and not after:
         raise InvalidValue(
             "trust.system", list(wish.system), "has no other CA beside it", "list the fleet's CA in trust.authorities"
@@ -63,12 +63,12 @@ def plan_trust(state: State, wish: TrustWish, accepted: Collection[str]) -> Trus
             paths[kind] = store.next_trust_file(state, kind)
             files.append(NewFile(paths[kind], content))
             shown.append(Shown(f"CAs in {os.path.dirname(path)}", _subjects(old), _subjects(content)))
-    pins = _plan_pins(state, wish)
+    pinned = _plan_pins(state, wish)
     return TrustPlan(
         ca_file=paths.get(store.TRUST) or store.trust_file(state),
-        parameters={**_ca_files(state, wish, paths), **pins.parameters},
-        files=(*files, *pins.files),
-        shown=(*shown, *pins.shown),
+        parameters={**_ca_files(state, wish, paths), **pinned.parameters},
+        files=(*files, *pinned.files),
+        shown=(*shown, *pinned.shown),
     )
 
 
@@ -97,8 +97,8 @@ def kind_for(state: State, side: str) -> str:
     return store.trust_kind(state, state.explicit.get(_CA_FILE[side], "")) or store.TRUST
 
 
-def _read(option: str, contents: Optional[Iterable[bytes]]) -> List[Any]:
-    return [found for content in contents or () for found in read_certificates(f"{option}.authorities", content)]
+def _read(contents: Iterable[bytes]) -> List[Any]:
+    return [found for content in contents for found in read_certificates("trust.authorities", content)]
 
 
 def _distinct(certificates: Iterable[Any]) -> Tuple[Any, ...]:
@@ -172,10 +172,9 @@ def _plan_pins(state: State, wish: TrustWish) -> TrustPlan:
     The table answers DUNNO for each pin, so that all other restrictions still count, and
     refuses every other key. It is asked for the public key alone (check_ccert_access, postconf(5)).
     """
-    unchanged = TrustPlan("")
     if wish.pins is None:
-        return unchanged
-    before = _pins(state)
+        return TrustPlan("")
+    before = pins(state)
     others = re.sub(_ours(state) + r"[,\s]*", "", state.explicit.get(RESTRICTIONS, "")).strip(" ,")
     peers: Parameters = {}
     if wish.pins:
@@ -196,10 +195,6 @@ def _plan_pins(state: State, wish: TrustWish) -> TrustPlan:
 
 def pins(state: State) -> Tuple[str, ...]:
     """The public keys of peers that are pinned."""
-    return _pins(state)
-
-
-def _pins(state: State) -> Tuple[str, ...]:
     found = re.search(_ours(state), state.explicit.get(RESTRICTIONS, ""))
     if not found or not os.path.exists(found["path"]):
         return ()

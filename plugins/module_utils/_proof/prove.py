@@ -132,11 +132,8 @@ def _active_key_types(state: State) -> Tuple[str, ...]:
 
 def _names(state: State) -> Mapping[str, str]:
     """One host name for each certificate that is served by name, and its chain file."""
-    return {f"any{host}" if host.startswith(".") else host: path for path, host in _one_host_each(state).items()}
-
-
-def _one_host_each(state: State) -> Mapping[str, str]:
-    return {path: host for host, path in sni.served(state).items()}
+    one_each = {path: host for host, path in sni.served(state).items()}
+    return {f"any{host}" if host.startswith(".") else host: path for path, host in one_each.items()}
 
 
 def _level_shortcomings(policy: ServerPolicy, seen: Observation) -> Iterator[str]:

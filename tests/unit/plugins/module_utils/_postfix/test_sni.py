@@ -125,7 +125,7 @@ def test_a_diff_names_certificates_and_not_their_files(node):
     ],
 )
 def test_a_table_reads_back_as_it_was_written(content, served):
-    assert sni.parse(content) == served
+    assert sni.parse_table(content) == served
 
 
 @pytest.mark.parametrize(
