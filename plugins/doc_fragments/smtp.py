@@ -41,6 +41,22 @@ options:
     default: false
 """
 
+    DNSSEC = r"""
+options:
+  dnssec_test:
+    description: What the resolvers of the node are asked before DANE is switched on.
+    type: dict
+    suboptions:
+      signed:
+        description: A name in a signed zone, which a validating resolver vouches for.
+        type: str
+        default: "."
+      bogus:
+        description: A name in a zone with wrong signatures, which a validating resolver refuses to answer.
+        type: str
+        default: dnssec-failed.org
+"""
+
     ATTRIBUTES = r"""
 options: {}
 attributes:

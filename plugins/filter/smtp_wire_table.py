@@ -22,15 +22,18 @@ LISTENER_HEAD = [
     "days",
     "client certificate",
 ]
+REHEARSAL_HEAD = ["node", "domain", "level", "if enforced", "TLS", "detail"]
 MAIL_HEAD = ["from", "to", "mail", "TLS", "detail"]
 
 
 def wire_table(hosts: Sequence[str], hostvars: Mapping[str, Any]) -> str:
-    """One row a listener, then one row a message from a node to another."""
+    """One row a listener, then one row a message from a node to another, then one row a domain in testing."""
     seen = {host: hostvars[host][SEEN] for host in hosts if SEEN in hostvars[host]}
     listeners = [_listener(host, o) for host, result in seen.items() for o in result.get("observations", [])]
     mails = [_mail(host, d) for host, result in seen.items() for d in result.get("deliveries", [])]
-    tables = [table(LISTENER_HEAD, listeners)] + ([table(MAIL_HEAD, mails)] if mails else [])
+    rehearsals = [_rehearsal(host, r) for host, result in seen.items() for r in result.get("rehearsals", [])]
+    tables = [table(LISTENER_HEAD, listeners)]
+    tables += [table(head, rows) for head, rows in ((MAIL_HEAD, mails), (REHEARSAL_HEAD, rehearsals)) if rows]
     return "\n\n".join(tables)
 
 
@@ -57,6 +60,11 @@ def _mail(host: str, delivery: Mapping[str, Any]) -> List[str]:
     status = delivery["status"] or "still in the queue"
     detail = delivery["tls_detail"] if status == "sent" else delivery["reply"]
     return [host, delivery["recipient"], status, delivery["tls"] or "none", detail or ""]
+
+
+def _rehearsal(host: str, seen: Mapping[str, Any]) -> List[str]:
+    fate = "goes out" if seen["delivered"] else "would wait"
+    return [host, seen["domain"], seen["level"], fate, seen["tls"] or "none", seen["reason"] or ""]
 
 
 class FilterModule:

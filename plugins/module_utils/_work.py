@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, NamedTuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 from ._certificates import library
 from ._errors import HardeningError, PostfixError
@@ -92,6 +92,14 @@ def bring_about(postfix: Postfix, state: State, plan: Plan, check_mode: bool, au
 def _failure(sentence: str, interrupted: Any, **facts: Any) -> Outcome:
     undone = bool(interrupted and interrupted["undone"])
     return Outcome(True, {"msg": sentence, "changed": undone, "interrupted": interrupted, **facts}, _tell(interrupted))
+
+
+def unmet(check_mode: bool, *lacking: Optional[str]) -> List[str]:
+    """Refuse to begin while something is lacking; in check mode, warnings of it."""
+    found = [sentence for sentence in lacking if sentence]
+    if found and not check_mode:
+        raise HardeningError(found[0])
+    return [f"{sentence} (check mode cannot know whether an earlier task sees to it)" for sentence in found]
 
 
 def restart(needed: bool) -> Dict[str, Any]:

@@ -29,6 +29,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+myhostname:
+  description: The name with which Postfix introduces itself, and which MX records should give it.
+  returned: success
+  type: str
+  sample: mx1.example.com
 postfix_version:
   description: The version of Postfix.
   returned: success
@@ -69,6 +74,19 @@ trust:
   returned: success
   type: dict
   sample: {ca_file: /etc/postfix/smtp_hardening/trust/1.pem, pins: []}
+domains:
+  description: >-
+    The records of M(mailfleet.smtp_hardening.smtp_domain_policy), C(expired) and C(in_force) (the level that counts today;
+    null for the default) beside each.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{name: partner.example, level: secure, mode: testing, expires: null, expired: false, in_force: may}]
+unlisted_senders:
+  description: What becomes of mail from domains that no record lets in.
+  returned: success
+  type: str
+  sample: accept
 history:
   description: The last proven states of the node, oldest first, to which M(mailfleet.smtp_hardening.smtp_rollback) goes back.
   returned: success
@@ -98,10 +116,13 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils._certificates.describe import describe
 from ..module_utils._certificates.validity import utc_now
 from ..module_utils._hooks import renewed_by
+from ..module_utils._model.domains import DomainPolicy
 from ..module_utils._model.policies import as_facts
 from ..module_utils._postfix import sni, store, supply, trust
 from ..module_utils._postfix.certificates import describe_next
 from ..module_utils._postfix.commands import Postfix
+from ..module_utils._postfix.domains import current_folder, read_records
+from ..module_utils._postfix.incoming import read_unlisted
 from ..module_utils._postfix.levels import read_client, read_server
 from ..module_utils._postfix.state import State, read_state
 from ..module_utils._transaction.history import past
@@ -121,11 +142,22 @@ def stored(state: State, name: str, now: datetime.datetime) -> Dict[str, Any]:
     }
 
 
+def told(record: DomainPolicy, today: datetime.date) -> Dict[str, Any]:
+    """One domain's record, and what of it counts."""
+    level = record.in_force(today).level
+    return {
+        **record.as_facts(),
+        "expired": record.has_expired(today),
+        "in_force": None if level is None else level.value,
+    }
+
+
 def work(postfix: Postfix, options: Dict[str, Any], check_mode: bool) -> Dict[str, Any]:
     state = read_state(postfix)
     now = utc_now()
     return {
         "changed": False,
+        "myhostname": state.effective["myhostname"],
         "postfix_version": state.effective["mail_version"],
         "server": as_facts(read_server(state.effective)),
         "client": as_facts(read_client(state.effective)),
@@ -139,6 +171,8 @@ def work(postfix: Postfix, options: Dict[str, Any], check_mode: bool) -> Dict[st
         "certificates": {name: stored(state, name, now) for name in store.names(state)},
         "sni": {host: store.name_of(path) for host, path in sni.served(state).items()},
         "trust": {"ca_file": store.trust_file(state), "pins": list(trust.pins(state))},
+        "domains": [told(record, now.date()) for record in read_records(current_folder(state))],
+        "unlisted_senders": read_unlisted(state).value,
         "history": [state.as_facts() for state in past(postfix.config_dir)],
     }
 

@@ -20,6 +20,7 @@ extends_documentation_fragment:
   - mailfleet.smtp_hardening.smtp
   - mailfleet.smtp_hardening.smtp.change
   - mailfleet.smtp_hardening.smtp.ratchet
+  - mailfleet.smtp_hardening.smtp.dnssec
   - mailfleet.smtp_hardening.smtp.attributes
 options:
   profile:
@@ -238,7 +239,6 @@ from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._errors import CertificateError
 from ..module_utils._model.levels import CipherGrade, ClientCertificates, ClientLevel, Protocol, ServerLevel
 from ..module_utils._model.policies import as_facts, read_client_policy, read_server_policy
 from ..module_utils._model.services import read_services
@@ -246,7 +246,8 @@ from ..module_utils._postfix.commands import Postfix
 from ..module_utils._postfix.mode import Wish, plan_mode
 from ..module_utils._postfix.state import read_state
 from ..module_utils._profiles import PROFILES, find_profile
-from ..module_utils._work import CHANGE_ARGUMENTS, Author, attempt, bring_about
+from ..module_utils._proof import resolver
+from ..module_utils._work import CHANGE_ARGUMENTS, Author, attempt, bring_about, unmet
 
 TLS_ARGUMENTS = {
     "minimum_protocol": {"type": "str", "choices": Protocol.words()},
@@ -284,14 +285,13 @@ def work(postfix: Postfix, options: Dict[str, Any], check_mode: bool) -> Dict[st
     )
     state = read_state(postfix)
     mode = plan_mode(state, wish)
-    if mode.unmet and not check_mode:
-        raise CertificateError(mode.unmet)
-    unmet = [f"{mode.unmet} (check mode cannot know whether an earlier task sees to it)"] if mode.unmet else []
+    dnssec = resolver.unmet(state, options["dnssec_test"]) if wish.uses_dane else None
+    lacking = unmet(check_mode, mode.unmet, dnssec)
     return {
         **bring_about(postfix, state, mode.plan, check_mode, Author("smtp_tls_mode", options["task"])),
         "before": {"server": as_facts(mode.server_before), "client": as_facts(mode.client_before)},
         "after": {"server": as_facts(mode.server_after), "client": as_facts(mode.client_after)},
-        "warnings": [*mode.warnings, *unmet],
+        "warnings": [*mode.warnings, *lacking],
     }
 
 
@@ -302,6 +302,7 @@ def main() -> None:
             "server": {"type": "dict", "options": SERVER_ARGUMENTS},
             "client": {"type": "dict", "options": CLIENT_ARGUMENTS},
             "services": {"type": "list", "elements": "dict", "options": SERVICE_ARGUMENTS},
+            "dnssec_test": resolver.DNSSEC_ARGUMENTS,
             "allow_weaker": {"type": "bool", "default": False},
             **CHANGE_ARGUMENTS,
         },

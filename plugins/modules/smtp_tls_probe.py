@@ -16,6 +16,7 @@ description:
     asked for. No message is sent.
   - With O(deliver) it sends one short message to each address through the node's own queue and returns what the log says
     of its delivery.
+  - With O(rehearse) it asks Postfix's own client, posttls-finger, what the records of domains would do if they were enforced.
 extends_documentation_fragment:
   - mailfleet.smtp_hardening.smtp
   - mailfleet.smtp_hardening.smtp.attributes
@@ -51,6 +52,15 @@ options:
   sender:
     description: The envelope sender of those messages. The default is C(postmaster) at C(myhostname).
     type: str
+  rehearse:
+    description:
+      - The records of M(mailfleet.smtp_hardening.smtp_domain_policy) to try at their own level, whatever their mode. A TLS
+        session is made with each next hop; no message is sent.
+      - What V(testing) mail would have waited for is written to Postfix's log as well, marked C(smtp_hardening). V(all) takes
+        a second or so for each domain.
+    type: str
+    choices: [none, testing, all]
+    default: none
   timeout:
     description: Seconds to wait for all deliveries.
     type: int
@@ -103,6 +113,18 @@ deliveries:
       reply: "250 2.0.0 Ok: queued as 4Zx1"
       tls: Verified
       tls_detail: TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)
+rehearsals:
+  description: What enforcement would do to mail for each domain of O(rehearse).
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - domain: partner.example
+      level: secure
+      next_hop: "[mx.partner.example]:25"
+      delivered: false
+      tls: Trusted
+      reason: "server certificate verification failed for mx.partner.example[192.0.2.25]:25: num=62:hostname mismatch"
 interrupted:
   description: >-
     A change that was killed in the middle and that this run has found and undone (in check mode, would undo), with the
@@ -112,17 +134,22 @@ interrupted:
   sample: null
 """
 
-from typing import Any, Dict
+from typing import Any, Dict, List
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils._certificates.validity import utc_now
+from ..module_utils._model.domains import DomainPolicy, Mode
+from ..module_utils._model.levels import ClientLevel
 from ..module_utils._postfix import store
 from ..module_utils._postfix.commands import Postfix
-from ..module_utils._postfix.state import read_state
+from ..module_utils._postfix.domains import current_folder, read_records
+from ..module_utils._postfix.state import State, read_state
 from ..module_utils._proof.conversation import Target
 from ..module_utils._proof.delivery import deliver
 from ..module_utils._proof.listeners import own_listeners
 from ..module_utils._proof.observe import observe
+from ..module_utils._proof.rehearsal import rehearse, report
 from ..module_utils._work import COMMON_ARGUMENTS, attempt
 
 TARGET_ARGUMENTS = {
@@ -131,6 +158,19 @@ TARGET_ARGUMENTS = {
     "name": {"type": "str"},
     "implicit_tls": {"type": "bool", "default": False},
 }
+
+
+def records(state: State, which: str) -> List[DomainPolicy]:
+    """Those whose level could hold mail back."""
+    if which == "none":
+        return []
+    today = utc_now().date()
+    found = [r for r in read_records(current_folder(state)) if r.level and not r.has_expired(today)]
+    return [
+        r
+        for r in found
+        if r.level not in (ClientLevel.NONE, ClientLevel.MAY) and (which == "all" or r.mode is Mode.TESTING)
+    ]
 
 
 def work(postfix: Postfix, options: Dict[str, Any], check_mode: bool) -> Dict[str, Any]:
@@ -146,8 +186,13 @@ def work(postfix: Postfix, options: Dict[str, Any], check_mode: bool) -> Dict[st
     sender = options["sender"] or f"postmaster@{state.effective['myhostname']}"
     recipients = [] if check_mode else options["deliver"]
     sent = deliver(postfix, state, sender, recipients, options["timeout"]) if recipients else []
+    rehearsals = [rehearse(postfix, state, record) for record in records(state, options["rehearse"])]
+    for rehearsal in rehearsals:
+        if not rehearsal.delivered and not check_mode:
+            report(postfix, rehearsal)
     return {
         "changed": False,
+        "rehearsals": [rehearsal.as_facts() for rehearsal in rehearsals],
         "observations": [observation.as_facts() for observation in seen],
         "deliveries": [delivery.as_facts() for delivery in sent],
     }
@@ -160,6 +205,7 @@ def main() -> None:
             "ca_file": {"type": "path"},
             "deliver": {"type": "list", "elements": "str", "default": []},
             "sender": {"type": "str"},
+            "rehearse": {"type": "str", "choices": ["none", "testing", "all"], "default": "none"},
             "timeout": {"type": "int", "default": 60},
             **COMMON_ARGUMENTS,
         },

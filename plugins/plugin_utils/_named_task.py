@@ -17,5 +17,9 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: Optional[str] = None, task_vars: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
         super().run(tmp, task_vars)
-        arguments = {"task": self._task.get_name().strip(), **self._task.args}
+        arguments = self.arguments(task_vars or {})
         return self._execute_module(module_args=arguments, task_vars=task_vars, wrap_async=self._task.async_val)
+
+    def arguments(self, task_vars: Dict[str, Any]) -> Dict[str, Any]:
+        """What the module gets on the node."""
+        return {"task": self._task.get_name().strip(), **self._task.args}

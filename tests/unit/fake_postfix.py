@@ -35,8 +35,11 @@ DEFAULTS = {
     "smtp_tls_mandatory_ciphers": "medium",
     "smtp_tls_exclude_ciphers": "",
     "smtp_tls_CAfile": "",
+    "smtp_tls_CApath": "/etc/ssl/certs",
     "smtp_tls_connection_reuse": "no",
     "smtp_tls_secure_cert_match": "nexthop, dot-nexthop",
+    "smtp_host_lookup": "dns",
+    "parent_domain_matches_subdomains": "debug_peer_list, mynetworks, relay_domains, smtpd_access_maps",
     "relayhost": "",
 }
 OLD_PROTOCOLS = "!SSLv2, !SSLv3"

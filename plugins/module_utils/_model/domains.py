@@ -1,67 +1,134 @@
 # SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""How mail for one domain is routed and protected: pure data, checked."""
+"""How mail for, and from, one domain is routed and protected: pure data, checked."""
 
 from __future__ import annotations
 
-import ipaddress
+import datetime
 import re
-from dataclasses import dataclass
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
+from dataclasses import dataclass, replace
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from .._errors import InvalidValue
 from . import words
-from .levels import ClientLevel
+from .incoming import Demand, Incoming, read_incoming
+from .levels import CipherGrade, ClientLevel, Ordered, Protocol
 from .policies import read_match
-
-_ROUTE = re.compile(
-    r"(?:(?P<transport>smtp|lmtp):)?(?:\[(?P<literal>[^\[\]]+)\]|(?P<name>[^\[\]:]+))(?::(?P<port>[0-9]{1,5}))?\Z"
-)
+from .routes import Route, read_route
 
 
-@dataclass(frozen=True)
-class Route:
-    """Where mail for a domain goes, instead of where DNS says (transport(5))."""
+class RequireTls(Ordered):
+    """What becomes of messages whose senders ask for REQUIRETLS (RFC 8689); postconf(5), smtp_requiretls_policy."""
 
-    transport: str
-    next_hop: str
-    """``host``, ``[host]`` or ``[host]:port``, verbatim: the key of smtp_tls_policy_maps."""
+    DISABLE = "disable"
+    OPPORTUNISTIC = "opportunistic"
+    OPPORTUNISTIC_STARTTLS = "opportunistic+starttls"
+    ENFORCE = "enforce"
 
-    def __str__(self) -> str:
-        return f"{self.transport}:{self.next_hop}"
+
+class Mode(Ordered):
+    """Whether what a record demands holds mail back, or is only reported (RFC 8461 section 5 has the same words)."""
+
+    TESTING = "testing"
+    ENFORCE = "enforce"
 
 
 @dataclass(frozen=True)
 class DomainPolicy:
-    """One record: a domain (or ``.domain`` for all names below it), its level, names and route."""
+    """One record: a domain (or ``.domain`` for all names below it) and everything that is said of it."""
 
     name: str
+    subdomains: bool = False
     level: Optional[ClientLevel] = None
     match: Tuple[str, ...] = ()
+    minimum_protocol: Optional[Protocol] = None
+    ciphers: Optional[CipherGrade] = None
+    requiretls: Optional[RequireTls] = None
     route: Optional[Route] = None
     local: bool = False
+    incoming: Optional[Incoming] = None
+    mode: Mode = Mode.ENFORCE
+    expires: Optional[datetime.date] = None
+    """The last day, in UTC, on which the record's protection holds."""
+    owner: Optional[str] = None
+    reason: Optional[str] = None
 
     @property
-    def next_hop(self) -> str:
-        """What Postfix looks up in smtp_tls_policy_maps for mail to this domain."""
-        return self.route.next_hop if self.route else self.name
+    def names(self) -> Tuple[str, ...]:
+        """The domains that it covers, ``.domain`` for all names below one."""
+        return (self.name, f".{self.name}") if self.subdomains else (self.name,)
+
+    @property
+    def next_hops(self) -> Tuple[str, ...]:
+        """What Postfix looks up in smtp_tls_policy_maps for mail to this domain; nothing where it goes by LMTP."""
+        if self.route is None:
+            return self.names
+        return (self.route.next_hop,) if self.route.transport == "smtp" else ()
 
     @property
     def protection(self) -> Optional[str]:
-        """The right side of the smtp_tls_policy_maps entry; ``None`` where the default level holds."""
+        """How mail to it is protected, in one line; ``None`` where the default level holds."""
         if self.level is None:
             return None
-        return " ".join([self.level.value, *(f"match={name}" for name in self.match)])
+        protocols = [f"minimum_protocol={self.minimum_protocol}"] if self.minimum_protocol else []
+        ciphers = [f"ciphers={self.ciphers}"] if self.ciphers else []
+        return " ".join([self.level.value, *(f"match={name}" for name in self.match), *protocols, *ciphers])
+
+    @property
+    def destinations(self) -> Tuple[str, ...]:
+        """The next hops without brackets and port, which smtp_requiretls_policy is asked for."""
+        if self.route is None:
+            return self.names
+        return (self.route.host,) if self.route.transport == "smtp" else ()
+
+    @property
+    def demand(self) -> Demand:
+        """What mail from it must show, or be refused."""
+        return self.incoming.demand if self.incoming and self.mode is Mode.ENFORCE else Demand.NOTHING
+
+    def has_expired(self, today: datetime.date) -> bool:
+        return self.expires is not None and self.expires < today
+
+    def in_force(self, today: datetime.date) -> DomainPolicy:
+        """What of it counts today. Mail goes the same way at any time: only its protection differs.
+
+        An expired record leaves the protection to the profile. A record in testing holds no mail back.
+        """
+        if self.has_expired(today):
+            return replace(self, **_NOTHING, level=None, incoming=None)
+        if self.mode is Mode.TESTING:
+            open_level = self.level if self.level in (None, ClientLevel.NONE) else ClientLevel.MAY
+            requiretls = self.requiretls and min(
+                self.requiretls, RequireTls.OPPORTUNISTIC, key=lambda asked: asked.rank
+            )
+            return replace(self, **{**_NOTHING, "requiretls": requiretls}, level=open_level)
+        return self
 
     def as_facts(self) -> Dict[str, Any]:
         return {
             "name": self.name,
-            "level": self.level.value if self.level else None,
+            "subdomains": self.subdomains,
+            "level": _word(self.level),
             "match": list(self.match),
-            "route": str(self.route) if self.route else None,
+            "minimum_protocol": _word(self.minimum_protocol),
+            "ciphers": _word(self.ciphers),
+            "requiretls": _word(self.requiretls),
+            "route": _word(self.route),
             "local": self.local,
+            "incoming": self.incoming.as_facts() if self.incoming else None,
+            "mode": self.mode.value,
+            "expires": _word(self.expires),
+            "owner": self.owner,
+            "reason": self.reason,
         }
+
+
+_NOTHING: Dict[str, Any] = {"match": (), "minimum_protocol": None, "ciphers": None, "requiretls": None}
+
+
+def _word(value: Any) -> Optional[str]:
+    return None if value is None else str(value)
 
 
 def read_domains(items: Iterable[Mapping[str, Any]]) -> Tuple[List[DomainPolicy], List[str]]:
@@ -86,93 +153,160 @@ def read_domains(items: Iterable[Mapping[str, Any]]) -> Tuple[List[DomainPolicy]
 
 def read_domain(option: str, item: Mapping[str, Any]) -> DomainPolicy:
     """One item of ``domains``; errors name the item by its place in the list."""
-    level = ClientLevel.read(f"{option}.level", item["level"]) if item.get("level") is not None else None
-    match = read_match(f"{option}.match", level, item.get("match") or ())
+    level = _read(ClientLevel, option, "level", item)
     policy = DomainPolicy(
         name=words.domain_or_below(f"{option}.name", item["name"]),
+        subdomains=bool(item.get("subdomains")),
         level=level,
-        match=match,
+        match=read_match(f"{option}.match", level, item.get("match") or ()),
+        minimum_protocol=_read(Protocol, option, "minimum_protocol", item),
+        ciphers=_read(CipherGrade, option, "ciphers", item),
+        requiretls=_read(RequireTls, option, "requiretls", item),
         route=read_route(f"{option}.route", item["route"]) if item.get("route") else None,
         local=bool(item.get("local")),
+        incoming=read_incoming(f"{option}.incoming", item["incoming"]) if item.get("incoming") is not None else None,
+        mode=_read(Mode, option, "mode", item) or Mode.ENFORCE,
+        expires=_date(f"{option}.expires", item.get("expires")),
+        owner=_line(f"{option}.owner", item.get("owner")),
+        reason=_line(f"{option}.reason", item.get("reason")),
     )
-    _check(option, policy)
+    _check_outgoing(option, policy)
+    _check_whole(option, policy)
     return policy
 
 
-def read_route(option: str, value: Any) -> Route:
-    """``host``, ``host:port``, ``[host]`` or ``[host]:port``, after an optional ``smtp:`` or ``lmtp:``."""
-    found = _ROUTE.match(str(value))
-    if not found:
-        raise InvalidValue(
-            option,
-            value,
-            "is not a next hop",
-            "write [host]:port, [host], or a domain whose MX to ask, as in [mx.partner.example]:25",
-        )
-    port = found["port"]
-    if port is not None and not 0 < int(port) < 65536:
-        raise InvalidValue(option, value, f"has the port {port}", "use a port from 1 to 65535")
-    host = f"[{_address(option, found['literal'])}]" if found["literal"] else words.domain_name(option, found["name"])
-    return Route(found["transport"] or "smtp", host + (f":{port}" if port else ""))
-
-
-def check_agreement(records: Iterable[DomainPolicy]) -> None:
-    """Refuse two records that share a next hop and protect it differently.
-
-    smtp_tls_policy_maps is asked by next hop, so Postfix could honour only one of them.
-    """
-    by_next_hop: Dict[str, DomainPolicy] = {}
+def check_coverage(records: Sequence[DomainPolicy]) -> None:
+    """Refuse domains that are covered twice, or whose route a record above them decides."""
+    by_name: Dict[str, DomainPolicy] = {}
     for record in records:
-        other = by_next_hop.setdefault(record.next_hop, record)
-        if other.protection != record.protection:
+        for name in record.names:
+            other = by_name.setdefault(name, record)
+            if other is not record:
+                raise InvalidValue(
+                    "domains",
+                    record.name,
+                    f"covers {name}, and so does {other.name}",
+                    "set subdomains: false, or keep one of them",
+                )
+    for record in records:
+        above = _routed_by(record, by_name)
+        if above is not None and (record.level or record.requiretls):
             raise InvalidValue(
                 "domains",
                 record.name,
-                f"shares the next hop {record.next_hop} with {other.name} but protects it differently "
-                f"({record.protection or 'no level'} against {other.protection or 'no level'})",
-                "give both the same level and match: Postfix looks policies up by next hop",
+                f"has a level and no route, and its mail goes where {above.name} is routed ({above.route}), so its level "
+                "would never be looked up",
+                "give it a route of its own",
             )
 
 
-def _check(option: str, policy: DomainPolicy) -> None:
-    if policy.level is ClientLevel.FINGERPRINT and not policy.match:
+def _routed_by(record: DomainPolicy, by_name: Mapping[str, DomainPolicy]) -> Optional[DomainPolicy]:
+    """The nearest record for the names below a domain above, where that has a route and this one has none (transport(5))."""
+    labels = record.name.lstrip(".").split(".")
+    above = (by_name.get("." + ".".join(labels[index:])) for index in range(1, len(labels)))
+    nearest = next((found for found in above if found is not None and found.route), None)
+    return nearest if record.route is None else None
+
+
+def check_agreement(records: Sequence[DomainPolicy]) -> None:
+    """Refuse records that share a next hop and speak differently of it: Postfix asks by next hop."""
+    by_next_hop: Dict[str, DomainPolicy] = {}
+    by_destination: Dict[str, DomainPolicy] = {}
+    for record in records:
+        for next_hop in record.next_hops:
+            other = by_next_hop.setdefault(next_hop, record)
+            if other.protection != record.protection:
+                raise InvalidValue(
+                    "domains",
+                    record.name,
+                    f"shares the next hop {next_hop} with {other.name} but protects it differently "
+                    f"({record.protection or 'no level'} against {other.protection or 'no level'})",
+                    "give both the same level and match: Postfix looks policies up by next hop",
+                )
+        for destination in record.destinations:
+            other = by_destination.setdefault(destination, record)
+            if other.requiretls is not record.requiretls:
+                raise InvalidValue(
+                    "domains",
+                    record.name,
+                    f"shares the next hop {destination} with {other.name} but says something else of requiretls",
+                    "give both the same: Postfix looks it up by next hop",
+                )
+
+
+def _check_outgoing(option: str, policy: DomainPolicy) -> None:
+    level = policy.level
+    if level is ClientLevel.FINGERPRINT and not policy.match:
         raise InvalidValue(
             f"{option}.match",
             [],
             "lists no fingerprint for level 'fingerprint'",
             "list the SHA-256 fingerprints of the peer's certificate or public key",
         )
-    if policy.match and not (policy.level and policy.level.looks_at_match):
+    if policy.match and not (level and level.looks_at_match):
         raise InvalidValue(
             f"{option}.match",
             list(policy.match),
-            f"is not looked at when the level is {policy.level.value if policy.level else 'not given'!r}",
+            f"is not looked at when the level is {level.value if level else 'not given'!r}",
             "set level: secure, verify or fingerprint, or leave match out",
         )
-    if policy.level is not None and policy.route is not None and policy.route.transport == "lmtp":
+    for name in ("minimum_protocol", "ciphers"):
+        if getattr(policy, name) is not None and level in (None, ClientLevel.NONE):
+            raise InvalidValue(
+                f"{option}.{name}",
+                str(getattr(policy, name)),
+                f"is not looked at when the level is {level.value if level else 'not given'!r}",
+                "set a level that uses TLS beside it, or leave it out",
+            )
+    if level is not None and policy.route is not None and policy.route.transport == "lmtp":
         raise InvalidValue(
             f"{option}.level",
-            policy.level.value,
+            level.value,
             "is not looked up for an LMTP route: that client has policy maps of its own (postconf(5), lmtp_tls_policy_maps)",
             "leave level out, or route the domain by SMTP",
         )
-    if policy.level is None and policy.route is None and not policy.local:
+
+
+def _check_whole(option: str, policy: DomainPolicy) -> None:
+    says = (policy.level, policy.route, policy.local or None, policy.incoming, policy.requiretls)
+    if says == (None,) * len(says):
         raise InvalidValue(
-            option, policy.name, "says nothing about the domain", "give it a level, a route or local: true"
-        )
-    if policy.name.startswith(".") and policy.local:
-        raise InvalidValue(
-            f"{option}.local",
+            option,
             policy.name,
-            "cannot be local as '.domain'",
-            "name the domain itself: relay_domains covers the names below it",
+            "says nothing about the domain",
+            "give it a level, a route, incoming, requiretls or local: true",
+        )
+    for name in ("local", "subdomains", "incoming"):
+        if policy.name.startswith(".") and getattr(policy, name):
+            raise InvalidValue(
+                f"{option}.{name}",
+                policy.name,
+                "cannot be said of '.domain'",
+                "name the domain itself, with subdomains: true where names below it are meant as well",
+            )
+    if policy.mode is Mode.TESTING and (policy.level, policy.incoming, policy.requiretls) == (None, None, None):
+        raise InvalidValue(
+            f"{option}.mode", policy.mode.value, "has nothing to test", "give it a level, incoming or requiretls"
         )
 
 
-def _address(option: str, text: str) -> str:
-    literal = text[5:] if text.lower().startswith("ipv6:") else text
+def _read(kind: Any, option: str, name: str, item: Mapping[str, Any]) -> Any:
+    return kind.read(f"{option}.{name}", item[name]) if item.get(name) is not None else None
+
+
+def _date(option: str, value: Any) -> Optional[datetime.date]:
+    if value is None:
+        return None
     try:
-        address = ipaddress.ip_address(literal)
+        return datetime.datetime.strptime(str(value), "%Y-%m-%d").date()
     except ValueError:
-        return words.domain_name(option, text)
-    return f"ipv6:{address}" if address.version == 6 else str(address)
+        raise InvalidValue(option, value, "is not a date", "write year, month and day, as in 2027-03-31") from None
+
+
+def _line(option: str, value: Any) -> Optional[str]:
+    if value is None:
+        return None
+    text = str(value)
+    if re.search(r"[\x00-\x1f\x7f]", text):
+        raise InvalidValue(option, value, "holds a control character", "write one line of text")
+    return text

@@ -65,6 +65,16 @@ def absolute_path(option: str, value: Any) -> str:
     return text
 
 
+def map_name(option: str, value: Any) -> str:
+    """A lookup table in Postfix's notation, C(type:name), that a list in main.cf can hold as it is (DATABASE_README)."""
+    text = str(value)
+    if not re.match(r"[a-z]+:[^\s,{}$\x00-\x1f\x7f]+\Z", text):
+        raise InvalidValue(
+            option, value, "is not a lookup table", "write type:name, as in socketmap:inet:127.0.0.1:8461:postfix"
+        )
+    return text
+
+
 def cipher_name(option: str, value: Any) -> str:
     """One name of an OpenSSL cipher or cipher family, as smtpd_tls_exclude_ciphers takes it."""
     text = str(value)

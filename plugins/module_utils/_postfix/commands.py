@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from types import MappingProxyType
-from typing import Callable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from .._errors import PostfixError
 
@@ -17,6 +17,8 @@ class Completed(NamedTuple):
     stdout: str
     stderr: str
 
+
+_PIPE = 60000
 
 Run = Callable[..., Completed]
 """``run(argv, stdin=None)``: how a room starts a command; each module brings its own."""
@@ -84,11 +86,14 @@ class Postfix:
 
     def ask_table(self, path: str, kind: str, keys: Sequence[str]) -> Tuple[Tuple[str, str], ...]:
         """What the indexed table answers to each key that it has (``postmap -q -``)."""
-        argv = ["postmap", "-c", self.config_dir, "-q", "-", f"{kind}:{path}"]
-        done = self.run(argv, stdin="".join(f"{key}\n" for key in keys))
-        if done.rc not in (0, 1):
-            raise PostfixError(f"postmap -q {kind}:{path} fails: {_one_line(done)}.")
-        return tuple((key, value) for key, _tab, value in (line.partition("\t") for line in done.stdout.splitlines()))
+        answers: List[Tuple[str, str]] = []
+        for some in _portions(keys):
+            done = self.run(["postmap", "-c", self.config_dir, "-q", "-", f"{kind}:{path}"], stdin=some)
+            if done.rc not in (0, 1):
+                raise PostfixError(f"postmap -q {kind}:{path} fails: {_one_line(done)}.")
+            rows = (line.partition("\t") for line in done.stdout.splitlines())
+            answers.extend((key, value) for key, _tab, value in rows)
+        return tuple(answers)
 
     def _edit(self, option: str, words: Sequence[str]) -> None:
         if words:
@@ -100,6 +105,18 @@ class Postfix:
         if done.rc:
             raise PostfixError(f"{' '.join(argv[:4])} fails: {_one_line(done)}.")
         return done.stdout
+
+
+def _portions(keys: Sequence[str]) -> Iterator[str]:
+    """Lines of keys, as many as a pipe holds (pipe(7)): who writes more before it reads waits for ever."""
+    portion = ""
+    for key in keys:
+        if len(portion) + len(key) > _PIPE:
+            yield portion
+            portion = ""
+        portion += f"{key}\n"
+    if portion:
+        yield portion
 
 
 def _one_line(done: Completed) -> str:

@@ -18,6 +18,10 @@ from .state import split_list
 Parameters = Dict[str, Optional[str]]
 Version = Tuple[int, int]
 
+DANE = (ClientLevel.DANE, ClientLevel.DANE_ONLY)
+DANE_PARAMETERS: Parameters = {"smtp_dns_support_level": "dnssec", "smtp_tls_dane_insecure_mx_policy": "dane"}
+"""Without the first there is no DANE; the second's default differs between versions (postconf(5))."""
+
 FLOOR_SYNTAX_SINCE = (3, 6)
 """RELEASE_NOTES of Postfix 3.6: protocol lists take ``>=TLSv1.2``."""
 
@@ -45,9 +49,8 @@ def client_parameters(policy: ClientPolicy, version: Version) -> Parameters:
         wanted["smtp_tls_security_level"] = policy.level.value
         wanted["smtp_tls_loglevel"] = "1"
         wanted["smtp_tls_fingerprint_digest"] = "sha256"
-        if policy.level in (ClientLevel.DANE, ClientLevel.DANE_ONLY):
-            wanted["smtp_dns_support_level"] = "dnssec"
-            wanted["smtp_tls_dane_insecure_mx_policy"] = "dane"
+        if policy.level in DANE:
+            wanted.update(DANE_PARAMETERS)
     if policy.match is not None:
         wanted.update(_match(policy.level, policy.match))
     if policy.connection_reuse is not None:

@@ -17,7 +17,8 @@ from .._model.policies import ClientPolicy, ServerPolicy, check_client, check_ma
 from .._model.services import ServicePolicy
 from .._profiles import Profile
 from . import deprecated, services, store, trust
-from .levels import Parameters, client_parameters, read_client, read_server, server_parameters
+from .domains import check_demands_can_be_met
+from .levels import DANE, Parameters, client_parameters, read_client, read_server, server_parameters
 from .plan import Plan, plan_parameters
 from .ratchet import check_ratchet
 from .state import State
@@ -34,6 +35,11 @@ class Wish:
     client: ClientPolicy
     services: Tuple[ServicePolicy, ...] = ()
     allow_weaker: bool = False
+
+    @property
+    def uses_dane(self) -> bool:
+        levels = [self.client.level or (self.profile.client.level if self.profile else None)]
+        return any(level in DANE for level in [*levels, *(service.level for service in self.services)])
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,10 @@ def plan_mode(state: State, wish: Wish) -> ModePlan:
     """Compare ``wish`` with ``state``; refuse what would stop mail or lower its protection. Writes nothing."""
     server, client = _asked(state, wish)
     server_before, client_before = read_server(state.effective), read_client(state.effective)
+    check_demands_can_be_met(state, "server", server.level, server.client_certificates)
+    for index, service in enumerate(wish.services):
+        if service.name.endswith("/inet"):
+            check_demands_can_be_met(state, f"services[{index}]", service.level, service.client_certificates)
     _check_combinations(overlay(server_before, server), server, overlay(client_before, client), client)
     plan = plan_parameters(
         state,

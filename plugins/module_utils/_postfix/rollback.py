@@ -8,8 +8,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Mapping, Tuple
 
-from .._errors import present
-from .domains import check_domains_ratchet, current_folder, read_records
+from .._certificates.validity import utc_now
+from .._errors import PostfixError, present
+from .domains import all_in_force, check_domains_ratchet, current_folder, read_records
+from .incoming import read_unlisted
 from .levels import read_client
 from .plan import Plan, Shown
 from .ratchet import check_ratchet
@@ -37,6 +39,15 @@ def _check_ratchet(now: State, then: State, allow_weaker: bool) -> None:
     differing = overridden(now.services) | overridden(then.services)
     before, after = (protections(state.services, state.effective, differing) for state in (now, then))
     check_ratchet(before, after, allow_weaker)
-    records = [read_records(current_folder(state)) for state in (now, then)]
+    today = utc_now().date()
+    check_ratchet({"unlisted_senders": read_unlisted(now)}, {"unlisted_senders": read_unlisted(then)}, allow_weaker)
+    try:
+        records = [all_in_force(read_records(current_folder(state)), today) for state in (now, then)]
+    except PostfixError as problem:
+        if allow_weaker:
+            return
+        raise PostfixError(
+            f"{problem} Set allow_weaker: true to go back without comparing how domains are protected."
+        ) from None
     levels = [present(read_client(state.effective).level) for state in (now, then)]
     check_domains_ratchet(records[0], levels[0], records[1], levels[1], allow_weaker)

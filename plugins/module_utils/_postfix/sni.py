@@ -14,10 +14,10 @@ import re
 from typing import Dict, Iterable, Mapping, NamedTuple, Optional, Tuple
 
 from . import store
-from .domains import parse_table
 from .levels import Parameters
 from .plan import NewFile, Shown
 from .state import STORE, State
+from .tables import parse_table, render_table
 
 PARAMETER = "tls_server_sni_maps"
 _OURS = rf"[a-z]+:(?P<path>/[^\s,]*/{STORE}/sni/\d+/table)"
@@ -51,16 +51,11 @@ def plan_sni(state: State, name: str, hosts: Iterable[str], path: Optional[str])
     if after == before and (not after or _is_intact(state)):
         return SniPlan({}, (), ())
     table = os.path.join(store.next_path(os.path.join(state.store, "sni")), "table")
-    files = (NewFile(table, _render(after), 0o600, embeds=True),) if after else ()
+    files = (NewFile(table, render_table("smtp_tls_cert", after), 0o600, embeds=True),) if after else ()
     ours = f"{state.table_type}:{table}" if after else ""
     others = re.sub(_OURS + r"[,\s]*", "", state.explicit.get(PARAMETER, "")).strip(" ,")
     value = ", ".join(part for part in (ours, others) if part) or None
     return SniPlan({PARAMETER: value}, files, (Shown("certificates by host name", _text(before), _text(after)),))
-
-
-def _render(entries: Mapping[str, str]) -> bytes:
-    head = "# Made by mailfleet.smtp_hardening.smtp_tls_cert; changes made here are undone by its next run.\n"
-    return (head + "".join(f"{host}\t{path}\n" for host, path in sorted(entries.items()))).encode()
 
 
 def _text(entries: Mapping[str, str]) -> str:

@@ -22,9 +22,9 @@ from typing import Any, Callable, Dict, Iterable, Iterator, NamedTuple, Optional
 
 from .._errors import HardeningError, PostfixError
 from .._postfix.commands import Postfix
-from .._postfix.domains import parse_table
 from .._postfix.plan import NewFile, Plan
 from .._postfix.state import State, check_instance, read_state
+from .._postfix.tables import parse_table
 from . import files, handover, history, journal, twin
 from .journal import CONFIGURATION, Author
 from .lock import locked

@@ -7,7 +7,11 @@ import shutil
 import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils import _work
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates import library
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import InvalidValue, ProofFailed
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import (
+    HardeningError,
+    InvalidValue,
+    ProofFailed,
+)
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.plan import Plan, plan_parameters
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import read_state
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction import change as changing
@@ -254,3 +258,23 @@ def test_a_restart_that_is_needed_is_a_warning_that_says_why(needed):
     assert [
         w.startswith("Postfix reads inet_interfaces and inet_protocols at its start only") for w in told["warnings"]
     ] == ([True] if needed else [])
+
+
+@pytest.mark.parametrize(
+    ("lacking", "found"),
+    [
+        ((), []),
+        ((None,), []),
+        ((None, "No CA."), ["No CA."]),
+        (("No CA.", None, "No resolver."), ["No CA.", "No resolver."]),
+    ],
+)
+def test_what_is_lacking_stops_a_run_and_is_a_warning_in_check_mode(lacking, found):
+    later = "(check mode cannot know whether an earlier task sees to it)"
+    assert _work.unmet(True, *lacking) == [f"{sentence} {later}" for sentence in found]
+    if not found:
+        assert _work.unmet(False, *lacking) == []
+        return
+    with pytest.raises(HardeningError) as refusal:
+        _work.unmet(False, *lacking)
+    assert str(refusal.value) == found[0]

@@ -9,9 +9,10 @@ import yaml
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils import _work
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import certificates_pem
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.keys import write_key
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import CertificateError, InvalidValue
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import HardeningError, InvalidValue
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.commands import Completed, Postfix
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import read_state
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof import resolver
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction import history
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction.journal import Author
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.certificate_tasks import SMALL, task
@@ -21,13 +22,17 @@ CERTIFICATE = task("self_signed", SMALL, use=["server"])
 SETTINGS = {"parameters": {"myhostname": "mx2.example.com"}, "task": "Name it"}
 DOMAINS = {
     "domains": [{"name": "example.com", "local": True}],
+    "src": None,
     "exclusive": False,
+    "unlisted_senders": None,
+    "policy_sources": None,
+    "dnssec_test": None,
     "allow_weaker": False,
     "task": "Route it",
 }
 AUTHOR, TIME = Author("smtp_settings", "Name it"), "2026-11-24T12:00:00Z"
 MODE = {"profile": None, "server": None, "client": None, "services": None, "allow_weaker": False, "task": None}
-PROBE = {"targets": None, "ca_file": None, "deliver": [], "sender": None, "timeout": 0}
+PROBE = {"targets": None, "ca_file": None, "deliver": [], "sender": None, "timeout": 0, "rehearse": "none"}
 
 
 def load(name):
@@ -102,7 +107,7 @@ def test_a_mode_whose_certificate_is_missing_warns_in_check_mode_and_fails_in_a_
     options = {**MODE, "profile": "lenient_default"}
     warnings = run("smtp_tls_mode", node, options, check_mode=True)["warnings"]
     assert any("no certificate is active for the server" in warning for warning in warnings)
-    with pytest.raises(CertificateError, match="run smtp_tls_cert with use: \\[server\\] first"):
+    with pytest.raises(HardeningError, match="run smtp_tls_cert with use: \\[server\\] first"):
         run("smtp_tls_mode", node, options)
     assert read_state(node.postfix).explicit == {"compatibility_level": "3.9"}
 
@@ -277,3 +282,70 @@ def test_pinned_keys_and_a_mode_that_matches_nobody_leave_each_other_alone(tls_n
     run("smtp_tls_cert", tls_node, pinning)
     run("smtp_tls_mode", tls_node, {**MODE, **client})
     assert run("smtp_tls_cert", tls_node, pinning, check_mode=True)["pending"]["set"] == {}
+
+
+def test_a_domain_whose_demand_nobody_could_meet_warns_in_check_mode_and_fails_in_a_run(node):
+    options = {**DOMAINS, "domains": [{"name": "tls.example", "incoming": {}}]}
+    (warning,) = run("smtp_domain_policy", node, options, check_mode=True)["warnings"]
+    assert warning.startswith(
+        "domains: 'tls.example' demands encrypt of incoming mail, but the server offers no STARTTLS"
+    )
+    with pytest.raises(HardeningError, match="the server offers no STARTTLS"):
+        run("smtp_domain_policy", node, options)
+    assert read_state(node.postfix).explicit == {"compatibility_level": "3.9"}
+
+
+@pytest.mark.parametrize(("level", "asked"), [("dane", True), ("dane-only", True), ("encrypt", False)])
+def test_a_domain_with_dane_needs_a_resolver_that_validates(node, monkeypatch, level, asked):
+    calls = []
+    monkeypatch.setattr(resolver, "unmet", lambda state, given: calls.append(given) or "No resolver.")
+    names = {"signed": ".", "bogus": "bogus.example"}
+    options = {**DOMAINS, "domains": [{"name": "a.example", "level": level}], "dnssec_test": names}
+    assert [
+        w for w in run("smtp_domain_policy", node, options, check_mode=True)["warnings"] if "No resolver." in w
+    ] == (["No resolver. (check mode cannot know whether an earlier task sees to it)"] if asked else [])
+    if asked:
+        with pytest.raises(HardeningError, match="^No resolver.$"):
+            run("smtp_domain_policy", node, options)
+    else:
+        assert run("smtp_domain_policy", node, options)["changed"]
+    assert calls == [names] * (2 if asked else 0)
+
+
+def test_a_domain_that_has_expired_is_told_with_what_holds_now(node):
+    items = [
+        {"name": f"{letter}.example", "level": "secure", "route": "[mx.example]", "expires": "2020-01-01"}
+        for letter in "abcdefg"
+    ]
+    result = run("smtp_domain_policy", node, {**DOMAINS, "domains": [*items, {"name": "v.example", "level": "verify"}]})
+    assert result["expired"] == [item["name"] for item in items]
+    assert [warning.partition(":")[0] for warning in result["warnings"]] == [
+        "a.example, b.example, c.example, d.example, e.example and 2 more expired",
+        "v.example",
+    ]
+    assert run("smtp_domain_policy", node, DOMAINS)["expired"] == result["expired"]
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"unlisted_senders": "refuse"}, "unlisted_senders: 'refuse' is not known; use one of accept, warn, reject."),
+        (
+            {"policy_sources": ["socketmap:inet:127.0.0.1:8461:postfix", "inline:{ a=b }"]},
+            "policy_sources: 'inline:{ a=b }' is not a lookup table; "
+            "write type:name, as in socketmap:inet:127.0.0.1:8461:postfix.",
+        ),
+    ],
+)
+def test_what_is_asked_beside_domains_is_checked_too(node, given, sentence):
+    with pytest.raises(InvalidValue) as refusal:
+        run("smtp_domain_policy", node, {**DOMAINS, **given})
+    assert str(refusal.value) == sentence
+    assert node.commands == []
+
+
+@pytest.mark.parametrize("unlisted", [None, "accept", "warn", "reject"])
+def test_unlisted_senders_are_returned(node, unlisted):
+    assert run("smtp_domain_policy", node, {**DOMAINS, "unlisted_senders": unlisted})["unlisted_senders"] == (
+        unlisted or "accept"
+    )

@@ -155,3 +155,45 @@ def test_a_dot_before_a_domain_means_all_names_below_it(given, name):
 def test_what_is_neither_a_domain_nor_all_below_one_is_refused(given):
     with pytest.raises(InvalidValue, match="^sni: .+ is not a domain name"):
         words.domain_or_below("sni", given)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "socketmap:inet:127.0.0.1:8461:postfix",
+        "hash:/etc/postfix/own",
+        "socketmap:unix:/run/sts/socket:postfix",
+        "proxy:mysql:/etc/postfix/own.cf",
+        "static:secure",
+    ],
+)
+def test_a_lookup_table_is_taken_as_postfix_writes_it(given):
+    assert words.map_name("policy_sources", given) == given
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "",
+        "hash",
+        "hash:",
+        ":x",
+        "/etc/postfix/own",
+        "Hash:/x",
+        "hash:/a b",
+        "hash:/a,hash:/b",
+        "inline:{a=b}",
+        "hash:$x/y",
+        "hash:/x\n",
+        None,
+        5,
+        [],
+    ],
+)
+def test_what_a_list_in_main_cf_cannot_hold_is_no_lookup_table(given):
+    with pytest.raises(InvalidValue) as refusal:
+        words.map_name("policy_sources", given)
+    assert str(refusal.value) == (
+        f"policy_sources: {given!r} is not a lookup table; "
+        "write type:name, as in socketmap:inet:127.0.0.1:8461:postfix."
+    )

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import PostfixError
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.commands import Completed, Postfix
@@ -132,3 +135,46 @@ def test_a_table_is_asked_for_all_keys_at_once(rc, stdout, answers):
 def test_a_table_that_cannot_be_asked_is_named():
     with pytest.raises(PostfixError, match="^postmap -q hash:/t fails: unsupported dictionary type: hash.$"):
         Postfix(Recorder(75, "", "unsupported dictionary type: hash"), "/p").ask_table("/t", "hash", ["a"])
+
+
+@pytest.mark.parametrize(("number", "calls"), [(0, 0), (1, 1), (2500, 1), (10_000, 4), (50_000, 19)])
+def test_a_table_is_asked_for_no_more_keys_at_once_than_a_pipe_holds(node, number, calls):
+    path = node.path("transport")
+    node.tables[path] = {f"{key:05}.partner.example": f"smtp:[mx{key}.example]" for key in range(0, 50_000, 2)}
+    keys = [f"{key:05}.partner.example" for key in range(number)]
+    heard = []
+
+    def listening(argv, stdin=None):
+        heard.append(stdin)
+        return node.run(argv, stdin)
+
+    answers = Postfix(listening, node.config_dir).ask_table(path, "hash", keys)
+    assert answers == tuple((key, node.tables[path][key]) for key in keys[::2])
+    assert "".join(heard) == "".join(f"{key}\n" for key in keys)
+    assert len(heard) == calls
+    assert all(len(said) <= 65536 and said.endswith("\n") for said in heard)
+
+
+EAGER = """
+import sys
+for line in sys.stdin:
+    sys.stdout.write(line.strip() + "\\t" + "x" * 200 + "\\n")
+    sys.stdout.flush()
+"""
+
+
+def test_a_command_that_answers_before_it_has_read_everything_is_not_waited_for_in_vain():
+    """As run_command does: all is written before anything is read."""
+
+    def run(argv, stdin=None):
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        with subprocess.Popen([sys.executable, "-c", EAGER], **pipes) as command:
+            command.stdin.write(stdin)
+            command.stdin.close()
+            answer = command.stdout.read()
+        return Completed(command.returncode, answer, "")
+
+    keys = [f"{key:05}.partner.example" for key in range(5000)]
+    answers = Postfix(run, "/p").ask_table("/t", "hash", keys)
+    assert [key for key, _value in answers] == keys
+    assert {value for _key, value in answers} == {"x" * 200}

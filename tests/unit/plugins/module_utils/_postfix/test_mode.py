@@ -13,6 +13,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.se
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.mode import Wish, plan_mode
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import read_state
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._profiles import find_profile
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.domain_tasks import PINS, apply, is_refused
 
 
 def plan(node, profile=None, server=None, client=None, *, services=None, allow_weaker=False):
@@ -205,3 +206,69 @@ def test_deprecated_parameters_that_contradict_go_and_the_others_are_warned_abou
 def test_an_override_without_effect_is_warned_about(tls_node):
     tls_node.override("smtp/inet/smtpd_tls_session_cache_database=btree:/x")
     assert [w for w in plan(tls_node, "lenient_default").warnings if "belongs to tlsmgr(8)" in w]
+
+
+# Beside records of domains.
+
+ASKS = "smtpd_tls_security_level = may\nsmtpd_tls_ask_ccert = yes\nsmtpd_tls_CAfile = /etc/ssl/ca.pem\n"
+DEMANDS = [{"client_certificates": "require"}, {"pins": PINS[:1]}]
+
+
+@pytest.mark.parametrize("incoming", DEMANDS)
+def test_a_server_goes_on_asking_for_certificates_that_domains_must_show(tls_node, incoming):
+    tls_node.append(ASKS)
+    record = {"name": "agency.example", "incoming": incoming}
+    apply(tls_node, record)
+    with pytest.raises(InvalidValue) as refusal:
+        plan(tls_node, server={"client_certificates": "ignore"}, allow_weaker=True)
+    assert str(refusal.value) == (
+        "server.client_certificates: 'ignore' would refuse all mail from domains whose records demand "
+        f"{'pins' if 'pins' in incoming else 'certificate'}; leave it on, or take incoming out of these records first "
+        "(smtp_domain_policy)."
+    )
+    assert plan(tls_node, server={"client_certificates": "request"}).server_after.client_certificates == "request"
+    apply(tls_node, {"name": "agency.example", "state": "absent"}, allow_weaker=True)
+    assert plan(tls_node, server={"client_certificates": "ignore"}, allow_weaker=True).plan.changed
+
+
+def test_a_server_may_stop_asking_where_domains_need_tls_alone(tls_node):
+    tls_node.append(ASKS)
+    apply(tls_node, {"name": "tls.example", "incoming": {}})
+    assert plan(tls_node, server={"client_certificates": "ignore"}, allow_weaker=True).plan.changed
+
+
+def test_a_server_goes_on_offering_the_tls_that_domains_must_use(tls_node):
+    tls_node.append(ASKS)
+    apply(tls_node, {"name": "tls.example", "incoming": {}})
+    server = {"level": "none", "client_certificates": "ignore"}
+    assert is_refused(lambda: plan(tls_node, server=server, allow_weaker=True))
+
+
+@pytest.mark.parametrize("incoming", DEMANDS)
+def test_a_service_goes_on_asking_for_certificates_that_domains_must_show(tls_node, incoming):
+    tls_node.append(ASKS)
+    tls_node.services += "submission inet n - y - - smtpd\n"
+    apply(tls_node, {"name": "agency.example", "incoming": incoming})
+    services = [{"name": "submission", "client_certificates": "ignore"}]
+    assert is_refused(lambda: plan(tls_node, services=services, allow_weaker=True))
+
+
+@pytest.mark.parametrize(
+    ("profile", "client", "services", "uses"),
+    [
+        (None, None, None, False),
+        (None, {"level": "dane"}, None, True),
+        (None, {"level": "dane-only"}, None, True),
+        (None, {"level": "encrypt"}, None, False),
+        ("lenient_default", None, None, False),
+        ("lenient_default", {"level": "dane"}, None, True),
+        ("trusted_agents_strict", None, None, False),
+        (None, None, [{"name": "relay", "type": "unix", "level": "dane"}], True),
+        (None, {"level": "may"}, [{"name": "relay", "type": "unix", "level": "dane-only"}], True),
+        (None, {"level": "may"}, [{"name": "relay", "type": "unix", "level": "secure"}], False),
+        (None, None, [{"name": "submission", "level": "encrypt"}], False),
+    ],
+)
+def test_a_wish_for_dane_is_one_wherever_it_stands(profile, client, services, uses):
+    wish = Wish(find_profile(profile), read_server_policy(None), read_client_policy(client), read_services(services))
+    assert wish.uses_dane is uses

@@ -3,8 +3,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import HardeningError
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.domains import read_domains
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.domains import plan_domains
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.incoming import Unlisted
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.rollback import (
     needs_restart,
     plan_rollback,
@@ -12,7 +11,8 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import read_state
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction import history
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction.journal import Author
-from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import change, read
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.domain_tasks import apply
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import read, write
 
 SERVICES = "smtp inet n - y - - smtpd\nsmtp unix - - y - - smtp\n"
 SUBMISSION = SERVICES + "submission inet n - y - - smtpd -o smtpd_tls_security_level=encrypt\n"
@@ -103,7 +103,7 @@ def test_an_override_that_master_cf_loses_is_a_lowering_too(node):
 
 def test_domains_of_the_old_state_are_held_against_those_of_now(node):
     bank = {"name": "bank.example", "level": "secure", "route": "[mx.bank.example]"}
-    change(node, plan_domains(node.state, *read_domains([bank]), False).plan)
+    apply(node, bank)
     assert plan(node, 1, allow_weaker=True).changed
     with pytest.raises(HardeningError, match="lower protection: domain bank.example.level from secure to none;"):
         plan(node, 1)
@@ -125,3 +125,25 @@ def test_a_parameter_that_is_read_at_the_start_needs_a_restart_when_it_comes_bac
     state = read_state(node.postfix.at(history.find(node.config_dir, 1).folder))
     node.write("compatibility_level = 3.9\n")
     assert needs_restart(node.state, state) is needed
+
+
+def test_demands_on_senders_of_the_old_state_are_held_against_those_of_now(node):
+    node.append("smtpd_tls_security_level = may\n")
+    apply(node, {"name": "bank.example", "incoming": {}})
+    with pytest.raises(HardeningError, match="domain bank.example.incoming from encrypt to nothing;"):
+        plan(node, 1)
+
+
+def test_unlisted_senders_of_the_old_state_are_held_against_those_of_now(node):
+    apply(node, unlisted=Unlisted.REJECT)
+    with pytest.raises(HardeningError, match="unlisted_senders from reject to accept;"):
+        plan(node, 1)
+    assert plan(node, 1, allow_weaker=True).changed
+
+
+@pytest.mark.parametrize("content", ["{", "null", '[{"name": "no name"}]', "[{}]"])
+def test_broken_records_of_now_are_a_sentence_and_no_crash(node, content):
+    apply(node, {"name": "bank.example", "level": "secure"})
+    write(node.store("domains/1/records.json"), content)
+    with pytest.raises(HardeningError):
+        plan(node, 1)

@@ -1,0 +1,374 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""MTA-STS (RFC 8461) for outgoing mail, with policy hosts, mail servers, signed zones and a resolver that are real.
+
+node3 is a relay by the role; node2 is every server of the domains. One message goes to each domain.
+"""
+
+import hashlib
+import json
+import pathlib
+import re
+import shlex
+import time
+from typing import NamedTuple, Optional, Tuple
+
+import pytest
+import trustme
+import zones
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from mail import NODES, wait_for
+from on_node import sh
+from tasks import playbook, results
+
+RELAY, SERVERS = "node3", "node2"
+PROGRAMS = pathlib.Path(__file__).parents[1] / "node"
+POLICY_HOST, UNTRUSTED_POLICY_HOST, SILENT = "10.89.77.130", "10.89.77.131", "10.89.77.139"
+VALID, UNTRUSTED, MISNAMED, PLAIN = (f"10.89.77.{number}" for number in range(132, 136))
+LOG = "/var/log/mail.log"
+DATABASE = "/var/lib/mta-sts/cache.db"
+SERVICES = ("postfix-mta-sts-resolver", "smtp-dane-first")
+# systemd needs CAP_SYS_ADMIN for these where a service has a user of its own, and a container of the lab has none.
+IN_A_CONTAINER = """[Service]
+DynamicUser=no
+User=_mta-sts
+LockPersonality=no
+MemoryDenyWriteExecute=no
+PrivateDevices=no
+ProtectClock=no
+ProtectHostname=no
+ProtectKernelLogs=no
+ProtectKernelModules=no
+ProtectKernelTunables=no
+RestrictAddressFamilies=
+RestrictNamespaces=no
+RestrictRealtime=no
+SystemCallArchitectures=
+SystemCallFilter=
+"""
+
+
+class Domain(NamedTuple):
+    """A domain with one mail server, mx.NAME, unless it has two; its policy names just that."""
+
+    name: str
+    server: str = VALID
+    mode: Optional[str] = "enforce"
+    listed: Optional[str] = None
+    """What the policy names instead."""
+    policy_host: str = POLICY_HOST
+    tlsa: Tuple[str, ...] = ()
+    second: Optional[str] = None
+    """Another server, mx2.NAME, which the policy names as well."""
+
+    @property
+    def origin(self):
+        return self.name.partition(".")[2]
+
+    def records(self, key):
+        """Master file lines; ``key`` stands for the SHA-256 of the key that the valid server has."""
+        yield f"{self.name}. MX 10 mx.{self.name}."
+        yield f"mx.{self.name}. A {self.server}"
+        yield f"mta-sts.{self.name}. A {self.policy_host}"
+        if self.mode:
+            yield f'_mta-sts.{self.name}. TXT "v=STSv1; id=1;"'
+        if self.second:
+            yield f"{self.name}. MX 20 mx2.{self.name}."
+            yield f"mx2.{self.name}. A {self.second}"
+        for record in self.tlsa:
+            yield f"_25._tcp.mx.{self.name}. TLSA {record.format(key=key)}"
+
+    def policy(self):
+        listed = [self.listed or f"mx.{self.name}", *([f"mx2.{self.name}"] if self.second else [])]
+        return "\n".join(
+            ["version: STSv1", f"mode: {self.mode}", "max_age: 86400", *[f"mx: {name}" for name in listed], ""]
+        )
+
+
+MATCHING, OTHER = "3 1 1 {key}", "3 1 1 " + "00" * 32
+DOMAINS = (
+    Domain("valid.sts.test"),
+    Domain("untrusted.sts.test", UNTRUSTED),
+    Domain("misnamed.sts.test", MISNAMED),
+    Domain("plain.sts.test", PLAIN),
+    Domain("testing.sts.test", UNTRUSTED, mode="testing"),
+    Domain("none.sts.test", UNTRUSTED, mode="none"),
+    Domain("absent.sts.test", UNTRUSTED, mode=None),
+    Domain("forged.sts.test", UNTRUSTED, policy_host=UNTRUSTED_POLICY_HOST),
+    Domain("unlisted.sts.test", listed="mx.elsewhere.test"),
+    Domain("other-name.sts.test", listed="mx.valid.sts.test"),
+    Domain("cached.sts.test", UNTRUSTED, policy_host=SILENT),
+    Domain("expired.sts.test", UNTRUSTED, policy_host=SILENT),
+    Domain("operator.sts.test", UNTRUSTED),
+    Domain("map.sts.test", UNTRUSTED),
+    Domain("matching.dane.test", listed="mx.elsewhere.test", tlsa=(MATCHING,)),
+    Domain("failing.dane.test", tlsa=(OTHER,)),
+    Domain("bogus.dane.test", tlsa=(MATCHING,)),
+    Domain("unusable.dane.test", tlsa=("1 1 1 " + "00" * 32,)),
+    Domain("half.dane.test", tlsa=(OTHER,), second=VALID),
+)
+MAP = "inline:{map.sts.test=encrypt}"
+"""The operator's own."""
+BOGUS = ("_25._tcp.mx.bogus.dane.test", "TLSA")
+
+
+class Fate(NamedTuple):
+    status: str
+    reason: str
+    trust: Tuple[str, ...]
+    """Of each TLS connection to a server of the domain, in Postfix's word."""
+
+
+@pytest.fixture(scope="module")
+def applied():
+    """The relay and all servers; the variables of its role."""
+    ca = trustme.CA()
+    try:
+        variables = role_variables(serve(ca))
+        set_up_relay(ca, variables)
+        yield variables
+    finally:
+        bring_back()
+
+
+@pytest.fixture(scope="module")
+def fates(applied):
+    """What became of the first attempt at a message to each domain, by domain."""
+    return send([domain.name for domain in DOMAINS])
+
+
+def serve(ca):
+    """All servers and zones; the trust anchor of the signed zone."""
+    names = [f"{host}.{domain.name}" for domain in DOMAINS for host in ("mx", "mx2")]
+    hosts = [f"mta-sts.{domain.name}" for domain in DOMAINS]
+    stranger = trustme.CA()
+    identities = {
+        POLICY_HOST: ca.issue_cert(*hosts),
+        UNTRUSTED_POLICY_HOST: stranger.issue_cert(*hosts),
+        VALID: ca.issue_cert(*names),
+        UNTRUSTED: stranger.issue_cert(*names),
+        MISNAMED: ca.issue_cert("mx.elsewhere.test"),
+        PLAIN: ca.issue_cert(*names),
+    }
+    _on_servers(
+        "serve",
+        own_address=NODES[SERVERS],
+        addresses=[*identities, SILENT],
+        servers={VALID: "may", UNTRUSTED: "may", MISNAMED: "may", PLAIN: "none"},
+        policies={f"mta-sts.{domain.name}": domain.policy() for domain in DOMAINS},
+        chains={
+            address: found.private_key_and_cert_chain_pem.bytes().decode() for address, found in identities.items()
+        },
+        program=(PROGRAMS / "policy_host.py").read_text(),
+    )
+    key = hashlib.sha256(_public_key(identities[VALID])).hexdigest()
+    lines = {origin: [] for origin in ("sts.test", "dane.test")}
+    for domain in DOMAINS:
+        lines[domain.origin] += domain.records(key)
+    signed = zones.Zone("dane.test", tuple(lines["dane.test"]), bogus=(BOGUS,))
+    return zones.serve("sts", [zones.Zone("sts.test", tuple(lines["sts.test"]), signed=False), signed])["dane.test"]
+
+
+def role_variables(anchor):
+    sh(RELAY, "test -e /root/resolv.conf || cp /etc/resolv.conf /root/resolv.conf")
+    servers = [zones.ADDRESS]
+    return {
+        "relay_hosts": RELAY,
+        "relay_settings": {
+            "mydestination": ["$myhostname", "localhost"],
+            "maillog_file": LOG,
+            "smtp_host_lookup": "dns",
+        },
+        "relay_resolver": "unbound",
+        "relay_resolver_zones": [
+            {"name": "sts.test", "servers": servers},
+            {"name": "dane.test", "servers": servers, "trust_anchors": [anchor]},
+        ],
+        # Packages come by way of whom the node has asked so far, who may know no DNSSEC.
+        "relay_resolver_forwarders": re.findall(r"^nameserver (\S+)", sh(RELAY, "cat /root/resolv.conf"), re.MULTILINE),
+        "relay_resolver_settings": {"domain-insecure": ["com", "org"]},
+        "relay_mta_sts": True,
+    }
+
+
+def apply_role(variables):
+    return playbook("../molecule/domains/relay", "-e", json.dumps(variables))
+
+
+def set_up_relay(ca, variables):
+    """The role, a map and a record of the operator's, and two policies of which one is too old."""
+    sh(RELAY, "rsync --archive --delete /root/prepared/ /etc/postfix/ && systemctl restart postfix")
+    sh(RELAY, "cat > /usr/local/share/ca-certificates/sts.crt && update-ca-certificates", ca.cert_pem.bytes().decode())
+    for service in SERVICES:
+        folder = f"/etc/systemd/system/{service}.service.d"
+        sh(RELAY, f"mkdir -p {folder} && cat > {folder}/container.conf", IN_A_CONTAINER)
+    sh(RELAY, f"postconf 'smtp_tls_policy_maps = {MAP}'")
+    apply_role(variables)
+    _task("smtp_tls_mode", client={"level": "may"})
+    _task("smtp_domain_policy", domains=[{"name": "operator.sts.test", "level": "encrypt"}])
+    now = int(time.time())
+    remember({"cached.sts.test": now - 3600, "expired.sts.test": now - 2 * 86400})
+
+
+def remember(times):
+    """Policies that were fetched then; DNS says by another id that they have changed, and their host is silent."""
+    rows = [
+        (
+            domain,
+            when,
+            "0",
+            json.dumps({"version": "STSv1", "mode": "enforce", "max_age": 86400, "mx": [f"mx.{domain}"]}),
+        )
+        for domain, when in times.items()
+    ]
+    insert = "INSERT INTO sts_policy_cache (domain, ts, pol_id, pol_body) VALUES (?, ?, ?, ?)"
+    program = f"import json, sqlite3, sys\nwith sqlite3.connect('{DATABASE}') as base:\n"
+    program += f"    base.executemany('{insert}', json.load(sys.stdin))\n"
+    anew = f"systemctl stop {SERVICES[0]} && rm -f {DATABASE}* && systemctl start {SERVICES[0]}"
+    sh(RELAY, f"{anew} && python3 -c {shlex.quote(program)}", json.dumps(rows))
+
+
+def send(domains):
+    begin = int(sh(RELAY, f"stat -c %s {LOG}"))
+    recipients = " ".join(f"probe@{domain}" for domain in domains)
+    sh(RELAY, f"for to in {recipients}; do echo test | /usr/sbin/sendmail -f probe@node3.fleet.test $to; done")
+
+    def all_tried():
+        log = sh(RELAY, f"tail -c +{begin + 1} {LOG}")
+        found = {domain: fate(domain, log) for domain in domains}
+        return found if all(found.values()) else None
+
+    return wait_for(all_tried, 60)
+
+
+def fate(domain, log):
+    status = re.search(rf"to=<probe@{re.escape(domain)}>.* status=(\w+) \((.*)\)$", log, re.MULTILINE)
+    trust = re.findall(rf"(\w+) TLS connection established to mx2?\.{re.escape(domain)}\[", log)
+    return Fate(*status.groups(), tuple(trust)) if status else None
+
+
+def bring_back():
+    """Nodes as they were, apart from the packages."""
+    sh(RELAY, f"systemctl disable --now {' '.join(SERVICES)}; rm -f {DATABASE}*", check=False)
+    units = " ".join(f"/etc/systemd/system/{service}.service.d" for service in SERVICES)
+    sh(RELAY, f"rm -rf {units} /etc/systemd/system/{SERVICES[1]}.service /usr/local/lib/{SERVICES[1]}.py")
+    sh(
+        RELAY,
+        "rm -f /usr/local/share/ca-certificates/sts.crt && update-ca-certificates --fresh && systemctl daemon-reload",
+    )
+    sh(
+        RELAY,
+        "postsuper -d ALL; cat /root/resolv.conf > /etc/resolv.conf; systemctl disable --now unbound",
+        check=False,
+    )
+    sh(RELAY, "rsync --archive --delete /root/prepared/ /etc/postfix/ && systemctl restart postfix")
+    _on_servers("stop", addresses=[POLICY_HOST, UNTRUSTED_POLICY_HOST, SILENT, VALID, UNTRUSTED, MISNAMED, PLAIN])
+    zones.serve("sts", [])
+
+
+def _on_servers(action, **request):
+    request = shlex.quote(json.dumps({"action": action, **request}))
+    sh(SERVERS, f"python3 - {request}", (PROGRAMS / "serve_sts.py").read_text())
+
+
+def _task(module, **options):
+    done = results(RELAY, module, options)[RELAY]
+    assert "msg" not in done, done["msg"]
+
+
+def _public_key(identity):
+    certificate = x509.load_pem_x509_certificate(identity.cert_chain_pems[0].bytes())
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return certificate.public_key().public_bytes(serialization.Encoding.DER, form)
+
+
+def delivered(fate, *trust):
+    return fate.status == "sent" and fate.trust == trust
+
+
+def deferred(fate, reason):
+    return fate.status == "deferred" and reason in fate.reason
+
+
+def test_mail_goes_out_verified_to_a_server_that_shows_what_the_policy_asks_for(fates):
+    assert delivered(fates["valid.sts.test"], "Verified")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("untrusted", "Server certificate not verified"),
+        ("misnamed", "Server certificate not verified"),
+        ("plain", "TLS is required, but was not offered"),
+    ],
+)
+def test_mail_waits_where_a_server_shows_something_else(fates, name, reason):
+    assert deferred(fates[f"{name}.sts.test"], reason)
+
+
+@pytest.mark.parametrize("name", ["testing", "none", "absent"])
+def test_mail_goes_out_where_the_policy_is_not_to_be_enforced(fates, name):
+    assert delivered(fates[f"{name}.sts.test"], "Untrusted")
+
+
+def test_a_policy_from_a_host_that_nobody_vouches_for_is_none(fates):
+    """RFC 8461 section 3.3."""
+    assert delivered(fates["forged.sts.test"], "Untrusted")
+
+
+def test_mail_waits_where_the_policy_does_not_name_the_server(fates):
+    assert fates["unlisted.sts.test"].status == "deferred"
+
+
+def test_a_server_that_is_not_named_is_not_tried_even_if_its_certificate_has_a_name_of_the_policy(fates):
+    version = sh(RELAY, "postconf -h mail_version")
+    if tuple(map(int, re.findall(r"\d+", version)[:3])) < (3, 10, 5):
+        pytest.skip("Postfix matches the certificate alone (postconf(5), smtp_tls_enforce_sts_mx_patterns)")
+    assert fates["other-name.sts.test"].status == "deferred"
+    assert fates["other-name.sts.test"].trust == ()
+
+
+def test_a_policy_that_was_fetched_holds_while_its_host_is_silent_until_it_is_too_old(fates):
+    assert deferred(fates["cached.sts.test"], "Server certificate not verified")
+    assert delivered(fates["expired.sts.test"], "Untrusted")
+
+
+@pytest.mark.parametrize("name", ["operator", "map"])
+def test_what_the_operator_says_about_a_domain_wins(fates, name):
+    assert delivered(fates[f"{name}.sts.test"], "Untrusted")
+
+
+def test_a_server_that_shows_what_its_tlsa_record_says_gets_mail_whatever_the_policy_says(fates):
+    assert delivered(fates["matching.dane.test"], "Verified")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("failing", "Server certificate not verified"), ("bogus", "TLSA lookup error"), ("half", "no TLSA records found")],
+)
+def test_a_policy_does_not_override_a_dane_validation_that_fails(fates, name, reason):
+    """RFC 8461 section 2. The server of the first two, and the second server of the last, show what the policy asks for."""
+    assert deferred(fates[f"{name}.dane.test"], reason)
+
+
+def test_a_policy_decides_where_no_tlsa_record_can_be_used(fates):
+    assert delivered(fates["unusable.dane.test"], "Verified")
+
+
+def test_while_the_policy_resolver_is_down_mail_waits_unless_dane_protects_it(fates):
+    sh(RELAY, f"systemctl stop {SERVICES[0]}")
+    try:
+        found = send(["valid.sts.test", "matching.dane.test"])
+    finally:
+        sh(RELAY, f"systemctl start {SERVICES[0]}")
+    assert found["valid.sts.test"].status == "deferred"
+    assert delivered(found["matching.dane.test"], "Verified")
+
+
+def test_a_second_run_of_the_role_changes_nothing_and_policies_are_asked_for_last(applied):
+    assert re.search(r"changed=0\b", apply_role(applied))
+    ours, *others = sh(RELAY, "postconf -hx smtp_tls_policy_maps").strip().split(", ")
+    assert re.fullmatch(r"\w+:/etc/postfix/\S+/tls_policy", ours)
+    assert others == [MAP, "socketmap:inet:127.0.0.1:8462:policy"]
+    apply_role({**applied, "relay_mta_sts": False})
+    assert sh(RELAY, "postconf -hx smtp_tls_policy_maps").strip().split(", ")[1:] == [MAP]

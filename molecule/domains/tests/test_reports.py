@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What Postfix tells and promises about TLS: reports of sessions (RFC 8460), and REQUIRETLS (RFC 8689)."""
+
+import json
+import smtplib
+import ssl
+
+import pytest
+from mail import NODES, fqdn
+from on_node import sh
+from tasks import LAB, results
+from zones import ADDRESS, Zone, serve
+
+testinfra_hosts = ["local://"]
+NODE, PEER = "node1", "node2"
+FLEET_CA = {"ca_certificate": str(LAB / "fleet-ca.pem"), "ca_private_key": str(LAB / "fleet-ca.key"), "ca_create": True}
+SOCKET = "run/tlsrpt/tlsrpt.sock"
+REPORTED = Zone(
+    "reports.test", ("@ MX 10 mx", f"mx A {NODES[PEER]}", '_smtp._tls TXT "v=TLSRPTv1; rua=mailto:tls@reports.test"')
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def peer_with_tls():
+    for node in (NODE, PEER):
+        task(node, "smtp_tls_cert", name="fleet", provider="own_ca", own_ca=FLEET_CA, use=["server", "client"])
+        task(node, "smtp_tls_mode", profile="lenient_default", allow_weaker=True)
+    yield
+    for node in (NODE, PEER):
+        sh(node, "rsync --archive --delete /root/prepared/ /etc/postfix/ && systemctl restart postfix")
+
+
+def test_a_domain_that_asks_for_reports_gets_each_tls_session_counted():
+    if "libtlsrpt" not in sh(NODE, "ldd $(postconf -hx daemon_directory)/smtp"):
+        pytest.skip("this Postfix was built without libtlsrpt")
+    serve("reports", [REPORTED])
+    settings = {"smtp_tlsrpt_enable": True, "smtp_tlsrpt_socket_name": SOCKET, "smtp_host_lookup": "dns"}
+    task(NODE, "smtp_settings", parameters=settings)
+    report = json.loads(sh(NODE, "python3 -", RECEIVE))
+    assert report["d"] == "reports.test" and "rua=mailto:tls@reports.test" in report["pr"]
+    assert [policy["f"] for policy in report["policies"]] == [0], "no session failed"
+
+
+def test_a_domains_word_on_requiretls_is_what_postfix_looks_up_and_older_versions_refuse_it():
+    record = {"name": "agency.example", "route": f"[{fqdn(PEER)}]:25", "requiretls": "enforce"}
+    found = results(NODE, "smtp_domain_policy", {"domains": [record]})[NODE]
+    if version() < (3, 11):
+        assert "which Postfix" in found["msg"] and "does not know" in found["msg"]
+        return
+    table = sh(NODE, "postconf -h smtp_requiretls_policy").partition(",")[0]
+    assert sh(NODE, f"postmap -q {fqdn(PEER)} {table}").strip() == "enforce"
+    with smtplib.SMTP(NODES[NODE], 25, timeout=20) as smtp:
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        smtp.starttls(context=context)
+        smtp.ehlo()
+        assert smtp.has_extn("requiretls")
+    task(NODE, "smtp_domain_policy", domains=[], exclusive=True, allow_weaker=True)
+    assert "smtp_requiretls_policy" not in sh(NODE, "postconf -n")
+
+
+RECEIVE = f"""
+# The collector's end of the socket, which gets a datagram for each session (libtlsrpt); and a message to report on.
+import os, pathlib, socket, subprocess
+root = pathlib.Path(subprocess.check_output(["postconf", "-hx", "queue_directory"], text=True).strip())
+resolvers = [pathlib.Path("/etc/resolv.conf"), root / "etc/resolv.conf"]
+before = [path.read_text() for path in resolvers]
+path = root / "{SOCKET}"
+path.parent.mkdir(parents=True, exist_ok=True)
+path.unlink(missing_ok=True)
+try:
+    for resolver in resolvers:
+        resolver.write_text("nameserver {ADDRESS}\\n")
+    collector = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    collector.bind(str(path))
+    os.chmod(path, 0o777)
+    collector.settimeout(30)
+    subprocess.run(["sendmail", "-f", "probe@localhost", "probe@reports.test"], input=b"test", check=True)
+    print(collector.recv(65536).decode())
+finally:
+    for resolver, text in zip(resolvers, before):
+        resolver.write_text(text)
+    path.unlink()
+"""
+
+
+def version():
+    return tuple(map(int, sh(NODE, "postconf -h mail_version").split(".")[:2]))
+
+
+def task(node, module, **options):
+    result = results(node, module, options)[node]
+    assert "msg" not in result, result["msg"]
+    return result

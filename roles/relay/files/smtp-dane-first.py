@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A source of TLS policies for Postfix: DANE where a domain has it (RFC 7672), else its MTA-STS policy (RFC 8461).
+
+RFC 8461 section 2: an MTA-STS policy must not override a failing DANE validation. An MTA-STS resolver alone would, since
+Postfix takes one level for a domain, the first that a map names. So this one is asked in its place, and asks it in turn.
+Postfix then looks up the TLSA records itself, and waits where that fails or nothing matches.
+"""
+
+import asyncio
+import re
+from typing import Any, NamedTuple, Sequence
+
+import dns.asyncresolver
+import dns.exception
+import dns.flags
+import dns.resolver
+
+LISTEN = ("127.0.0.1", 8462)
+MTA_STS = ("127.0.0.1", 8461)
+SECONDS = 20
+"""For each question that is asked elsewhere; Postfix waits for 100 (socketmap_table(5))."""
+LONGEST = 100000
+"""Octets of a netstring, as Postfix limits them (socketmap_table(5))."""
+DOMAIN = re.compile(r"(?![\d.]+\Z)[\w-]+(\.[\w-]+)*\Z")
+"""A key that is a domain. The next hops [host] and host:port are the operator's, C(.domain) is a domain's parent."""
+
+NOTFOUND = "NOTFOUND "
+ALL_BY_DANE, SOME_BY_DANE = "OK dane-only", "OK dane"
+
+
+BROKEN = (OSError, EOFError, ValueError, asyncio.LimitOverrunError, asyncio.TimeoutError)
+"""What a peer that goes away, is late, or speaks something else comes to."""
+
+
+class Failed(Exception):
+    """No answer, or none that DNSSEC lets pass: SERVFAIL, or none in time."""
+
+
+class Found(NamedTuple):
+    """A response of DNS."""
+
+    secure: bool
+    name: str
+    """What the name asked for is an alias of, or itself."""
+    records: Sequence[Any] = ()
+
+
+async def lookup(name, kind):
+    """Ask the resolver that Postfix asks. RFC 6840 section 5.7: the AD bit in a query asks for it in the response."""
+    resolver = dns.asyncresolver.Resolver()
+    resolver.lifetime = SECONDS
+    resolver.set_flags(dns.flags.RD | dns.flags.AD)
+    try:
+        answer = await resolver.resolve(f"{name}.", kind, raise_on_no_answer=False, search=False)
+    except dns.resolver.NXDOMAIN:
+        return Found(False, name)
+    except dns.exception.DNSException as problem:
+        raise Failed(f"{kind} {name}: {type(problem).__name__}") from problem
+    secure = bool(answer.response.flags & dns.flags.AD)
+    return Found(secure, answer.canonical_name.to_text(omit_final_dot=True), answer.rrset or ())
+
+
+async def mail_servers(domain, ask):
+    """The domain's hosts as far as DNSSEC vouches for them: none where it does not (RFC 7672 section 2.2.1)."""
+    found = await ask(domain, "MX")
+    if not found.secure:
+        return ()
+    names = [record.exchange.to_text(omit_final_dot=True) for record in found.records] or [domain]
+    return tuple(name for name in names if name != ".")  # RFC 7505: no mail at all
+
+
+async def has_dane(host, ask):
+    """Whether a host must show what TLSA records say (RFC 7672 section 2.2.2), or may have to: where a lookup fails,
+    Postfix, whose own will fail too, leaves the host alone, if only the level is DANE."""
+    try:
+        address = await ask(host, "A")
+        if not address.secure:
+            return False
+        for name in dict.fromkeys([address.name, host]):
+            tlsa = await ask(f"_25._tcp.{name}", "TLSA")
+            if tlsa.secure and any(map(is_usable, tlsa.records)):
+                return True
+    except Failed:
+        return True
+    return False
+
+
+def is_usable(tlsa):
+    """RFC 7672 section 3.1: DANE-TA(2) and DANE-EE(3); with any other usage a record authenticates nobody."""
+    return tlsa.usage in (2, 3) and tlsa.selector in (0, 1) and tlsa.mtype in (0, 1, 2)
+
+
+async def policy(key, ask, ask_mta_sts):
+    """The reply to Postfix (socketmap_table(5)) about one next hop.
+
+    Where only some hosts have TLSA records and an MTA-STS policy protects the others, no level of Postfix does both: mail
+    goes to those with TLSA records alone.
+    """
+    domain = key.lower()
+    if not DOMAIN.match(domain):
+        return NOTFOUND
+    try:
+        hosts = await mail_servers(domain, ask)
+    except Failed as problem:
+        return f"TEMP {problem}"
+    dane = await asyncio.gather(*[has_dane(host, ask) for host in hosts])
+    if dane and all(dane):
+        return ALL_BY_DANE
+    by_mta_sts = await ask_mta_sts(domain)
+    if any(dane) and by_mta_sts == NOTFOUND:
+        return SOME_BY_DANE
+    return ALL_BY_DANE if any(dane) and by_mta_sts.startswith("OK ") else by_mta_sts
+
+
+async def ask_mta_sts(domain, address=MTA_STS):
+    """The reply of the MTA-STS resolver."""
+    try:
+        return await asyncio.wait_for(_exchange(address, f"postfix {domain}"), SECONDS)
+    except BROKEN as problem:
+        return f"TEMP MTA-STS resolver: {type(problem).__name__}"
+
+
+async def _exchange(address, request):
+    reader, writer = await asyncio.open_connection(*address)
+    try:
+        writer.write(netstring(request))
+        return await read_netstring(reader)
+    finally:
+        writer.close()
+
+
+def netstring(text):
+    content = text.encode()
+    return b"%d:%b," % (len(content), content)
+
+
+async def read_netstring(reader):
+    """One netstring (https://cr.yp.to/proto/netstrings.txt). What is none is a ValueError, the end an EOFError."""
+    length = (await reader.readuntil(b":"))[:-1]
+    if not re.match(rb"(0|[1-9]\d{0,5})\Z", length) or int(length) > LONGEST:
+        raise ValueError(f"no length of a netstring: {length!r}")
+    content = await reader.readexactly(int(length) + 1)
+    if content[-1:] != b",":
+        raise ValueError("a netstring without its comma")
+    return content[:-1].decode()
+
+
+async def converse(reader, writer, answer):
+    """Answer the requests of one connection, C(name key) each, until the client goes away or is no socketmap client."""
+    try:
+        while True:
+            _name, _blank, key = (await read_netstring(reader)).partition(" ")
+            writer.write(netstring(await answer(key)))
+            await writer.drain()
+    except (EOFError, ValueError, OSError, asyncio.LimitOverrunError):
+        pass
+    finally:
+        writer.close()
+
+
+async def main():
+    async def answer(key):
+        return await policy(key, lookup, ask_mta_sts)
+
+    server = await asyncio.start_server(lambda reader, writer: converse(reader, writer, answer), *LISTEN)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

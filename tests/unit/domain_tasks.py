@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What tests of domain policies share: records as a task gives them, planned for a node and carried out."""
+
+from __future__ import annotations
+
+import datetime
+
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import HardeningError
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.domains import read_domains
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.domains import DomainWish, plan_domains
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import change
+
+TODAY = datetime.date(2027, 3, 31)
+YESTERDAY, TOMORROW = "2027-03-30", "2027-04-01"
+PINS = [":".join([pair] * 32) for pair in ("AB", "CD", "EF")]
+
+
+def plan(node, *items, today=TODAY, **options):
+    present, absent = read_domains(items)
+    return plan_domains(node.state, DomainWish(tuple(present), tuple(absent), **options), today)
+
+
+def apply(node, *items, **options):
+    planned = plan(node, *items, **options)
+    change(node, planned.plan)
+    return planned
+
+
+def is_refused(make):
+    """Whether a plan is refused, at once or as something that must be set up first."""
+    try:
+        return make().unmet is not None
+    except HardeningError:
+        return True
+
+
+def explicit(node):
+    """What main.cf sets, short of what was there before any task."""
+    return {name: value for name, value in node.state.explicit.items() if name != "compatibility_level"}
+
+
+def table(node, name):
+    """A table of ours as Postfix sees it, found by way of main.cf."""
+    found = [path for path in node.tables if path.endswith(f"/{name}") and path in str(node.state.explicit)]
+    assert len(found) < 2
+    return node.tables[found[0]] if found else None

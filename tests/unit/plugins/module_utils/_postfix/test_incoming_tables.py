@@ -1,0 +1,446 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import os
+
+import pytest
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import HardeningError
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.domains import read_domains
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.incoming import Unlisted
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.incoming import senders
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.domain_tasks import (
+    PINS,
+    TODAY,
+    TOMORROW,
+    YESTERDAY,
+    apply,
+    explicit,
+    plan,
+    table,
+)
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import write
+
+NEEDS_TLS = {"name": "tls.example", "incoming": {}}
+NEEDS_CERTIFICATE = {"name": "agency.example", "incoming": {"client_certificates": "require"}}
+NEEDS_PIN = {"name": "partner.example", "incoming": {"pins": PINS[:1]}}
+KNOWN = {"name": "known.example", "incoming": {"level": "may"}}
+ROUTED = {"name": "routed.example", "route": "[mx.routed.example]"}
+
+NO_CERTIFICATE = (
+    "check_sender_access static:{554 5.7.1 "
+    "Mail from this domain needs a client certificate of a CA that is trusted here}"
+)
+NO_PIN = "check_sender_access static:{554 5.7.1 Mail from this domain needs a client certificate that is pinned here}"
+UNEXPECTED = "check_sender_access static:{554 5.7.1 Mail from this domain is not expected here}"
+CLASSES, RESTRICTIONS = "smtpd_restriction_classes", "smtpd_sender_restrictions"
+
+
+@pytest.fixture
+def asking(node, fleet_ca):
+    """A node whose server offers TLS, asks for certificates and trusts a CA."""
+    node.append("smtpd_tls_security_level = may\nsmtpd_tls_ask_ccert = yes\nsmtpd_tls_CAfile = /etc/ssl/ca.pem\n")
+    return node
+
+
+def ours(node):
+    """The part of main.cf that asks senders for something."""
+    names = (RESTRICTIONS, CLASSES)
+    return {n: v for n, v in explicit(node).items() if n in names or n.startswith("smtp_hardening_")}
+
+
+def access(node, number=1):
+    return f"check_sender_access hash:{node.store('domains', str(number), 'senders')}"
+
+
+def entries(items, unlisted="accept", parents=True):
+    records, _absent = read_domains(items)
+    return senders([record.in_force(TODAY) for record in records], Unlisted(unlisted), parents)
+
+
+@pytest.mark.parametrize(
+    ("record", "unlisted", "action"),
+    [
+        (ROUTED, "accept", None),
+        (ROUTED, "reject", None),
+        (KNOWN, "accept", "DUNNO"),
+        (KNOWN, "warn", "permit"),
+        (KNOWN, "reject", "permit"),
+        (NEEDS_TLS, "accept", "smtp_hardening_encrypt"),
+        (NEEDS_TLS, "warn", "smtp_hardening_encrypt, permit"),
+        (NEEDS_TLS, "reject", "smtp_hardening_encrypt, permit"),
+        (NEEDS_CERTIFICATE, "accept", "smtp_hardening_certificate"),
+        (NEEDS_CERTIFICATE, "reject", "smtp_hardening_certificate, permit"),
+        (NEEDS_PIN, "accept", "smtp_hardening_pins_1"),
+        (NEEDS_PIN, "warn", "smtp_hardening_pins_1, permit"),
+        ({**KNOWN, "mode": "testing"}, "accept", "DUNNO"),
+        ({**KNOWN, "mode": "testing"}, "reject", "permit"),
+        ({**NEEDS_TLS, "mode": "testing"}, "accept", "smtp_hardening_encrypt_testing"),
+        ({**NEEDS_CERTIFICATE, "mode": "testing"}, "reject", "smtp_hardening_certificate_testing, permit"),
+        ({**NEEDS_PIN, "mode": "testing"}, "accept", "smtp_hardening_pins_1_testing"),
+        ({**NEEDS_TLS, "expires": TOMORROW}, "accept", "smtp_hardening_encrypt"),
+        ({**NEEDS_TLS, "expires": str(TODAY)}, "accept", "smtp_hardening_encrypt"),
+        ({**NEEDS_TLS, "expires": YESTERDAY}, "accept", None),
+        ({**NEEDS_TLS, "subdomains": True}, "accept", "smtp_hardening_encrypt"),
+    ],
+)
+@pytest.mark.parametrize("parents", [True, False])
+def test_a_sender_domain_and_the_names_below_it_are_asked_for_what_the_record_says(record, unlisted, action, parents):
+    name = record["name"]
+    wanted = {} if action is None else {name: action} if parents else {name: action, f".{name}": action}
+    nobody = {} if unlisted == "accept" else {"<>": "permit"}
+    assert entries([record], unlisted, parents) == {**wanted, **nobody}
+
+
+def test_without_records_only_the_null_sender_is_let_in():
+    assert entries([]) == {}
+    assert entries([], "warn") == entries([], "reject") == {"<>": "permit"}
+
+
+@pytest.mark.parametrize("unlisted", ["accept", "warn", "reject"])
+def test_incoming_of_an_expired_record_counts_as_not_said(unlisted):
+    assert "agency.example" not in entries([{**NEEDS_CERTIFICATE, "expires": YESTERDAY}], unlisted)
+
+
+def test_each_set_of_pins_has_a_class_of_its_own_whatever_the_order_of_the_records():
+    first = {"name": "a.example", "incoming": {"pins": [PINS[2]]}}
+    second = {"name": "b.example", "incoming": {"pins": PINS[:2]}}
+    third = {"name": "c.example", "incoming": {"pins": [PINS[2]]}, "mode": "testing"}
+    made = {
+        "a.example": "smtp_hardening_pins_2",
+        "b.example": "smtp_hardening_pins_1",
+        "c.example": "smtp_hardening_pins_2_testing",
+    }
+    assert entries([first, second, third]) == entries([third, second, first]) == made
+
+
+@pytest.mark.parametrize(
+    ("record", "name", "definition"),
+    [
+        (NEEDS_TLS, "encrypt", "reject_plaintext_session"),
+        (
+            NEEDS_CERTIFICATE,
+            "certificate",
+            f"reject_plaintext_session, permit_tls_all_clientcerts, {NO_CERTIFICATE}",
+        ),
+        (
+            {"name": "partner.example", "incoming": {"pins": PINS[:2]}},
+            "pins_1",
+            f"reject_plaintext_session, check_ccert_access inline:{{ {{ {PINS[0]} = OK }}, {{ {PINS[1]} = OK }} }}, {NO_PIN}",
+        ),
+        ({**NEEDS_TLS, "mode": "testing"}, "encrypt_testing", "warn_if_reject reject_plaintext_session"),
+        (
+            {**NEEDS_CERTIFICATE, "mode": "testing"},
+            "certificate_testing",
+            f"warn_if_reject reject_plaintext_session, permit_tls_all_clientcerts, warn_if_reject {NO_CERTIFICATE}",
+        ),
+        (
+            {**NEEDS_PIN, "mode": "testing"},
+            "pins_1_testing",
+            f"warn_if_reject reject_plaintext_session, check_ccert_access inline:{{ {{ {PINS[0]} = OK }} }}, "
+            f"warn_if_reject {NO_PIN}",
+        ),
+    ],
+)
+def test_the_class_that_the_table_names_is_defined_in_main_cf(asking, record, name, definition):
+    apply(asking, record)
+    assert ours(asking) == {
+        RESTRICTIONS: access(asking),
+        CLASSES: f"smtp_hardening_{name}",
+        f"smtp_hardening_{name}": definition,
+    }
+    assert table(asking, "senders") == {record["name"]: f"smtp_hardening_{name}"}
+    assert not plan(asking, record).plan.changed
+
+
+@pytest.mark.parametrize(("word", "warn"), [("warn", "warn_if_reject "), ("reject", "")])
+def test_mail_that_nobody_expects_is_asked_after_the_table(asking, word, warn):
+    apply(asking, KNOWN, unlisted=Unlisted(word))
+    assert ours(asking) == {
+        RESTRICTIONS: f"{access(asking)}, smtp_hardening_unlisted",
+        CLASSES: "smtp_hardening_unlisted",
+        "smtp_hardening_unlisted": warn + UNEXPECTED,
+    }
+    assert table(asking, "senders") == {"known.example": "permit", "<>": "permit"}
+    assert not plan(asking, KNOWN).plan.changed
+    assert not plan(asking, KNOWN, unlisted=Unlisted(word)).plan.changed
+
+
+def test_what_is_not_said_of_unlisted_senders_stays(asking):
+    apply(asking, KNOWN, unlisted=Unlisted.REJECT)
+    assert apply(asking, NEEDS_TLS).unlisted is Unlisted.REJECT
+    assert table(asking, "senders") == {
+        "known.example": "permit",
+        "tls.example": "smtp_hardening_encrypt, permit",
+        "<>": "permit",
+    }
+    assert plan(asking, unlisted=Unlisted.ACCEPT, allow_weaker=True).unlisted is Unlisted.ACCEPT
+
+
+def test_unlisted_senders_need_no_record(node):
+    apply(node, unlisted=Unlisted.REJECT)
+    assert table(node, "senders") == {"<>": "permit"}
+    assert not plan(node).plan.changed
+    assert not plan(node, exclusive=True).plan.changed
+    apply(node, unlisted=Unlisted.ACCEPT, allow_weaker=True)
+    assert explicit(node) == {}
+
+
+OWN_RESTRICTIONS = [
+    "",
+    "reject_non_fqdn_sender",
+    "reject_non_fqdn_sender, check_sender_access hash:/etc/postfix/senders, permit",
+    "check_sender_access inline:{ { a.example = insiders }, { b.example = REJECT not here } }, insiders",
+    "permit_mynetworks reject_unknown_sender_domain",
+    "check_sender_access pcre:{ {/^spam@/ REJECT 554 5.7.1 no, thanks} }",
+    "$mua_sender_restrictions",
+]
+OWN_CLASSES = ["", "insiders", "insiders, greylisted"]
+
+
+@pytest.mark.parametrize("restrictions", OWN_RESTRICTIONS)
+@pytest.mark.parametrize("classes", OWN_CLASSES)
+def test_an_operators_own_restrictions_survive_adding_changing_and_removing_ours(asking, restrictions, classes):
+    own = {RESTRICTIONS: restrictions, CLASSES: classes, "insiders": "permit_mynetworks, reject"}
+    own = {name: value for name, value in own.items() if value}
+    asking.append("".join(f"{name} = {value}\n" for name, value in own.items()))
+    before = explicit(asking)
+    behind = f", {restrictions}" if restrictions else ""
+    beside = f"{classes}, " if classes else ""
+
+    apply(asking, NEEDS_TLS)
+    assert ours(asking)[RESTRICTIONS] == access(asking) + behind
+    assert ours(asking)[CLASSES] == beside + "smtp_hardening_encrypt"
+    assert not plan(asking, NEEDS_TLS).plan.changed
+
+    apply(asking, NEEDS_TLS, {**NEEDS_CERTIFICATE, "mode": "testing"}, unlisted=Unlisted.WARN)
+    assert ours(asking)[RESTRICTIONS] == f"{access(asking, 2)}, smtp_hardening_unlisted{behind}"
+    assert ours(asking)[CLASSES] == (
+        beside + "smtp_hardening_certificate_testing, smtp_hardening_encrypt, smtp_hardening_unlisted"
+    )
+    assert not plan(asking).plan.changed
+
+    apply(asking, exclusive=True, unlisted=Unlisted.ACCEPT, allow_weaker=True)
+    assert explicit(asking) == before
+
+
+@pytest.mark.parametrize(
+    ("found", "kept"),
+    [
+        ("reject_non_fqdn_sender, {ours}", "reject_non_fqdn_sender"),
+        ("reject_non_fqdn_sender, {ours}, permit", "reject_non_fqdn_sender, permit"),
+        ("reject_non_fqdn_sender {ours} permit", "reject_non_fqdn_sender permit"),
+    ],
+)
+def test_ours_goes_back_to_the_front_where_somebody_moved_it(asking, found, kept):
+    apply(asking, NEEDS_TLS)
+    asking.postfix.edit({RESTRICTIONS: found.format(ours=access(asking))})
+    apply(asking, NEEDS_TLS)
+    assert ours(asking)[RESTRICTIONS] == f"{access(asking)}, {kept}"
+
+
+@pytest.mark.parametrize("value", ["insiders greylisted", "insiders,greylisted"])
+def test_classes_of_an_operator_are_let_alone_where_no_record_needs_one(node, value):
+    node.append(f"{CLASSES} = {value}\n")
+    assert CLASSES not in plan(node, ROUTED).plan.set
+
+
+@pytest.mark.parametrize(
+    "value", ["reject_non_fqdn_sender permit", "reject_non_fqdn_sender,permit", "$mua_sender_restrictions"]
+)
+def test_restrictions_of_an_operator_are_let_alone_where_no_record_needs_one(node, value):
+    node.append(f"{RESTRICTIONS} = {value}\n")
+    assert RESTRICTIONS not in plan(node, ROUTED).plan.set
+
+
+def test_a_class_that_no_record_needs_any_more_goes(asking):
+    apply(asking, NEEDS_TLS, NEEDS_PIN)
+    apply(asking, NEEDS_TLS, exclusive=True, allow_weaker=True)
+    assert sorted(ours(asking)) == ["smtp_hardening_encrypt", CLASSES, RESTRICTIONS]
+    assert ours(asking)[CLASSES] == "smtp_hardening_encrypt"
+
+
+@pytest.mark.parametrize("lost", [RESTRICTIONS, CLASSES, "smtp_hardening_encrypt"])
+def test_a_part_of_ours_that_somebody_took_out_is_put_back(asking, lost):
+    apply(asking, NEEDS_TLS, ROUTED)
+    before = explicit(asking)
+    asking.postfix.edit({}, [lost])
+    planned = plan(asking, NEEDS_TLS)
+    assert list(planned.plan.set) == [lost]
+    assert planned.plan.files == ()
+    asking.postfix.edit(planned.plan.set)
+    assert explicit(asking) == before
+
+
+def test_a_definition_that_somebody_weakened_is_made_good(asking):
+    apply(asking, NEEDS_TLS)
+    asking.postfix.edit({"smtp_hardening_encrypt": "permit"})
+    assert plan(asking, NEEDS_TLS).plan.set == {"smtp_hardening_encrypt": "reject_plaintext_session"}
+
+
+@pytest.mark.parametrize("parents", ["", "relay_domains"])
+def test_names_below_a_domain_are_listed_where_postfix_does_not_look_for_parents(asking, parents):
+    asking.append(f"parent_domain_matches_subdomains = {parents}\n")
+    apply(asking, NEEDS_TLS)
+    assert table(asking, "senders") == {
+        "tls.example": "smtp_hardening_encrypt",
+        ".tls.example": "smtp_hardening_encrypt",
+    }
+
+
+def test_pins_are_compared_by_sha_256(asking):
+    assert plan(asking, NEEDS_PIN).plan.set["smtpd_tls_fingerprint_digest"] == "sha256"
+    assert "smtpd_tls_fingerprint_digest" not in plan(asking, NEEDS_CERTIFICATE).plan.set
+
+
+@pytest.mark.parametrize(
+    ("main_cf", "record", "sentence"),
+    [
+        (
+            "",
+            NEEDS_TLS,
+            "domains: 'tls.example' demands encrypt of incoming mail, but the server offers no STARTTLS; "
+            "set server.level: may of smtp_tls_mode first.",
+        ),
+        (
+            "smtpd_tls_security_level = none\n",
+            NEEDS_PIN,
+            "domains: 'partner.example' demands pins of incoming mail, but the server offers no STARTTLS; "
+            "set server.level: may of smtp_tls_mode first.",
+        ),
+        (
+            "smtpd_tls_security_level = may\n",
+            NEEDS_CERTIFICATE,
+            "domains: 'agency.example' demands a client certificate, but the server asks nobody for one; "
+            "set server.client_certificates: request of smtp_tls_mode first.",
+        ),
+        (
+            "smtpd_tls_security_level = may\n",
+            {**NEEDS_PIN, "mode": "testing"},
+            "domains: 'partner.example' demands a client certificate, but the server asks nobody for one; "
+            "set server.client_certificates: request of smtp_tls_mode first.",
+        ),
+        (
+            "smtpd_tls_security_level = may\nsmtpd_tls_ask_ccert = yes\n",
+            NEEDS_CERTIFICATE,
+            "domains: 'agency.example' demands a client certificate of a trusted CA, but smtpd_tls_CAfile names none; "
+            "set server.ca_file of smtp_tls_mode first, or trust.authorities of smtp_tls_cert.",
+        ),
+    ],
+)
+def test_a_demand_that_no_sender_could_meet_is_not_met_and_told_in_one_sentence(node, main_cf, record, sentence):
+    node.append(main_cf)
+    assert plan(node, record).unmet == sentence
+    assert plan(node, {**record, "expires": YESTERDAY}).unmet is None
+
+
+def test_a_demand_for_pins_needs_no_ca(node):
+    node.append("smtpd_tls_security_level = encrypt\nsmtpd_tls_req_ccert = yes\n")
+    planned = plan(node, NEEDS_PIN)
+    assert "smtpd_tls_CAfile" not in planned.plan.set
+    assert planned.unmet is None
+
+
+def test_a_domain_that_is_only_known_needs_no_tls(node):
+    assert apply(node, KNOWN).unmet is None
+    assert table(node, "senders") == {"known.example": "DUNNO"}
+
+
+@pytest.mark.parametrize(
+    ("main_cf", "file"),
+    [
+        ("", "trust/1.pem"),
+        ("smtpd_tls_CApath = /etc/ssl/certs\n", None),
+        ("smtpd_tls_CAfile = /etc/ssl/ca.pem\n", None),
+    ],
+)
+def test_the_store_vouches_for_clients_where_main_cf_names_no_ca(node, main_cf, file):
+    node.append("smtpd_tls_security_level = may\nsmtpd_tls_ask_ccert = yes\n" + main_cf)
+    write(node.store("trust/1.pem"), "a CA")
+    planned = apply(node, NEEDS_CERTIFICATE)
+    assert planned.plan.set.get("smtpd_tls_CAfile") == (file and node.store(file))
+    assert not plan(node, NEEDS_CERTIFICATE).plan.changed
+
+
+# The ratchet.
+
+
+@pytest.mark.parametrize(
+    ("record", "then", "lowered"),
+    [
+        (NEEDS_PIN, {"client_certificates": "require"}, "incoming from pins to certificate"),
+        (NEEDS_PIN, {}, "incoming from pins to encrypt"),
+        (NEEDS_CERTIFICATE, {"level": "encrypt"}, "incoming from certificate to encrypt"),
+        (NEEDS_TLS, {"level": "may"}, "incoming from encrypt to nothing"),
+        (NEEDS_TLS, None, "incoming from encrypt to nothing"),
+        (NEEDS_TLS, {"pins": PINS[:1]}, None),
+        (NEEDS_CERTIFICATE, {"pins": PINS[:1]}, None),
+        (KNOWN, None, None),
+        ({**NEEDS_PIN, "mode": "testing"}, {}, None),
+        ({**NEEDS_PIN, "expires": YESTERDAY}, {}, None),
+        ({**NEEDS_PIN, "expires": str(TODAY)}, {}, "incoming from pins to encrypt"),
+    ],
+)
+def test_less_is_demanded_of_a_sender_only_if_that_is_meant(asking, record, then, lowered):
+    name = record["name"]
+    apply(asking, record)
+    change = {"name": name, "state": "absent"} if then is None else {"name": name, "incoming": then}
+    if lowered:
+        with pytest.raises(HardeningError) as refusal:
+            plan(asking, change)
+        assert str(refusal.value) == (
+            f"This would lower protection: domain {name}.{lowered}; set allow_weaker: true if that is meant."
+        )
+    assert plan(asking, change, allow_weaker=bool(lowered)).plan.changed
+
+
+@pytest.mark.parametrize("over", [{"mode": "testing"}, {"expires": YESTERDAY}])
+def test_a_record_that_is_put_out_of_force_is_a_lowering(asking, over):
+    apply(asking, NEEDS_CERTIFICATE)
+    with pytest.raises(HardeningError, match="domain agency.example.incoming from certificate to nothing;"):
+        plan(asking, {**NEEDS_CERTIFICATE, **over})
+
+
+def test_a_record_that_expires_by_itself_is_none(asking):
+    record = {**NEEDS_CERTIFICATE, "level": "encrypt", "expires": TOMORROW}
+    apply(asking, record)
+    later = TODAY.replace(month=5)
+    planned = apply(asking, ROUTED, today=later)
+    assert planned.expired(later) == ["agency.example"]
+    assert (table(asking, "senders"), table(asking, "tls_policy")) == (None, None)
+    assert not plan(asking, ROUTED, today=later).plan.changed
+
+
+def test_the_run_after_the_last_day_makes_the_tables_anew_and_the_next_one_has_nothing_to_do(asking):
+    record = {**NEEDS_TLS, "level": "encrypt", "route": "[mx.tls.example]", "local": True, "expires": str(TODAY)}
+    apply(asking, record)
+    assert not plan(asking, record).plan.changed
+    tomorrow = TODAY.replace(month=4, day=1)
+    planned = apply(asking, record, today=tomorrow)
+    assert planned.before == planned.after
+    assert [os.path.basename(new.path) for new in planned.plan.files] == ["records.json", "transport", "relay_domains"]
+    assert not plan(asking, record, today=tomorrow).plan.changed
+    assert not {RESTRICTIONS, CLASSES, "smtp_tls_policy_maps"} & set(explicit(asking))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "lowered"),
+    [
+        ("reject", "warn", True),
+        ("reject", "accept", True),
+        ("warn", "accept", True),
+        ("warn", "reject", False),
+        ("accept", "warn", False),
+        ("reject", None, False),
+    ],
+)
+def test_unlisted_senders_are_let_in_again_only_if_that_is_meant(node, before, after, lowered):
+    apply(node, unlisted=Unlisted(before))
+    wish = {"unlisted": after and Unlisted(after)}
+    if lowered:
+        with pytest.raises(HardeningError) as refusal:
+            plan(node, **wish)
+        assert str(refusal.value) == (
+            f"This would lower protection: unlisted_senders from {before} to {after}; "
+            "set allow_weaker: true if that is meant."
+        )
+    assert apply(node, **wish, allow_weaker=lowered).unlisted is Unlisted(after or before)

@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What Postfix is told about a domain that has DANE, MTA-STS, both or neither, and how it crosses the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import pathlib
+from types import SimpleNamespace
+
+import dns.rdata
+import dns.resolver
+import pytest
+
+SCRIPT = pathlib.Path(__file__).parents[3] / "roles" / "relay" / "files" / "smtp-dane-first.py"
+STS = "OK secure match=mx.example.com servername=hostname"
+MATCHING = "3 1 1 " + "ab" * 32
+
+
+@pytest.fixture(scope="module")
+def program():
+    specification = importlib.util.spec_from_file_location("smtp_dane_first", SCRIPT)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def internet(program):
+    """A DNS in which example.com is signed and has two mail servers without TLSA records, and no MTA-STS policy."""
+    return Internet(program)
+
+
+class Internet:
+    def __init__(self, program):
+        self.program = program
+        self.zone = {
+            ("example.com", "MX"): ["10 mx1.example.com.", "20 mx2.example.com."],
+            ("mx1.example.com", "A"): ["192.0.2.1"],
+            ("mx2.example.com", "A"): ["192.0.2.2"],
+        }
+        self.insecure = set()
+        """Names that no signature vouches for."""
+        self.broken = set()
+        """Questions that end in SERVFAIL."""
+        self.aliases = {}
+        self.mta_sts = program.NOTFOUND
+        self.asked = []
+
+    def tlsa(self, host, *records):
+        self.zone[f"_25._tcp.{host}", "TLSA"] = records
+
+    async def look_up(self, name, kind):
+        self.asked.append((name, kind))
+        if (name, kind) in self.broken:
+            raise self.program.Failed(f"{kind} {name}: NoNameservers")
+        records = [dns.rdata.from_text("IN", kind, text) for text in self.zone.get((name, kind), ())]
+        return self.program.Found(name not in self.insecure, self.aliases.get(name, name), records)
+
+    async def ask_mta_sts(self, domain):
+        self.asked.append(domain)
+        return self.mta_sts
+
+    def policy(self, key):
+        return asyncio.run(self.program.policy(key, self.look_up, self.ask_mta_sts))
+
+
+def test_without_tlsa_records_mta_sts_decides(internet):
+    assert internet.policy("example.com") == "NOTFOUND "
+    internet.mta_sts = STS
+    assert internet.policy("example.com") == STS
+
+
+def test_where_all_hosts_have_tlsa_records_dane_is_required_and_mta_sts_is_not_asked(internet):
+    internet.tlsa("mx1.example.com", MATCHING)
+    internet.tlsa("mx2.example.com", "2 0 1 " + "cd" * 32)
+    internet.mta_sts = STS
+    assert internet.policy("Example.COM") == "OK dane-only"
+    assert "example.com" not in internet.asked
+
+
+def test_where_some_hosts_have_tlsa_records_they_are_used_and_the_others_as_well(internet):
+    internet.tlsa("mx1.example.com", MATCHING)
+    assert internet.policy("example.com") == "OK dane"
+
+
+def test_where_some_hosts_have_tlsa_records_and_a_policy_protects_the_others_they_alone_are_used(internet):
+    internet.tlsa("mx1.example.com", MATCHING)
+    internet.mta_sts = STS
+    assert internet.policy("example.com") == "OK dane-only"
+
+
+def test_where_some_hosts_have_tlsa_records_and_the_policy_is_not_known_mail_waits(internet):
+    internet.tlsa("mx1.example.com", MATCHING)
+    internet.mta_sts = "TEMP MTA-STS resolver: ConnectionRefusedError"
+    assert internet.policy("example.com").startswith("TEMP ")
+
+
+@pytest.mark.parametrize("name", ["example.com", "mx1.example.com"])
+def test_tlsa_records_count_only_where_dnssec_vouches_for_the_way_to_them(internet, name):
+    del internet.zone["mx2.example.com", "A"]
+    internet.zone["example.com", "MX"] = ["10 mx1.example.com."]
+    internet.tlsa("mx1.example.com", MATCHING)
+    internet.mta_sts = STS
+    internet.insecure = {name}
+    assert internet.policy("example.com") == STS
+
+
+def test_a_host_of_an_unsigned_zone_is_not_asked_for_tlsa_records(internet):
+    """RFC 7672 section 2.2.2: some name servers of such zones fail when they are."""
+    internet.insecure = {"mx1.example.com", "mx2.example.com"}
+    internet.policy("example.com")
+    assert not [question for question in internet.asked if question[1] == "TLSA"]
+
+
+@pytest.mark.parametrize(
+    "record", ["0 0 1 " + "ab" * 32, "1 1 1 " + "ab" * 32, "3 2 1 " + "ab" * 32, "3 1 9 " + "ab" * 32]
+)
+def test_unusable_tlsa_records_leave_it_to_mta_sts(internet, record):
+    for host in ("mx1.example.com", "mx2.example.com"):
+        internet.tlsa(host, record)
+    internet.mta_sts = STS
+    assert internet.policy("example.com") == STS
+
+
+@pytest.mark.parametrize("question", [("_25._tcp.mx1.example.com", "TLSA"), ("mx1.example.com", "A")])
+def test_where_a_lookup_fails_mta_sts_takes_nothing_over(internet, question):
+    internet.zone["example.com", "MX"] = ["10 mx1.example.com."]
+    internet.broken = {question}
+    internet.mta_sts = STS
+    assert internet.policy("example.com") == "OK dane-only"
+
+
+def test_where_the_mx_records_cannot_be_had_mail_waits(internet):
+    internet.broken = {("example.com", "MX")}
+    internet.mta_sts = STS
+    assert internet.policy("example.com") == "TEMP MX example.com: NoNameservers"
+
+
+def test_a_domain_without_mx_records_is_its_own_mail_server(internet):
+    internet.tlsa("mx1.example.com", MATCHING)
+    assert internet.policy("mx1.example.com") == "OK dane-only"
+
+
+def test_a_domain_that_takes_no_mail_has_no_policy(internet):
+    internet.zone["example.com", "MX"] = ["0 ."]
+    assert internet.policy("example.com") == "NOTFOUND "
+
+
+def test_tlsa_records_are_looked_for_where_an_alias_leads_and_then_at_the_alias(internet):
+    internet.zone["example.com", "MX"] = ["10 mx1.example.com."]
+    internet.aliases = {"mx1.example.com": "host.example.net"}
+    internet.tlsa("host.example.net", MATCHING)
+    assert internet.policy("example.com") == "OK dane-only"
+    internet.tlsa("host.example.net")
+    internet.tlsa("mx1.example.com", MATCHING)
+    assert internet.policy("example.com") == "OK dane-only"
+
+
+@pytest.mark.parametrize(
+    "key", ["[mx.example.com]:25", "[mx.example.com]", "mx.example.com:25", ".com", "192.0.2.1", "", "a b"]
+)
+def test_what_is_no_domain_is_asked_nowhere(internet, key):
+    internet.mta_sts = STS
+    assert internet.policy(key) == "NOTFOUND "
+    assert internet.asked == []
+
+
+class Writer:
+    def __init__(self):
+        self.octets = b""
+        self.closed = False
+
+    def write(self, octets):
+        self.octets += octets
+
+    async def drain(self):
+        pass
+
+    def close(self):
+        self.closed = True
+
+
+def heard(program, octets):
+    """What one connection is answered with these octets: each key in capitals."""
+
+    async def converse():
+        reader, writer = asyncio.StreamReader(), Writer()
+        reader.feed_data(octets)
+        reader.feed_eof()
+
+        async def answer(key):
+            return f"OK {key.upper()}"
+
+        await program.converse(reader, writer, answer)
+        return writer
+
+    writer = asyncio.run(converse())
+    assert writer.closed
+    return writer.octets
+
+
+def test_a_request_is_a_netstring_of_name_and_key_and_so_is_its_reply(program):
+    assert heard(program, b"18:policy example.com,") == b"14:OK EXAMPLE.COM,"
+    assert heard(program, b"8:policy a,8:policy b,") == b"4:OK A,4:OK B,"
+    assert heard(program, "9:policy ü,".encode()) == "5:OK Ü,".encode()
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [b"", b"18:policy exam", b"8:policy a;", b"x:policy a,", b"08:policy a,", b"999999:", b"1:\xff,", b"1" * 2**17],
+)
+def test_what_is_no_request_ends_the_connection(program, octets):
+    assert heard(program, octets) == b""
+
+
+def exchange(program, reply):
+    """The reply that is made of what an MTA-STS resolver answers, and what it was asked."""
+    asked = []
+
+    async def play():
+        async def speak(reader, writer):
+            asked.append(await reader.readuntil(b","))
+            writer.write(reply)
+            writer.close()
+
+        server = await asyncio.start_server(speak, "127.0.0.1", 0)
+        async with server:
+            return await program.ask_mta_sts("example.com", server.sockets[0].getsockname())
+
+    return asyncio.run(play()), asked
+
+
+def test_the_mta_sts_resolver_is_asked_by_the_same_protocol(program):
+    assert exchange(program, b"9:NOTFOUND ,") == ("NOTFOUND ", [b"19:postfix example.com,"])
+
+
+@pytest.mark.parametrize("reply", [b"", b"9:NOTF", b"HTTP/1.1 400 Bad Request\r\n"])
+def test_a_broken_answer_of_the_mta_sts_resolver_makes_mail_wait(program, reply):
+    assert exchange(program, reply)[0].startswith("TEMP MTA-STS resolver: ")
+
+
+def test_an_mta_sts_resolver_that_does_not_run_makes_mail_wait(program):
+    answer = asyncio.run(program.ask_mta_sts("example.com", ("127.0.0.1", 1)))
+    assert answer == "TEMP MTA-STS resolver: ConnectionRefusedError"
+
+
+def answered(program, monkeypatch, outcome):
+    """What a lookup makes of an exception of the DNS library."""
+
+    async def resolve(*_question, **_options):
+        raise outcome
+
+    fake = SimpleNamespace(resolve=resolve, set_flags=lambda flags: None)
+    monkeypatch.setattr(program.dns.asyncresolver, "Resolver", lambda: fake)
+    return asyncio.run(program.lookup("example.com", "MX"))
+
+
+def test_a_name_that_does_not_exist_is_an_answer(program, monkeypatch):
+    assert answered(program, monkeypatch, dns.resolver.NXDOMAIN()) == (False, "example.com", ())
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [dns.resolver.NoNameservers(), dns.resolver.LifetimeTimeout(timeout=1, errors=[])],
+    ids=["broken", "late"],
+)
+def test_a_response_that_is_broken_or_late_is_none(program, monkeypatch, outcome):
+    with pytest.raises(program.Failed, match="^MX example.com: "):
+        answered(program, monkeypatch, outcome)
