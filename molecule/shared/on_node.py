@@ -22,3 +22,8 @@ def sh(node, command, stdin=None, check=True):
     done = subprocess.run(argv(node, command), input=stdin, capture_output=True, text=True, check=False, timeout=120)
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def begin_anew(node):
+    """Put the configuration back that every scenario may begin with."""
+    sh(node, "rsync --archive --delete /root/prepared/ /etc/postfix/ && systemctl restart postfix")

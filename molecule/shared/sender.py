@@ -8,7 +8,7 @@ from typing import NamedTuple, Optional
 import peers
 import zones
 from mail import wait_for
-from on_node import sh
+from on_node import begin_anew, sh
 from tasks import playbook, results
 
 NODE = "node1"
@@ -41,6 +41,7 @@ def set_up(fleet):
     """A record for each domain, all from one task."""
     zone = {"name": peers.ZONE, "servers": [zones.ADDRESS], "trust_anchors": [fleet.anchor]}
     resolver = {"relay_resolver": "unbound", "relay_resolver_zones": [zone]}
+    begin_anew(NODE)
     sh(NODE, "test -e /root/resolv.conf || cp /etc/resolv.conf /root/resolv.conf")
     variables = {"relay_hosts": NODE, "relay_settings": SETTINGS, **resolver}
     playbook("../molecule/domains/relay", "-e", json.dumps(variables))
@@ -55,7 +56,7 @@ def bring_back():
     """The resolver that it had, and the configuration that scenarios begin with; what a failed test has left goes."""
     discard({queue_id for queue_id, recipients in queue().items() if f".{peers.ZONE}" in recipients})
     sh(NODE, "cat /root/resolv.conf > /etc/resolv.conf")
-    sh(NODE, "rsync --archive --delete /root/prepared/ /etc/postfix/ && systemctl restart postfix")
+    begin_anew(NODE)
 
 
 def _task(module, **options):

@@ -5,7 +5,7 @@ import csv
 
 import pytest
 from mail import NODES
-from on_node import sh
+from on_node import begin_anew, sh
 from tasks import LAB, results
 
 testinfra_hosts = ["local://"]
@@ -17,10 +17,11 @@ FLEET_CA = {"ca_certificate": str(LAB / "fleet-ca.pem"), "ca_private_key": str(L
 
 @pytest.fixture(scope="module", autouse=True)
 def server_with_tls():
+    begin_anew(NODE)
     task("smtp_tls_cert", name="fleet", provider="own_ca", own_ca=FLEET_CA, use=["server", "client"])
     task("smtp_tls_mode", profile="lenient_default", allow_weaker=True)
     yield
-    sh(NODE, "rsync --archive --delete /root/prepared/ /etc/postfix/ && systemctl restart postfix")
+    begin_anew(NODE)
 
 
 def rows(count):

@@ -18,7 +18,7 @@ import zones
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from mail import NODES, wait_for
-from on_node import sh
+from on_node import begin_anew, sh
 from tasks import playbook, results
 
 RELAY, SERVERS = "node3", "node2"
@@ -197,7 +197,7 @@ def apply_role(variables):
 
 def set_up_relay(ca, variables):
     """The role, a map and a record of the operator's, and two policies of which one is too old."""
-    sh(RELAY, "rsync --archive --delete /root/prepared/ /etc/postfix/ && systemctl restart postfix")
+    begin_anew(RELAY)
     sh(RELAY, "cat > /usr/local/share/ca-certificates/sts.crt && update-ca-certificates", ca.cert_pem.bytes().decode())
     for service in SERVICES:
         folder = f"/etc/systemd/system/{service}.service.d"
@@ -261,7 +261,7 @@ def bring_back():
         "postsuper -d ALL; cat /root/resolv.conf > /etc/resolv.conf; systemctl disable --now unbound",
         check=False,
     )
-    sh(RELAY, "rsync --archive --delete /root/prepared/ /etc/postfix/ && systemctl restart postfix")
+    begin_anew(RELAY)
     _on_servers("stop", addresses=[POLICY_HOST, UNTRUSTED_POLICY_HOST, SILENT, VALID, UNTRUSTED, MISNAMED, PLAIN])
     zones.serve("sts", [])
 

@@ -7,7 +7,7 @@ import ssl
 
 import pytest
 from mail import NODES, fqdn, wait_for
-from on_node import sh
+from on_node import begin_anew, sh
 from pki import certify, ec_key
 from tasks import LAB, ansible, results
 
@@ -54,10 +54,11 @@ def clients(tmp_path_factory):
 @pytest.fixture(scope="module", autouse=True)
 def server():
     """A public server that asks for certificates and demands none."""
+    begin_anew(NODE)
     task("smtp_tls_cert", name="fleet", provider="own_ca", own_ca=FLEET_CA, use=["server", "client"])
     task("smtp_tls_mode", profile="lenient_default", server={"client_certificates": "request"}, allow_weaker=True)
     yield
-    sh(NODE, "rsync --archive --delete /root/prepared/ /etc/postfix/ && systemctl restart postfix")
+    begin_anew(NODE)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import ssl
 
 import pytest
 from mail import NODES, fqdn
-from on_node import sh
+from on_node import begin_anew, sh
 from tasks import LAB, results
 from zones import ADDRESS, Zone, serve
 
@@ -23,11 +23,12 @@ REPORTED = Zone(
 @pytest.fixture(scope="module", autouse=True)
 def peer_with_tls():
     for node in (NODE, PEER):
+        begin_anew(node)
         task(node, "smtp_tls_cert", name="fleet", provider="own_ca", own_ca=FLEET_CA, use=["server", "client"])
         task(node, "smtp_tls_mode", profile="lenient_default", allow_weaker=True)
     yield
     for node in (NODE, PEER):
-        sh(node, "rsync --archive --delete /root/prepared/ /etc/postfix/ && systemctl restart postfix")
+        begin_anew(node)
 
 
 def test_a_domain_that_asks_for_reports_gets_each_tls_session_counted():

@@ -297,19 +297,19 @@ def _check_demand(state: State, record: DomainPolicy, server: ServerPolicy) -> N
 def check_demands_can_be_met(state: State, option: str, level: Any, certificates: Any) -> None:
     """Refuse to offer no TLS, or to stop asking for client certificates, while domains' records demand them."""
     demands = incoming.demands(state)
-    for name, value, stops in (
-        ("level", level, demands and level is not None and level.value == "none"),
+    for name, value, lost in (
+        ("level", level, demands if level is not None and level.value == "none" else set()),
         (
             "client_certificates",
             certificates,
-            demands - {Demand.ENCRYPT} and certificates is ClientCertificates.IGNORE,
+            demands - {Demand.ENCRYPT} if certificates is ClientCertificates.IGNORE else set(),
         ),
     ):
-        if stops:
+        if lost:
             raise InvalidValue(
                 f"{option}.{name}",
                 value.value,
-                f"would refuse all mail from domains whose records demand {' or '.join(sorted(demands))}",
+                f"would refuse all mail from domains whose records demand {' or '.join(sorted(lost))}",
                 "leave it on, or take incoming out of these records first (smtp_domain_policy)",
             )
 

@@ -17,9 +17,13 @@ from .._postfix.levels import protocol_list
 from .._postfix.state import State
 
 _ESTABLISHED = re.compile(r"posttls-finger: (\w+) TLS connection established to ")
-_NOISE = re.compile(r"dnssec_probe|DNSSEC validation may be|subject_CN=|fingerprint=|TLS connection established")
-_TLSA = "DANE RR"
-"""posttls-finger names each TLSA record that it compares with."""
+_REASON = re.compile(
+    r"posttls-finger: (?:warning: )?(.*(?:certificate verification failed|SSL_connect error|TLSA lookup problem|"
+    r"address lookup failed|Failed to establish session|unsupported TLSA certificate usage|unusable TLSA RR).*)"
+)
+_TLSA = "DNSSEC-signed TLSA record"
+_UNUSABLE = ("unsupported TLSA certificate usage", "all TLSA records unusable")
+"""What posttls-finger says of the TLSA records that it finds (RFC 7672 section 2.2: unusable ones still demand TLS)."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +50,14 @@ def rehearse(postfix: Postfix, state: State, record: DomainPolicy) -> Rehearsal:
     said = (done.stdout + done.stderr).splitlines()
     found = next(filter(None, map(_ESTABLISHED.search, said)), None)
     tls = found[1] if found else None
-    delivered = _suffices(record, tls, any(_TLSA in line for line in said))
+    delivered = _suffices(record, tls, done.stdout + done.stderr)
     return Rehearsal(
         domain=record.name,
         level=str(record.level),
         next_hop=record.next_hops[0],
         delivered=delivered,
         tls=tls,
-        reason=None if delivered else _reason(said),
+        reason=None if delivered else _reason(said, tls),
     )
 
 
@@ -65,26 +69,42 @@ def report(postfix: Postfix, rehearsal: Rehearsal) -> None:
 
 def _finger(postfix: Postfix, state: State, record: DomainPolicy) -> List[str]:
     effective = state.effective
-    argv = ["posttls-finger", "-c", "-t", "10", "-T", "10", "-l", str(record.level), "-d", "sha256"]
+    floor, grade = effective["smtp_tls_mandatory_protocols"], effective["smtp_tls_mandatory_ciphers"]
+    if record.minimum_protocol is not None:
+        floor = protocol_list(record.minimum_protocol, state.version)
+    argv = [
+        "posttls-finger",
+        "-c",
+        "-L",
+        "summary,verbose",
+        "-t",
+        "10",
+        "-T",
+        "10",
+        "-l",
+        str(record.level),
+        "-d",
+        "sha256",
+    ]
+    argv += ["-p", floor, "-g", str(record.ciphers or grade)]
     argv += ["-h", effective["smtp_host_lookup"].replace(" ", "")]
     for option, name in (("-F", "smtp_tls_CAfile"), ("-P", "smtp_tls_CApath")):
         argv += [option, effective[name]] if effective.get(name) else []
     own = store.own_client_chain(state)
     argv += ["-k", own, "-K", own] if own else []
-    if record.minimum_protocol is not None:
-        argv += ["-p", protocol_list(record.minimum_protocol, state.version)]
-    argv += ["-g", str(record.ciphers)] if record.ciphers else []
     return [*argv, record.next_hops[0].lstrip("."), *record.match]
 
 
-def _suffices(record: DomainPolicy, tls: Optional[str], compared: bool) -> bool:
-    if record.level is ClientLevel.ENCRYPT:
+def _suffices(record: DomainPolicy, tls: Optional[str], said: str) -> bool:
+    if record.level is not ClientLevel.DANE:
+        return tls is not None if record.level is ClientLevel.ENCRYPT else tls == "Verified"
+    if any(words in said for words in _UNUSABLE):
         return tls is not None
-    if record.level is ClientLevel.DANE and not compared:
-        return True
-    return tls == "Verified"
+    if _TLSA in said:
+        return tls == "Verified"
+    return not re.search("TLSA lookup|Failed to establish|address lookup failed", said)
 
 
-def _reason(said: List[str]) -> str:
-    lines = [line.replace("posttls-finger: ", "").replace("warning: ", "") for line in said if not _NOISE.search(line)]
-    return lines[0] if lines else "no STARTTLS is offered"
+def _reason(said: List[str], tls: Optional[str]) -> str:
+    found = filter(None, map(_REASON.match, said))
+    return next((line[1] for line in found), "no STARTTLS is offered" if tls is None else "nothing matches")

@@ -12,8 +12,8 @@ import pytest
 from mail import wait_for
 from on_node import sh
 from peers import DANE, LEVELS, MAIN
-from sender import BACKOFF, Sent, message, queue
-from tasks import TOP
+from sender import BACKOFF, NODE, Sent, message, queue
+from tasks import TOP, results
 
 testinfra_hosts = ["local://"]
 DOCUMENT = TOP / "docs" / "levels.md"
@@ -77,6 +77,19 @@ def test_no_peer_has_got_mail_that_was_deferred_and_each_has_got_the_rest(outcom
     delivered = {pair for pair in logged if outcomes.attempts[pair][-1].outcome != "deferred"}
     got = wait_for(lambda: delivered <= received(logged) and received(logged))
     assert got == delivered
+
+
+def test_a_rehearsal_says_of_each_record_what_then_becomes_of_mail(outcomes):
+    """At levels that could hold mail back; a peer that breaks a handshake off is left out at dane, where time decides."""
+    probed = results(NODE, "smtp_tls_probe", {"targets": [], "rehearse": "all"})[NODE]
+    told = {rehearsal["domain"]: rehearsal for rehearsal in probed["rehearsals"]}
+    pairs = [(host, level) for host, level in outcomes.attempts if level not in ("none", "may")]
+    wrong = [
+        f"{level} {host.title}: {told[host.domain(level)]} but {text(outcomes.attempts[host, level])}"
+        for host, level in pairs
+        if told[host.domain(level)]["delivered"] != (outcomes.attempts[host, level][-1].outcome != "deferred")
+    ]
+    assert len(told) >= len(pairs) and not wrong, "\n".join(wrong)
 
 
 REASONS = [
