@@ -13,17 +13,17 @@ from .._model.domains import DomainPolicy
 from .._model.levels import ClientLevel
 from .._postfix import store
 from .._postfix.commands import Postfix
-from .._postfix.levels import protocol_list
+from .._postfix.levels import DANE, protocol_list
 from .._postfix.state import State
 
 _ESTABLISHED = re.compile(r"posttls-finger: (\w+) TLS connection established to ")
 _REASON = re.compile(
     r"posttls-finger: (?:warning: )?(.*(?:certificate verification failed|SSL_connect error|TLSA lookup problem|"
-    r"address lookup failed|Failed to establish session|unsupported TLSA certificate usage|unusable TLSA RR).*)"
+    r"address lookup failed|Failed to establish session|unsupported .*usage|unsupported matching type|unusable TLSA RR).*)"
 )
-_TLSA = "DNSSEC-signed TLSA record"
-_UNUSABLE = ("unsupported TLSA certificate usage", "all TLSA records unusable")
-"""What posttls-finger says of the TLSA records that it finds (RFC 7672 section 2.2: unusable ones still demand TLS)."""
+_USABLE = re.compile("DNSSEC-signed TLSA record|using DANE RR")
+_UNUSABLE = re.compile("unsupported (?:TLSA )?certificate usage|unsupported matching type|all TLSA records unusable")
+"""What posttls-finger says of TLSA records (RFC 7672 section 2.2: unusable ones still demand TLS), since 3.6 and before."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,8 @@ def _finger(postfix: Postfix, state: State, record: DomainPolicy) -> List[str]:
     argv += ["-p", floor, "-g", str(record.ciphers or grade)]
     argv += ["-h", effective["smtp_host_lookup"].replace(" ", "")]
     for option, name in (("-F", "smtp_tls_CAfile"), ("-P", "smtp_tls_CApath")):
-        argv += [option, effective[name]] if effective.get(name) else []
+        # DANE knows no other CAs than those of TLSA records; posttls-finger below 3.6 would believe ours.
+        argv += [option, effective[name]] if effective.get(name) and record.level not in DANE else []
     own = store.own_client_chain(state)
     argv += ["-k", own, "-K", own] if own else []
     return [*argv, record.next_hops[0].lstrip("."), *record.match]
@@ -98,10 +99,10 @@ def _finger(postfix: Postfix, state: State, record: DomainPolicy) -> List[str]:
 def _suffices(record: DomainPolicy, tls: Optional[str], said: str) -> bool:
     if record.level is not ClientLevel.DANE:
         return tls is not None if record.level is ClientLevel.ENCRYPT else tls == "Verified"
-    if any(words in said for words in _UNUSABLE):
-        return tls is not None
-    if _TLSA in said:
+    if _USABLE.search(said) and "all TLSA records unusable" not in said:
         return tls == "Verified"
+    if _UNUSABLE.search(said):
+        return tls is not None
     return not re.search("TLSA lookup|Failed to establish|address lookup failed", said)
 
 
