@@ -191,13 +191,13 @@ def serve():
     running = [_as_service(peer, keys[peer.title]) for peer in ALL if not peer.program]
     programs = [_program(peer.program, peer.address) for peer in ALL if peer.program]
     programs.append(_program("strips_starttls", MIDDLE, BY_TITLE[STRIPPED.peer].address))
-    _on_peers("serve", own_address=NODES[NODE], settings=SETTINGS, peers=running, programs=programs)
+    on_node2("serve", own_address=NODES[NODE], settings=SETTINGS, peers=running, programs=programs)
     wait_for(lambda: all(_listens(found) for found in ADDRESSES))
     return Fleet(issuers["Peers CA"], keys, zones.serve("peers", _zones(keys))[ZONE])
 
 
 def stop():
-    _on_peers("stop", peers=[{"address": found} for found in ADDRESSES])
+    on_node2("stop", peers=[{"address": found} for found in ADDRESSES])
 
 
 def public(key):
@@ -227,10 +227,11 @@ def _listens(found):
 
 def _program(name, listen, *arguments):
     source = (PROGRAMS / f"{name}.py").read_text()
-    return {"name": name, "address": listen, "source": source, "arguments": arguments}
+    return {"name": name, "address": listen, "source": source, "arguments": arguments, "files": []}
 
 
-def _on_peers(action, **request):
+def on_node2(action, **request):
+    """What serve_peers.py does, on the node that is every server."""
     request = shlex.quote(json.dumps({"action": action, **request}))
     sh(NODE, f"python3 - {request}", (PROGRAMS / "serve_peers.py").read_text())
 

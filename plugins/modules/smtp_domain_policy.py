@@ -264,7 +264,8 @@ from ..module_utils._model.incoming import Unlisted
 from ..module_utils._model.levels import VERIFY_WARNING, CipherGrade, ClientLevel, Protocol
 from ..module_utils._model.words import map_name
 from ..module_utils._postfix.commands import Postfix
-from ..module_utils._postfix.domains import DomainPlan, DomainWish, check_shadowed, plan_domains
+from ..module_utils._postfix.domain_checks import check_shadowed
+from ..module_utils._postfix.domains import DomainPlan, DomainWish, plan_domains
 from ..module_utils._postfix.incoming import bypassed
 from ..module_utils._postfix.state import State, read_state
 from ..module_utils._proof import resolver
@@ -314,7 +315,7 @@ def work(postfix: Postfix, options: Dict[str, Any], check_mode: bool) -> Dict[st
     state = read_state(postfix)
     today = utc_now().date()
     domains = plan_domains(state, wanted, today)
-    check_shadowed(postfix, state, domains)
+    check_shadowed(postfix, state, domains.plan, domains.after)
     dnssec = resolver.unmet(state, options["dnssec_test"]) if domains.uses_dane(today) else None
     lacking = unmet(check_mode, domains.unmet, dnssec)
     expired = domains.expired(today)

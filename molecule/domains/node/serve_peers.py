@@ -37,10 +37,11 @@ def run(*argv, check=True):
     return subprocess.run(argv, check=check, capture_output=True, text=True).stdout.strip()
 
 
-def serve(own_address, settings, peers, programs):
-    stop([*peers, *programs])
+def serve(own_address, settings, peers, programs, silent=()):
+    """``silent`` are addresses at which nobody answers."""
+    stop([*peers, *programs, *silent])
     narrow(own_address)
-    for peer in [*peers, *programs]:
+    for peer in [*peers, *programs, *silent]:
         run("ip", "address", "replace", f"{peer['address']}/24", "dev", "eth0")
     configure(settings, peers)
     start = ["postfix", "-c", str(CONFIGURATION), "start"]
@@ -48,7 +49,10 @@ def serve(own_address, settings, peers, programs):
     for program in programs:
         script = CONFIGURATION / f"{program['name']}.py"
         script.write_text(program["source"])
-        argv = ["python3", str(script), program["address"], *program["arguments"]]
+        files = [CONFIGURATION / "tls" / f"{program['name']}.{number}" for number in range(len(program["files"]))]
+        for file, content in zip(files, program["files"]):
+            file.write_text(content)
+        argv = ["python3", str(script), program["address"], *program["arguments"], *map(str, files)]
         run("systemd-run", f"--unit={UNIT}-{program['name']}", "--collect", *argv)
 
 

@@ -12,6 +12,7 @@ import shlex
 import time
 from typing import NamedTuple, Optional, Tuple
 
+import peers
 import pytest
 import trustme
 import zones
@@ -27,6 +28,7 @@ POLICY_HOST, UNTRUSTED_POLICY_HOST, SILENT = "10.89.77.130", "10.89.77.131", "10
 VALID, UNTRUSTED, MISNAMED, PLAIN = (f"10.89.77.{number}" for number in range(132, 136))
 LOG = "/var/log/mail.log"
 DATABASE = "/var/lib/mta-sts/cache.db"
+SETTINGS = {**peers.SETTINGS, "relay_domains": "sts.test, dane.test"}
 SERVICES = ("postfix-mta-sts-resolver", "smtp-dane-first")
 # systemd needs CAP_SYS_ADMIN for these where a service has a user of its own, and a container of the lab has none.
 IN_A_CONTAINER = """[Service]
@@ -150,16 +152,15 @@ def serve(ca):
         MISNAMED: ca.issue_cert("mx.elsewhere.test"),
         PLAIN: ca.issue_cert(*names),
     }
-    _on_servers(
+    chains = {address: found.private_key_and_cert_chain_pem.bytes().decode() for address, found in identities.items()}
+    levels = {VALID: "may", UNTRUSTED: "may", MISNAMED: "may", PLAIN: "none"}
+    peers.on_node2(
         "serve",
         own_address=NODES[SERVERS],
-        addresses=[*identities, SILENT],
-        servers={VALID: "may", UNTRUSTED: "may", MISNAMED: "may", PLAIN: "none"},
-        policies={f"mta-sts.{domain.name}": domain.policy() for domain in DOMAINS},
-        chains={
-            address: found.private_key_and_cert_chain_pem.bytes().decode() for address, found in identities.items()
-        },
-        program=(PROGRAMS / "policy_host.py").read_text(),
+        settings=SETTINGS,
+        peers=[_mail_server(address, chains[address], level) for address, level in levels.items()],
+        programs=[_policy_host(address, chains[address]) for address in (POLICY_HOST, UNTRUSTED_POLICY_HOST)],
+        silent=[{"address": SILENT}],
     )
     key = hashlib.sha256(_public_key(identities[VALID])).hexdigest()
     lines = {origin: [] for origin in ("sts.test", "dane.test")}
@@ -167,6 +168,16 @@ def serve(ca):
         lines[domain.origin] += domain.records(key)
     signed = zones.Zone("dane.test", tuple(lines["dane.test"]), bogus=(BOGUS,))
     return zones.serve("sts", [zones.Zone("sts.test", tuple(lines["sts.test"]), signed=False), signed])["dane.test"]
+
+
+def _mail_server(address, chain, level):
+    return {"name": address, "address": address, "chain": chain, "options": {"smtpd_tls_security_level": level}}
+
+
+def _policy_host(address, chain):
+    policies = json.dumps({f"mta-sts.{domain.name}": domain.policy() for domain in DOMAINS})
+    source = (PROGRAMS / "policy_host.py").read_text()
+    return {"name": address, "address": address, "source": source, "arguments": [], "files": [chain, policies]}
 
 
 def role_variables(anchor):
@@ -262,13 +273,9 @@ def bring_back():
         check=False,
     )
     begin_anew(RELAY)
-    _on_servers("stop", addresses=[POLICY_HOST, UNTRUSTED_POLICY_HOST, SILENT, VALID, UNTRUSTED, MISNAMED, PLAIN])
+    addresses = [POLICY_HOST, UNTRUSTED_POLICY_HOST, SILENT, VALID, UNTRUSTED, MISNAMED, PLAIN]
+    peers.on_node2("stop", peers=[{"address": address} for address in addresses])
     zones.serve("sts", [])
-
-
-def _on_servers(action, **request):
-    request = shlex.quote(json.dumps({"action": action, **request}))
-    sh(SERVERS, f"python3 - {request}", (PROGRAMS / "serve_sts.py").read_text())
 
 
 def _task(module, **options):

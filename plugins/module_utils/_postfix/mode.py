@@ -17,7 +17,7 @@ from .._model.policies import ClientPolicy, ServerPolicy, check_client, check_ma
 from .._model.services import ServicePolicy
 from .._profiles import Profile
 from . import deprecated, services, store, trust
-from .domains import check_demands_can_be_met
+from .domain_checks import check_demands_can_be_met
 from .levels import DANE, Parameters, client_parameters, read_client, read_server, server_parameters
 from .plan import Plan, plan_parameters
 from .ratchet import check_ratchet

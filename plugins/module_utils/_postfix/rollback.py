@@ -10,7 +10,8 @@ from typing import Mapping, Tuple
 
 from .._certificates.validity import utc_now
 from .._errors import PostfixError, present
-from .domains import all_in_force, check_domains_ratchet, current_folder, read_records
+from .domain_checks import check_domains_ratchet
+from .domains import all_in_force, current_folder, read_records
 from .incoming import read_unlisted
 from .levels import read_client
 from .plan import Plan, Shown

@@ -14,11 +14,11 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors i
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.domains import RequireTls, read_domains
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.incoming import Unlisted
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.levels import CipherGrade, Protocol
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.domain_checks import check_shadowed
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.domain_tables import tables
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.domains import (
-    check_shadowed,
     current_folder,
     read_records,
-    tables,
 )
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import read_state
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.domain_tasks import (
@@ -658,10 +658,10 @@ def test_a_key_that_an_operators_table_answers_in_another_way_is_refused(node, p
     node.append(f"{parameter} = hash:{path}\n")
     planned = plan(node, {**PARTNER, "local": True, "subdomains": True, "name": "partner.example"})
     if hidden is None:
-        check_shadowed(node.postfix, node.state, planned)
+        check_shadowed(node.postfix, node.state, planned.plan, planned.after)
         return
     with pytest.raises(InvalidValue) as refusal:
-        check_shadowed(node.postfix, node.state, planned)
+        check_shadowed(node.postfix, node.state, planned.plan, planned.after)
     assert str(refusal.value) == (
         f"domains: '{hidden}' has an entry in hash:{path} too, which says something else; take it out."
     )
@@ -670,7 +670,8 @@ def test_a_key_that_an_operators_table_answers_in_another_way_is_refused(node, p
 @pytest.mark.parametrize("own", ["hash:/nowhere/own", "pcre:/etc/postfix/own.pcre", "static:smtp:[mx.example]", ""])
 def test_only_tables_of_local_files_are_asked(node, own):
     node.append(f"transport_maps = {own}\n")
-    check_shadowed(node.postfix, node.state, plan(node, PARTNER))
+    planned = plan(node, PARTNER)
+    check_shadowed(node.postfix, node.state, planned.plan, planned.after)
     assert not [argv for argv in node.commands if argv[0] == "postmap"]
 
 
@@ -681,8 +682,9 @@ def test_a_table_named_by_way_of_a_parameter_is_asked_too(node):
     state = node.state
     expanded = {**state.effective, "transport_maps": f"hash:{path}"}
     state = type(state)(**{**vars(state), "effective": expanded})
+    planned = plan(node, PARTNER)
     with pytest.raises(InvalidValue, match="has an entry in"):
-        check_shadowed(node.postfix, state, plan(node, PARTNER))
+        check_shadowed(node.postfix, state, planned.plan, planned.after)
 
 
 def test_an_operators_transport_that_takes_a_domain_past_its_level_is_refused(node):
@@ -693,7 +695,7 @@ def test_an_operators_transport_that_takes_a_domain_past_its_level_is_refused(no
 
     def planned():
         made = plan(node, {"name": "bank.example", "level": "secure"})
-        check_shadowed(node.postfix, node.state, made)
+        check_shadowed(node.postfix, node.state, made.plan, made.after)
         return made
 
     assert is_refused(planned)

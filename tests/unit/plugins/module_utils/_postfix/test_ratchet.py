@@ -12,7 +12,9 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.le
     Protocol,
     ServerLevel,
 )
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.domains import check_domains_ratchet
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.domain_checks import (
+    check_domains_ratchet,
+)
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.ratchet import check_ratchet
 
 ABOVE = {

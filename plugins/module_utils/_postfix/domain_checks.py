@@ -1,0 +1,188 @@
+# SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What may be wrong with domain records: on this node, beside its other tables, or against what held before."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any, Dict, Iterable, Iterator, Optional, Sequence, Tuple
+
+from .._errors import InvalidValue
+from .._model.domains import DomainPolicy
+from .._model.incoming import Demand
+from .._model.levels import ClientCertificates, ClientLevel, ServerLevel
+from .._model.policies import ServerPolicy
+from . import incoming
+from .commands import Postfix
+from .domain_tables import TABLES, knows_a_ca, ours
+from .levels import read_server
+from .plan import Plan
+from .ratchet import check_ratchet
+from .state import State, split_list
+from .tables import parse_table
+
+REQUIRETLS_SINCE = (3, 11)
+"""RELEASE_NOTES of Postfix 3.11."""
+
+_INDEXES = (".cdb", ".db", ".dir", ".lmdb")
+_INDEXED = ("btree", "cdb", "dbm", "hash", "lmdb", "sdbm", "texthash")
+
+
+def check_known(state: State, records: Iterable[DomainPolicy]) -> None:
+    """Refuse what this version of Postfix does not know."""
+    for record in records:
+        if record.requiretls is not None and state.version < REQUIRETLS_SINCE:
+            raise InvalidValue(
+                "domains",
+                record.name,
+                f"has requiretls, which Postfix {state.effective['mail_version']} does not know",
+                "leave it out below Postfix 3.11",
+            )
+
+
+def unmet(state: State, records: Sequence[DomainPolicy]) -> Optional[str]:
+    """The first sentence about what Postfix, as it is set up, could not honour or would hold mail back for."""
+    try:
+        _check_setup(state, records)
+    except InvalidValue as problem:
+        return str(problem)
+    return None
+
+
+def _check_setup(state: State, records: Sequence[DomainPolicy]) -> None:
+    _check_reachable(state, records)
+    server = read_server(state.effective)
+    for record in records:
+        level = record.level
+        if level and level.trusts_a_ca and not knows_a_ca(state, "smtp"):
+            raise InvalidValue(
+                "domains",
+                record.name,
+                f"has level {level}, but smtp_tls_CAfile names no CA, so all its mail would be deferred",
+                "set client.ca_file of smtp_tls_mode first, or trust.authorities of smtp_tls_cert",
+            )
+        _check_demand(state, record, server)
+
+
+def _check_demand(state: State, record: DomainPolicy, server: ServerPolicy) -> None:
+    demand = record.incoming.demand if record.incoming else Demand.NOTHING
+    if demand is not Demand.NOTHING and server.level is ServerLevel.NONE:
+        raise InvalidValue(
+            "domains",
+            record.name,
+            f"demands {demand} of incoming mail, but the server offers no STARTTLS",
+            "set server.level: may of smtp_tls_mode first",
+        )
+    if demand in (Demand.CERTIFICATE, Demand.PINS) and server.client_certificates is ClientCertificates.IGNORE:
+        raise InvalidValue(
+            "domains",
+            record.name,
+            "demands a client certificate, but the server asks nobody for one",
+            "set server.client_certificates: request of smtp_tls_mode first",
+        )
+    if demand is Demand.CERTIFICATE and not knows_a_ca(state, "smtpd"):
+        raise InvalidValue(
+            "domains",
+            record.name,
+            "demands a client certificate of a trusted CA, but smtpd_tls_CAfile names none",
+            "set server.ca_file of smtp_tls_mode first, or trust.authorities of smtp_tls_cert",
+        )
+
+
+def check_demands_can_be_met(state: State, option: str, level: Any, certificates: Any) -> None:
+    """Refuse to offer no TLS, or to stop asking for client certificates, while domains' records demand them."""
+    demands = incoming.demands(state)
+    for name, value, lost in (
+        ("level", level, demands if level is not None and level.value == "none" else set()),
+        (
+            "client_certificates",
+            certificates,
+            demands - {Demand.ENCRYPT} if certificates is ClientCertificates.IGNORE else set(),
+        ),
+    ):
+        if lost:
+            raise InvalidValue(
+                f"{option}.{name}",
+                value.value,
+                f"would refuse all mail from domains whose records demand {' or '.join(sorted(lost))}",
+                "leave it on, or take incoming out of these records first (smtp_domain_policy)",
+            )
+
+
+def _check_reachable(state: State, records: Iterable[DomainPolicy]) -> None:
+    """A level without a route is looked up by the domain, which a relayhost hides (transport(5))."""
+    relayhost = state.effective.get("relayhost", "")
+    hidden = [r.name for r in records if relayhost and r.level is not None and r.route is None]
+    if hidden:
+        raise InvalidValue(
+            "domains",
+            hidden[0],
+            f"has a level but no route, while relayhost = {relayhost} takes all mail, so its level would never be looked up",
+            "give the domain a route, or set the level for the smarthost",
+        )
+
+
+def check_shadowed(postfix: Postfix, state: State, plan: Plan, records: Iterable[DomainPolicy]) -> None:
+    """Refuse a key that an operator's own table answers in another way.
+
+    Ours, which stands first, would hide it; and where that table routes a domain, a level of ours that is looked up by
+    the domain would never be.
+    """
+    if not plan.changed:
+        return
+    for new in plan.files:
+        parameter = TABLES.get(os.path.basename(new.path))
+        if parameter in ("smtp_tls_policy_maps", "transport_maps"):
+            entries = parse_table(new.content)
+            _refuse(
+                (key, f"has an entry in {table} too, which says something else")
+                for table, key, value in _answers(postfix, state, parameter, list(entries))
+                if value != entries[key]
+            )
+    by_name = [name for record in records if record.level and not record.route for name in record.names]
+    _refuse(
+        (key, f"has a level but no route, while {table} routes it ({value}), so its level would never be looked up")
+        for table, key, value in _answers(postfix, state, "transport_maps", by_name)
+        if value.partition(":")[2]
+    )
+
+
+def _refuse(found: Iterator[Tuple[str, str]]) -> None:
+    for key, problem in found:
+        raise InvalidValue("domains", key, problem, "take it out")
+
+
+def _answers(postfix: Postfix, state: State, parameter: str, keys: Sequence[str]) -> Iterator[Tuple[str, str, str]]:
+    """What an operator's own tables, as far as they are files of this node, answer: (table, key, value)."""
+    for item in split_list(re.sub(ours(state), "", state.effective.get(parameter, ""))):
+        kind, _colon, path = item.replace("proxy:", "", 1).partition(":")
+        if kind in _INDEXED and any(map(os.path.exists, (path, *(f"{path}{suffix}" for suffix in _INDEXES)))):
+            yield from ((item, key, value) for key, value in postfix.ask_table(path, kind, keys))
+
+
+def check_domains_ratchet(
+    before: Sequence[DomainPolicy],
+    level_before: ClientLevel,
+    after: Sequence[DomainPolicy],
+    level_after: ClientLevel,
+    allow_weaker: bool,
+) -> None:
+    """Refuse a lower level for any domain; one without a record, or without a level there, has the client's."""
+    names = [name for record in (*before, *after) for name in record.names]
+    was, will = (
+        {key: value for name in names for key, value in _protections(name, None, default).items()}
+        | {key: value for r in records for name in r.names for key, value in _protections(name, r, default).items()}
+        for records, default in ((before, level_before), (after, level_after))
+    )
+    check_ratchet(was, will, allow_weaker)
+
+
+def _protections(name: str, record: Optional[DomainPolicy], default: ClientLevel) -> Dict[str, Any]:
+    """What protects mail to and from a domain, by a name that a person can look up."""
+    return {
+        f"domain {name}.level": (record and record.level) or default,
+        f"domain {name}.minimum_protocol": record and record.minimum_protocol,
+        f"domain {name}.incoming": record.demand if record else Demand.NOTHING,
+    }
