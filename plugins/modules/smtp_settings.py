@@ -12,7 +12,8 @@ version_added: 0.1.0
 author: The mailfleet contributors (@mailfleet)
 description:
   - Sets parameters of C(main.cf) that no other module of this collection owns, such as C(myhostname) or C(mynetworks),
-    in one call. Staged, checked by Postfix, swapped in one step, proven on the node's own listeners, or undone.
+    in one call. What this collection demands of senders and clients stays first in C(smtpd_sender_restrictions),
+    C(smtpd_client_restrictions) and C(smtpd_restriction_classes), whatever is set there. Staged, checked by Postfix, swapped in one step, proven on the node's own listeners, or undone.
 extends_documentation_fragment:
   - mailfleet.smtp_hardening.smtp
   - mailfleet.smtp_hardening.smtp.change
@@ -75,6 +76,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils._model.settings import read_parameters
 from ..module_utils._postfix.commands import Postfix
 from ..module_utils._postfix.plan import plan_parameters
+from ..module_utils._postfix.shared_lists import beside_ours
 from ..module_utils._postfix.state import read_state
 from ..module_utils._work import CHANGE_ARGUMENTS, Author, attempt, bring_about, restart
 
@@ -82,7 +84,7 @@ from ..module_utils._work import CHANGE_ARGUMENTS, Author, attempt, bring_about,
 def work(postfix: Postfix, options: Dict[str, Any], check_mode: bool) -> Dict[str, Any]:
     wanted = read_parameters(options["parameters"])
     state = read_state(postfix)
-    plan = plan_parameters(state, wanted)
+    plan = plan_parameters(state, beside_ours(state, wanted))
     result = bring_about(postfix, state, plan, check_mode, Author("smtp_settings", options["task"]))
     return {**result, **restart(plan.needs_restart)}
 

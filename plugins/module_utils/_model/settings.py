@@ -12,7 +12,7 @@ from .._errors import InvalidValue
 
 # The first that fits counts.
 _OWNED = {
-    r"smtp_tls_policy_maps|transport_maps|relay_domains": "smtp_domain_policy",
+    r"smtp_tls_policy_maps|transport_maps|relay_domains|smtp_hardening_.+": "smtp_domain_policy",
     r"smtpd?_tls_.+|smtpd?_(use|enforce)_tls": "smtp_tls_mode or smtp_tls_cert",
 }
 

@@ -67,14 +67,12 @@ def incoming_parameters(
             "Mail from this domain is not expected here"
         )
     wanted.update(definitions)
-    ours = [f"check_sender_access {table}"] if table else []
-    ours += [UNLISTED] if UNLISTED in definitions else []
-    others = _others(state)
-    if ours or others != state.explicit.get(RESTRICTIONS, ""):
-        wanted[RESTRICTIONS] = ", ".join([*ours, *([others] if others else [])]) or None
-    names = [name for name in split_list(state.explicit.get(CLASSES, "")) if not name.startswith(PREFIX)]
+    first = [f"check_sender_access {table}"] if table else []
+    first += [UNLISTED] if UNLISTED in definitions else []
+    if first or ours(state, RESTRICTIONS):
+        wanted[RESTRICTIONS] = ", ".join(filter(None, [*first, _others(state, RESTRICTIONS)])) or None
     if definitions or ours_before:
-        wanted[CLASSES] = ", ".join([*names, *sorted(definitions)]) or None
+        wanted[CLASSES] = ", ".join(filter(None, [*sorted(definitions), _others(state, CLASSES)])) or None
     if any(record.incoming and record.incoming.pins for record in records):
         wanted["smtpd_tls_fingerprint_digest"] = "sha256"
     return wanted
@@ -98,11 +96,18 @@ def bypassed(state: State) -> List[str]:
     return [s.key for s in state.services if s.is_listener and RESTRICTIONS in s.overrides]
 
 
-def _others(state: State) -> str:
-    """What an operator put into smtpd_sender_restrictions beside ours."""
-    folder = re.escape(state.store)
-    ours = rf"check_sender_access \w+:{folder}/domains/\d+/senders[,\s]*|{UNLISTED}[,\s]*"
-    return re.sub(ours, "", state.explicit.get(RESTRICTIONS, "")).strip(" ,")
+def ours(state: State, parameter: str) -> str:
+    """Our part of smtpd_sender_restrictions or smtpd_restriction_classes."""
+    return ", ".join(re.findall(_ours(state), state.explicit.get(parameter, "")))
+
+
+def _others(state: State, parameter: str) -> str:
+    """What an operator put there beside ours."""
+    return re.sub(rf"(?:{_ours(state)})[,\s]*", "", state.explicit.get(parameter, "")).strip(" ,")
+
+
+def _ours(state: State) -> str:
+    return rf"check_sender_access \w+:{re.escape(state.store)}/domains/\d+/senders|{PREFIX}\w+"
 
 
 Kind = Tuple[Demand, Mode, Tuple[str, ...]]

@@ -201,6 +201,12 @@ def pins(state: State) -> Tuple[str, ...]:
     return tuple(re.findall(r"^/\^([0-9A-F:]+)\$/ DUNNO$", store.read(found["path"]).decode(), re.M))
 
 
+def ours(state: State) -> str:
+    """Our part of smtpd_client_restrictions."""
+    found = re.search(_ours(state), state.explicit.get(RESTRICTIONS, ""))
+    return found.group() if found else ""
+
+
 def _render(wanted: Iterable[str]) -> bytes:
     head = "# Made by mailfleet.smtp_hardening.smtp_tls_cert; changes made here are undone by its next run.\n"
     rows = "".join(f"/^{pin}$/ DUNNO\n" for pin in wanted)

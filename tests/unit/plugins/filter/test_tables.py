@@ -99,6 +99,44 @@ def test_a_message_is_a_row_of_what_became_of_it(mail, cells):
     assert wire(SEEN, **mail)[-1] == ["mx1", "a@mx2", *cells]
 
 
+def rehearsed(host="mx1", **over):
+    seen = {"domain": "x.test", "level": "secure", "delivered": True, "tls": "Verified", "reason": None, **over}
+    return {host: {"smtp_harden_seen": {"rehearsals": [seen]}}}
+
+
+@pytest.mark.parametrize(
+    ("over", "cells"),
+    [
+        ({}, ["x.test", "secure", "goes out", "Verified"]),
+        ({"level": "dane", "tls": None}, ["x.test", "dane", "goes out", "none"]),
+        (
+            {"delivered": False, "tls": "Trusted", "reason": "num=62:hostname mismatch"},
+            ["x.test", "secure", "would wait", "Trusted", "num=62:hostname mismatch"],
+        ),
+        (
+            {"level": "encrypt", "delivered": False, "tls": None, "reason": "no STARTTLS is offered"},
+            ["x.test", "encrypt", "would wait", "none", "no STARTTLS is offered"],
+        ),
+    ],
+)
+def test_a_rehearsal_is_a_row_of_what_would_become_of_mail(over, cells):
+    assert rows(wire_table(["mx1"], rehearsed(**over)))[-1] == ["mx1", *cells]
+
+
+def test_rehearsals_stand_last_below_a_head_of_their_own():
+    hostvars = {**rehearsed("mx1"), **rehearsed("mx2", domain="y.test")}
+    hostvars["mx1"]["smtp_harden_seen"].update(observations=[SEEN], deliveries=[MAIL])
+    listeners, mails, rehearsals = (rows(part) for part in wire_table(["mx1", "mx2"], hostvars).split("\n\n"))
+    assert (len(listeners), len(mails)) == (3, 3)
+    assert rehearsals[0] == ["node", "domain", "level", "if enforced", "TLS", "detail"]
+    assert [row[:2] for row in rehearsals[2:]] == [["mx1", "x.test"], ["mx2", "y.test"]]
+
+
+@pytest.mark.parametrize("seen", [{}, {"rehearsals": []}])
+def test_where_nothing_was_rehearsed_there_is_no_table_of_it(seen):
+    assert "if enforced" not in wire_table(["mx1"], {"mx1": {"smtp_harden_seen": seen}})
+
+
 def test_a_node_that_was_not_reached_has_no_row():
     assert len(wire_table(["mx1", "mx2"], {"mx1": {"smtp_harden_seen": {}}, "mx2": {}}).splitlines()) == 2
 

@@ -205,17 +205,17 @@ def test_an_operators_own_restrictions_survive_adding_changing_and_removing_ours
     asking.append("".join(f"{name} = {value}\n" for name, value in own.items()))
     before = explicit(asking)
     behind = f", {restrictions}" if restrictions else ""
-    beside = f"{classes}, " if classes else ""
+    beside = f", {classes}" if classes else ""
 
     apply(asking, NEEDS_TLS)
     assert ours(asking)[RESTRICTIONS] == access(asking) + behind
-    assert ours(asking)[CLASSES] == beside + "smtp_hardening_encrypt"
+    assert ours(asking)[CLASSES] == "smtp_hardening_encrypt" + beside
     assert not plan(asking, NEEDS_TLS).plan.changed
 
     apply(asking, NEEDS_TLS, {**NEEDS_CERTIFICATE, "mode": "testing"}, unlisted=Unlisted.WARN)
     assert ours(asking)[RESTRICTIONS] == f"{access(asking, 2)}, smtp_hardening_unlisted{behind}"
     assert ours(asking)[CLASSES] == (
-        beside + "smtp_hardening_certificate_testing, smtp_hardening_encrypt, smtp_hardening_unlisted"
+        "smtp_hardening_certificate_testing, smtp_hardening_encrypt, smtp_hardening_unlisted" + beside
     )
     assert not plan(asking).plan.changed
 

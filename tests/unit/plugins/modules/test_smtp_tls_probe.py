@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import datetime
+
+import pytest
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.commands import Completed, Postfix
+from ansible_collections.mailfleet.smtp_hardening.plugins.modules import smtp_tls_probe
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.domain_tasks import (
+    PINS,
+    TODAY,
+    TOMORROW,
+    YESTERDAY,
+    apply,
+)
+
+OPTIONS = {"targets": [], "ca_file": None, "deliver": [], "sender": None, "timeout": 0, "rehearse": "testing"}
+LEVELS = ["none", "may", "encrypt", "dane", "dane-only", "fingerprint", "verify", "secure"]
+
+
+@pytest.fixture(autouse=True)
+def today(monkeypatch):
+    now = datetime.datetime.combine(TODAY, datetime.time(12), datetime.timezone.utc)
+    monkeypatch.setattr(smtp_tls_probe, "utc_now", lambda: now)
+
+
+def names(node, which):
+    return [record.name for record in smtp_tls_probe.records(node.state, which)]
+
+
+@pytest.mark.parametrize("which", ["none", "testing", "all"])
+def test_a_node_without_records_has_nothing_to_rehearse(node, which):
+    assert names(node, which) == []
+
+
+@pytest.mark.parametrize(
+    ("which", "rehearsed"),
+    [("none", []), ("testing", ["tried.example"]), ("all", ["held.example", "tried.example"])],
+)
+def test_records_in_testing_are_rehearsed_or_all_or_none(node, which, rehearsed):
+    apply(
+        node,
+        {"name": "tried.example", "level": "encrypt", "mode": "testing"},
+        {"name": "held.example", "level": "encrypt"},
+    )
+    assert names(node, which) == rehearsed
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize(("which", "mode"), [("testing", "testing"), ("all", "testing"), ("all", "enforce")])
+def test_a_record_is_rehearsed_if_its_level_can_hold_mail_back(node, level, which, mode):
+    match = {"match": PINS[:1]} if level == "fingerprint" else {}
+    apply(node, {"name": "x.example", "level": level, "mode": mode, **match})
+    assert names(node, which) == ([] if level in ("none", "may") else ["x.example"])
+
+
+@pytest.mark.parametrize("over", [{"local": True}, {"route": "lmtp:[store.example]"}, {"incoming": {}}])
+def test_a_record_without_a_level_is_not_rehearsed(node, over):
+    apply(node, {"name": "x.example", **over})
+    assert names(node, "all") == []
+
+
+@pytest.mark.parametrize(
+    ("expires", "rehearsed"), [(YESTERDAY, []), (str(TODAY), ["x.example"]), (TOMORROW, ["x.example"])]
+)
+def test_a_record_that_has_expired_is_not_rehearsed(node, expires, rehearsed):
+    apply(node, {"name": "x.example", "level": "encrypt", "mode": "testing", "expires": expires})
+    assert names(node, "testing") == names(node, "all") == rehearsed
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+@pytest.mark.parametrize(
+    ("said", "delivered"),
+    [
+        ("Untrusted TLS connection established to mx.x.example[192.0.2.1]:25: TLSv1.3", True),
+        ("SSL_connect error to mx.x.example[192.0.2.1]:25: lost connection", False),
+    ],
+)
+def test_what_would_wait_is_logged_but_in_check_mode(node, said, delivered, check_mode):
+    apply(node, {"name": "x.example", "level": "encrypt", "mode": "testing"})
+    logged = []
+
+    def run(argv, stdin=None):
+        if argv[0] == "posttls-finger":
+            return Completed(0, f"posttls-finger: {said}\n", "")
+        if argv[0] == "postlog":
+            logged.append(argv[-1])
+        return node.run(argv, stdin)
+
+    result = smtp_tls_probe.work(Postfix(run, node.config_dir), OPTIONS, check_mode)
+    assert not result["changed"]
+    assert [(r["domain"], r["delivered"]) for r in result["rehearsals"]] == [("x.example", delivered)]
+    waits = "testing: mail for x.example would wait at level encrypt: "
+    assert logged == ([] if delivered or check_mode else [waits + said])
