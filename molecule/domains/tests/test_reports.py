@@ -8,7 +8,7 @@ import ssl
 import pytest
 from mail import NODES, fqdn
 from on_node import begin_anew, sh
-from tasks import LAB, results
+from tasks import LAB, playbook, results
 from zones import ADDRESS, Zone, serve
 
 testinfra_hosts = ["local://"]
@@ -58,6 +58,29 @@ def test_a_domains_word_on_requiretls_is_what_postfix_looks_up_and_older_version
         assert smtp.has_extn("requiretls")
     task(NODE, "smtp_domain_policy", domains=[], exclusive=True, allow_weaker=True)
     assert "smtp_requiretls_policy" not in sh(NODE, "postconf -n")
+
+
+def test_what_is_to_be_published_is_what_dns_then_answers_until_a_key_changes(tmp_path):
+    serve("fleet", [Zone("fleet.test", ())])
+    before = records(tmp_path)
+    assert {difference["problem"] for difference in before["differences"]} == {"missing"}
+    serve("fleet", [Zone("fleet.test", tuple(before["zone"]))])
+    published = records(tmp_path)
+    assert not published["differences"] and all(record["published"] for record in published["records"])
+    key = task(NODE, "smtp_tls_cert", name="fleet", provider="own_ca", own_ca=FLEET_CA, renew_now=True)["certificate"]
+    after = records(tmp_path)
+    problems = {(difference["problem"], difference["name"]) for difference in after["differences"]}
+    name = f"_25._tcp.{fqdn(NODE)}."
+    assert problems == {("missing", name), ("stale", name)}
+    assert key["tlsa"][0] in [record["value"] for record in after["records"] if record["published"] is False]
+    serve("fleet", [])
+
+
+def records(folder):
+    """What the filter returns for the fleet."""
+    said = {"publish_to": str(folder / "records.json"), "publish_resolver": ADDRESS}
+    playbook("../molecule/domains/publish", "-e", json.dumps(said))
+    return json.loads((folder / "records.json").read_text())
 
 
 RECEIVE = f"""
