@@ -27,7 +27,7 @@ MAIL_HEAD = ["from", "to", "mail", "TLS", "detail"]
 
 
 def wire_table(hosts: Sequence[str], hostvars: Mapping[str, Any]) -> str:
-    """One row a listener, then one row a message from a node to another, then one row a domain in testing."""
+    """One row a listener, then one row a message from a node to another, then one row a domain that was rehearsed."""
     seen = {host: hostvars[host][SEEN] for host in hosts if SEEN in hostvars[host]}
     listeners = [_listener(host, o) for host, result in seen.items() for o in result.get("observations", [])]
     mails = [_mail(host, d) for host, result in seen.items() for d in result.get("deliveries", [])]

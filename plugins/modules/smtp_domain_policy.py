@@ -141,6 +141,7 @@ options:
     description:
       - What becomes of mail from domains without O(domains[].incoming). V(warn) lets it in and logs C(reject_warning).
         V(reject) refuses it with 554 5.7.1. Bounces (the null sender) are let in.
+          - The fleet's own domains need a record with O(domains[].incoming) too, where their mail comes in by SMTP.
       - Left out, it stays as it is; V(accept) where nothing was said.
     type: str
     choices: [accept, warn, reject]
@@ -332,7 +333,8 @@ def work(postfix: Postfix, options: Dict[str, Any], check_mode: bool) -> Dict[st
 def warnings(state: State, domains: DomainPlan, expired: List[str]) -> Iterator[str]:
     if expired:
         yield (
-            f"{_some(expired)} expired: the default level holds for mail to it, and incoming counts as not said; "
+            f"{_some(expired)} expired: the default level holds for mail to it, and incoming counts as not said"
+            f"{', so that mail from it is refused' if domains.unlisted is Unlisted.REJECT else ''}; "
             "renew the record (expires) or take it out."
         )
     if domains.unlisted is not Unlisted.ACCEPT or any(record.incoming for record in domains.after):

@@ -55,7 +55,8 @@ options:
   rehearse:
     description:
       - The records of M(mailfleet.smtp_hardening.smtp_domain_policy) to try at their own level, whatever their mode. A TLS
-        session is made with each next hop; no message is sent.
+        session is made with the first host of each next hop that answers; no message is sent. Records for C(.domain) are left
+        out, since they name no domain to try.
       - What V(testing) mail would have waited for is written to Postfix's log as well, marked C(smtp_hardening). V(all) takes
         a second or so for each domain.
     type: str
@@ -165,11 +166,13 @@ def records(state: State, which: str) -> List[DomainPolicy]:
     if which == "none":
         return []
     today = utc_now().date()
-    found = [r for r in read_records(current_folder(state)) if r.level and not r.has_expired(today)]
+    found = [r for r in read_records(current_folder(state)) if r.level and r.next_hops and not r.has_expired(today)]
     return [
         r
         for r in found
-        if r.level not in (ClientLevel.NONE, ClientLevel.MAY) and (which == "all" or r.mode is Mode.TESTING)
+        if not r.next_hops[0].startswith(".")
+        and r.level not in (ClientLevel.NONE, ClientLevel.MAY)
+        and (which == "all" or r.mode is Mode.TESTING)
     ]
 
 

@@ -45,7 +45,7 @@ def _read_csv(text: str) -> List[Dict[str, Any]]:
 
 def _check_columns(columns: List[str]) -> None:
     if "name" not in columns:
-        raise ValueError("its first row has no column 'name'")
+        raise ValueError("its first row has no column 'name' (commas part columns)")
     twice = [c for c in columns if columns.count(c) > 1 or any(other.startswith(f"{c}.") for other in columns)]
     if twice:
         raise ValueError(f"its first row has the column {twice[0]!r} twice")

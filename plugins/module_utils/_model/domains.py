@@ -27,6 +27,10 @@ class RequireTls(Ordered):
     ENFORCE = "enforce"
 
 
+_NOTHING: Dict[str, Any] = {"match": (), "minimum_protocol": None, "ciphers": None, "requiretls": None}
+"""What goes along with a level."""
+
+
 class Mode(Ordered):
     """Whether what a record demands holds mail back, or is only reported (RFC 8461 section 5 has the same words)."""
 
@@ -124,9 +128,6 @@ class DomainPolicy:
         }
 
 
-_NOTHING: Dict[str, Any] = {"match": (), "minimum_protocol": None, "ciphers": None, "requiretls": None}
-
-
 def _word(value: Any) -> Optional[str]:
     return None if value is None else str(value)
 
@@ -194,7 +195,7 @@ def check_coverage(records: Sequence[DomainPolicy]) -> None:
             raise InvalidValue(
                 "domains",
                 record.name,
-                f"has a level and no route, and its mail goes where {above.name} is routed ({above.route}), so its level "
+                f"has a level or requiretls and no route, and its mail goes where {above.name} is routed ({above.route}), so that "
                 "would never be looked up",
                 "give it a route of its own",
             )
@@ -258,12 +259,13 @@ def _check_outgoing(option: str, policy: DomainPolicy) -> None:
                 f"is not looked at when the level is {level.value if level else 'not given'!r}",
                 "set a level that uses TLS beside it, or leave it out",
             )
-    if level is not None and policy.route is not None and policy.route.transport == "lmtp":
+    said = "level" if level is not None else "requiretls" if policy.requiretls is not None else None
+    if said and policy.route is not None and policy.route.transport == "lmtp":
         raise InvalidValue(
-            f"{option}.level",
-            level.value,
+            f"{option}.{said}",
+            str(getattr(policy, said)),
             "is not looked up for an LMTP route: that client has policy maps of its own (postconf(5), lmtp_tls_policy_maps)",
-            "leave level out, or route the domain by SMTP",
+            f"leave {said} out, or route the domain by SMTP",
         )
 
 

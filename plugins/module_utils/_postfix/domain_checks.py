@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any, Dict, Iterable, Iterator, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, Iterator, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from .._errors import InvalidValue
 from .._model.domains import DomainPolicy
-from .._model.incoming import Demand
-from .._model.levels import ClientCertificates, ClientLevel, ServerLevel
+from .._model.incoming import Demand, Unlisted
+from .._model.levels import ClientCertificates, ClientLevel, Protocol, ServerLevel
 from .._model.policies import ServerPolicy
 from . import incoming
 from .commands import Postfix
-from .domain_tables import TABLES, knows_a_ca, ours
+from .domain_tables import SOURCES, TABLES, knows_a_ca, ours
 from .levels import read_server
 from .plan import Plan
 from .ratchet import check_ratchet
@@ -40,6 +40,17 @@ def check_known(state: State, records: Iterable[DomainPolicy]) -> None:
                 f"has requiretls, which Postfix {state.effective['mail_version']} does not know",
                 "leave it out below Postfix 3.11",
             )
+
+
+def check_unlisted(records: Iterable[DomainPolicy], unlisted: Unlisted) -> None:
+    """Refuse to shut everybody out."""
+    if unlisted is Unlisted.REJECT and not any(record.incoming for record in records):
+        raise InvalidValue(
+            "unlisted_senders",
+            unlisted.value,
+            "would refuse all mail but bounces, since no record has incoming",
+            "list those who may send, or set accept (with allow_weaker: true where it was reject)",
+        )
 
 
 def unmet(state: State, records: Sequence[DomainPolicy]) -> Optional[str]:
@@ -114,7 +125,7 @@ def check_demands_can_be_met(state: State, option: str, level: Any, certificates
 def _check_reachable(state: State, records: Iterable[DomainPolicy]) -> None:
     """A level without a route is looked up by the domain, which a relayhost hides (transport(5))."""
     relayhost = state.effective.get("relayhost", "")
-    hidden = [r.name for r in records if relayhost and r.level is not None and r.route is None]
+    hidden = [r.name for r in records if relayhost and (r.level or r.requiretls) and r.route is None]
     if hidden:
         raise InvalidValue(
             "domains",
@@ -141,7 +152,7 @@ def check_shadowed(postfix: Postfix, state: State, plan: Plan, records: Iterable
                 for table, key, value in _answers(postfix, state, parameter, list(entries))
                 if value != entries[key]
             )
-    by_name = [name for record in records if record.level and not record.route for name in record.names]
+    by_name = [name for r in records if (r.level or r.requiretls) and not r.route for name in r.names]
     _refuse(
         (key, f"has a level but no route, while {table} routes it ({value}), so its level would never be looked up")
         for table, key, value in _answers(postfix, state, "transport_maps", by_name)
@@ -156,33 +167,66 @@ def _refuse(found: Iterator[Tuple[str, str]]) -> None:
 
 def _answers(postfix: Postfix, state: State, parameter: str, keys: Sequence[str]) -> Iterator[Tuple[str, str, str]]:
     """What an operator's own tables, as far as they are files of this node, answer: (table, key, value)."""
-    for item in split_list(re.sub(ours(state), "", state.effective.get(parameter, ""))):
+    theirs = re.sub(ours(state), "", state.effective.get(parameter, ""))
+    last = split_list(state.explicit.get(SOURCES, ""))
+    for item in split_list(theirs):
+        if item in last:
+            continue  # asked after ours, and meant to be
         kind, _colon, path = item.replace("proxy:", "", 1).partition(":")
         if kind in _INDEXED and any(map(os.path.exists, (path, *(f"{path}{suffix}" for suffix in _INDEXES)))):
             yield from ((item, key, value) for key, value in postfix.ask_table(path, kind, keys))
 
 
-def check_domains_ratchet(
-    before: Sequence[DomainPolicy],
-    level_before: ClientLevel,
-    after: Sequence[DomainPolicy],
-    level_after: ClientLevel,
-    allow_weaker: bool,
-) -> None:
-    """Refuse a lower level for any domain; one without a record, or without a level there, has the client's."""
-    names = [name for record in (*before, *after) for name in record.names]
-    was, will = (
-        {key: value for name in names for key, value in _protections(name, None, default).items()}
-        | {key: value for r in records for name in r.names for key, value in _protections(name, r, default).items()}
-        for records, default in ((before, level_before), (after, level_after))
-    )
+class Held(NamedTuple):
+    """What holds for domains: records in force, and what holds where they say nothing."""
+
+    records: Sequence[DomainPolicy]
+    level: ClientLevel
+    floor: Optional[Protocol] = None
+    unlisted: Unlisted = Unlisted.ACCEPT
+
+
+def check_domains_ratchet(before: Held, after: Held, allow_weaker: bool) -> None:
+    """Refuse less protection for any domain than it has had, by a record of its own, of a domain above, or by default."""
+    names = [name for held in (before, after) for record in held.records for name in record.names]
+    shut_out = Demand.PINS if after.unlisted is Unlisted.REJECT else Demand.NOTHING
+    was, will = _protections(before, names, Demand.NOTHING), _protections(after, names, shut_out)
     check_ratchet(was, will, allow_weaker)
+    check_ratchet({"unlisted_senders": before.unlisted}, {"unlisted_senders": after.unlisted}, allow_weaker)
 
 
-def _protections(name: str, record: Optional[DomainPolicy], default: ClientLevel) -> Dict[str, Any]:
-    """What protects mail to and from a domain, by a name that a person can look up."""
-    return {
-        f"domain {name}.level": (record and record.level) or default,
-        f"domain {name}.minimum_protocol": record and record.minimum_protocol,
-        f"domain {name}.incoming": record.demand if record else Demand.NOTHING,
-    }
+def _protections(held: Held, names: Iterable[str], unlisted: Demand) -> Dict[str, Any]:
+    """What protects mail to and from each domain, by a name that a person can look up.
+
+    Who may not send at all any more (``unlisted``) has met with no less than any demand.
+    """
+    by_name = {name: record for record in held.records for name in record.names}
+    by_domain = {record.name: record for record in held.records if record.incoming}
+    found: Dict[str, Any] = {}
+    for name in names:
+        outgoing = _outgoing(by_name, name)
+        found[f"domain {name}.level"] = (outgoing and outgoing.level) or held.level
+        found[f"domain {name}.minimum_protocol"] = (outgoing and outgoing.minimum_protocol) or held.floor
+        found[f"domain {name}.incoming"] = _demand(by_domain, name, unlisted)
+    return found
+
+
+def _outgoing(by_name: Mapping[str, DomainPolicy], name: str) -> Optional[DomainPolicy]:
+    """The record whose level Postfix finds: a domain's own, or that for the names below a domain above it."""
+    own = by_name.get(name)
+    if own is not None and (own.level or own.route):
+        return own
+    above = (by_name.get(f".{domain}") for domain in _above(name))
+    return next((record for record in above if record is not None and record.level), None)
+
+
+def _demand(by_domain: Mapping[str, DomainPolicy], name: str, unlisted: Demand) -> Demand:
+    """What mail from a domain must show, by its own record or that of a domain above it."""
+    found = (by_domain.get(domain) for domain in (name.lstrip("."), *_above(name)))
+    nearest = next((record for record in found if record is not None), None)
+    return unlisted if nearest is None else nearest.demand
+
+
+def _above(name: str) -> Iterator[str]:
+    labels = name.lstrip(".").split(".")
+    return (".".join(labels[index:]) for index in range(0 if name.startswith(".") else 1, len(labels)))

@@ -20,11 +20,10 @@ from .._errors import HardeningError, PostfixError, present
 from .._model.domains import DomainPolicy, check_agreement, check_coverage, read_domain
 from .._model.incoming import Unlisted
 from . import incoming, store
-from .domain_checks import check_domains_ratchet, check_known, unmet
+from .domain_checks import Held, check_domains_ratchet, check_known, check_unlisted, unmet
 from .domain_tables import SENDERS, SOURCES, TABLES, all_tables, domains_folder, needed_parameters, others, ours, render
 from .levels import DANE, Parameters, read_client
 from .plan import NewFile, Plan, Shown, plan_parameters
-from .ratchet import check_ratchet
 from .state import State
 from .tables import Table
 
@@ -77,7 +76,7 @@ class _Made(NamedTuple):
 def plan_domains(state: State, wish: DomainWish, today: datetime.date) -> DomainPlan:
     """Compare the wanted records with those on the node. Writes nothing."""
     folder = current_folder(state)
-    before = _read_before(folder, wish.exclusive)
+    before = _read_before(folder, wish)
     after = _merge(before, wish)
     unlisted_before = incoming.read_unlisted(state)
     unlisted = unlisted_before if wish.unlisted is None else wish.unlisted
@@ -85,7 +84,10 @@ def plan_domains(state: State, wish: DomainWish, today: datetime.date) -> Domain
     check_coverage(after)
     check_agreement([record.in_force(today) for record in after if not record.has_expired(today)])
     check_known(state, in_force)
-    _check_ratchet(state, all_in_force(before, today), in_force, (unlisted_before, unlisted), wish.allow_weaker)
+    check_unlisted(after, unlisted)
+    check_domains_ratchet(
+        held(state, before, today, unlisted_before), held(state, after, today, unlisted), wish.allow_weaker
+    )
     made = _Made(in_force, unlisted, all_tables(state, in_force, unlisted))
     used = made.used(after)
     unchanged = before == after and (not used or _is_intact(folder, used))
@@ -123,14 +125,16 @@ def read_records(folder: Optional[str]) -> Tuple[DomainPolicy, ...]:
         raise PostfixError(f"{path} cannot be read.") from None
 
 
-def _read_before(folder: Optional[str], exclusive: bool) -> Tuple[DomainPolicy, ...]:
+def _read_before(folder: Optional[str], wish: DomainWish) -> Tuple[DomainPolicy, ...]:
     """The records on the node; where they are broken, only a complete list can take their place."""
     try:
         return read_records(folder)
     except PostfixError as problem:
-        if exclusive:
+        if wish.exclusive and wish.allow_weaker:
             return ()
-        raise PostfixError(f"{problem} List all domains with exclusive: true to make the tables anew.") from None
+        raise PostfixError(
+            f"{problem} List all domains with exclusive: true and allow_weaker: true to make the tables anew."
+        ) from None
 
 
 def _merge(before: Sequence[DomainPolicy], wish: DomainWish) -> Tuple[DomainPolicy, ...]:
@@ -144,16 +148,10 @@ def all_in_force(records: Iterable[DomainPolicy], today: datetime.date) -> Tuple
     return tuple(record.in_force(today) for record in records)
 
 
-def _check_ratchet(
-    state: State,
-    before: Sequence[DomainPolicy],
-    after: Sequence[DomainPolicy],
-    unlisted: Tuple[Unlisted, Unlisted],
-    allow_weaker: bool,
-) -> None:
-    level = present(read_client(state.effective).level)
-    check_domains_ratchet(before, level, after, level, allow_weaker)
-    check_ratchet({"unlisted_senders": unlisted[0]}, {"unlisted_senders": unlisted[1]}, allow_weaker)
+def held(state: State, records: Iterable[DomainPolicy], today: datetime.date, unlisted: Unlisted) -> Held:
+    """What holds for domains with these records."""
+    client = read_client(state.effective)
+    return Held(all_in_force(records, today), present(client.level), client.minimum_protocol, unlisted)
 
 
 def _is_intact(folder: Optional[str], used: Mapping[str, Table]) -> bool:

@@ -86,8 +86,8 @@ def read_unlisted(state: State) -> Unlisted:
 
 
 def demands(state: State) -> Set[Demand]:
-    """What main.cf demands of mail from some domain, in testing or in earnest."""
-    names = split_list(state.explicit.get(CLASSES, ""))
+    """What main.cf demands in earnest of mail from some domain."""
+    names = [name for name in split_list(state.explicit.get(CLASSES, "")) if not name.endswith("_testing")]
     return {demand for demand in Demand if any(name.startswith(f"{PREFIX}{demand.value}") for name in names)}
 
 

@@ -115,12 +115,12 @@ def read_client(effective: Mapping[str, str]) -> ClientPolicy:
         ciphers=_known(CipherGrade, effective[f"{prefix}_ciphers"]),
         exclude_ciphers=split_list(effective["smtp_tls_exclude_ciphers"]),
         ca_file=effective["smtp_tls_CAfile"],
-        match=split_list(effective.get(_MATCH_PARAMETER.get(level, ""), "")),
+        match=split_list(effective.get(MATCH_PARAMETER.get(level, ""), "")),
         connection_reuse=effective["smtp_tls_connection_reuse"] == "yes",
     )
 
 
-_MATCH_PARAMETER = {
+MATCH_PARAMETER = {
     ClientLevel.FINGERPRINT: "smtp_tls_fingerprint_cert_match",
     ClientLevel.VERIFY: "smtp_tls_verify_cert_match",
     ClientLevel.SECURE: "smtp_tls_secure_cert_match",
@@ -128,8 +128,8 @@ _MATCH_PARAMETER = {
 
 
 def _match(level: Optional[ClientLevel], match: Sequence[str]) -> Parameters:
-    governing = _MATCH_PARAMETER.get(level) if level else None
-    return {name: (" ".join(match) or None) if name == governing else None for name in _MATCH_PARAMETER.values()}
+    governing = MATCH_PARAMETER.get(level) if level else None
+    return {name: (" ".join(match) or None) if name == governing else None for name in MATCH_PARAMETER.values()}
 
 
 def _common(side: str, policy, version: Version) -> Parameters:

@@ -9,11 +9,10 @@ from dataclasses import replace
 from typing import Mapping, Tuple
 
 from .._certificates.validity import utc_now
-from .._errors import PostfixError, present
+from .._errors import PostfixError
 from .domain_checks import check_domains_ratchet
-from .domains import all_in_force, current_folder, read_records
+from .domains import current_folder, held, read_records
 from .incoming import read_unlisted
-from .levels import read_client
 from .plan import Plan, Shown
 from .ratchet import check_ratchet
 from .services import overridden, protections
@@ -41,14 +40,12 @@ def _check_ratchet(now: State, then: State, allow_weaker: bool) -> None:
     before, after = (protections(state.services, state.effective, differing) for state in (now, then))
     check_ratchet(before, after, allow_weaker)
     today = utc_now().date()
-    check_ratchet({"unlisted_senders": read_unlisted(now)}, {"unlisted_senders": read_unlisted(then)}, allow_weaker)
     try:
-        records = [all_in_force(read_records(current_folder(state)), today) for state in (now, then)]
+        was, will = (held(s, read_records(current_folder(s)), today, read_unlisted(s)) for s in (now, then))
     except PostfixError as problem:
         if allow_weaker:
             return
         raise PostfixError(
             f"{problem} Set allow_weaker: true to go back without comparing how domains are protected."
         ) from None
-    levels = [present(read_client(state.effective).level) for state in (now, then)]
-    check_domains_ratchet(records[0], levels[0], records[1], levels[1], allow_weaker)
+    check_domains_ratchet(was, will, allow_weaker)

@@ -143,14 +143,12 @@ def unnamed(config_dir: str, contents: Sequence[bytes]) -> List[str]:
 
 def active_paths(state: State, use: str) -> Tuple[str, ...]:
     """The chain files that main.cf names; where it names none, the legacy certificate files."""
-    return tuple(path for path, _key_path in _active_files(state, use))
+    return tuple(path for path, _key_path in active_files(state, use))
 
 
 def active_chains(state: State, use: str) -> Tuple[Tuple[str, Chain], ...]:
     """Each active chain with the file it stands in; a sentence where one cannot be used."""
-    return tuple(
-        (path, chain) for path, key_path in _active_files(state, use) for chain in _read_active(path, key_path)
-    )
+    return tuple((path, chain) for path, key_path in active_files(state, use) for chain in _read_active(path, key_path))
 
 
 def active_certificates(state: State, use: str) -> Tuple[Tuple[Any, ...], ...]:
@@ -163,7 +161,7 @@ def own_client_chain(state: State) -> Optional[str]:
     return next(iter(active_paths(state, "client")), None)
 
 
-def _active_files(state: State, use: str) -> List[Tuple[str, Optional[str]]]:
+def active_files(state: State, use: str) -> List[Tuple[str, Optional[str]]]:
     """(certificate file, key file); no key file where the key stands before its chain."""
     side = _SIDE[use]
     chain_files = split_list(state.effective.get(f"{side}_tls_chain_files", ""))

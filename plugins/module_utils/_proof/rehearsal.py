@@ -9,21 +9,30 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Any, Dict, List, Optional
 
+from .._errors import present
 from .._model.domains import DomainPolicy
 from .._model.levels import ClientLevel
 from .._postfix import store
 from .._postfix.commands import Postfix
-from .._postfix.levels import DANE, protocol_list
-from .._postfix.state import State
+from .._postfix.levels import DANE, MATCH_PARAMETER, protocol_list
+from .._postfix.state import State, split_list
 
-_ESTABLISHED = re.compile(r"posttls-finger: (\w+) TLS connection established to ")
-_REASON = re.compile(
-    r"posttls-finger: (?:warning: )?(.*(?:certificate verification failed|SSL_connect error|TLSA lookup problem|"
-    r"address lookup failed|Failed to establish session|unsupported .*usage|unsupported matching type|unusable TLSA RR).*)"
+# Anchored: a certificate's names stand in these lines too, and its owner chooses them.
+_SAYS = r"posttls-finger: (?:warning: )?"
+_ESTABLISHED = re.compile(_SAYS + r"(\w+) TLS connection established to ")
+_USABLE = re.compile(_SAYS + r"(?:DNSSEC-signed TLSA record|using DANE RR): ")
+_UNUSABLE = re.compile(_SAYS + r"(?:\S+ )?(?:unsupported (?:TLSA )?certificate usage|unsupported matching type)")
+_ALL_UNUSABLE = re.compile(_SAYS + r"\S+: all TLSA records unusable")
+"""What posttls-finger says of TLSA records, since 3.6 and before (RFC 7672 section 2.2: unusable ones still demand TLS)."""
+_NO_SESSION = re.compile(
+    _SAYS + r"(?:fatal: |SMTP service not available|Failed to establish session|Destination address lookup failed|"
+    r"lost connection|DANE TLSA lookup problem)"
 )
-_USABLE = re.compile("DNSSEC-signed TLSA record|using DANE RR")
-_UNUSABLE = re.compile("unsupported (?:TLSA )?certificate usage|unsupported matching type|all TLSA records unusable")
-"""What posttls-finger says of TLSA records (RFC 7672 section 2.2: unusable ones still demand TLS), since 3.6 and before."""
+_REASON = re.compile(
+    _SAYS + r"((?:fatal: |SMTP service not available|Failed to establish session|Destination address lookup failed|"
+    r"lost connection|DANE TLSA lookup problem|STARTTLS rejected|SSL_connect error|(?:server )?certificate verification failed|"
+    r"\S* ?unsupported |\S+ unusable TLSA RR).*)"
+)
 
 
 @dataclass(frozen=True)
@@ -48,9 +57,9 @@ def rehearse(postfix: Postfix, state: State, record: DomainPolicy) -> Rehearsal:
     """Make a TLS session with the record's next hop at its level, whatever its mode."""
     done = postfix.run(_finger(postfix, state, record))
     said = (done.stdout + done.stderr).splitlines()
-    found = next(filter(None, map(_ESTABLISHED.search, said)), None)
+    found = next(filter(None, map(_ESTABLISHED.match, said)), None)
     tls = found[1] if found else None
-    delivered = _suffices(record, tls, done.stdout + done.stderr)
+    delivered = done.rc == 0 and _suffices(record, tls, said)
     return Rehearsal(
         domain=record.name,
         level=str(record.level),
@@ -72,40 +81,37 @@ def _finger(postfix: Postfix, state: State, record: DomainPolicy) -> List[str]:
     floor, grade = effective["smtp_tls_mandatory_protocols"], effective["smtp_tls_mandatory_ciphers"]
     if record.minimum_protocol is not None:
         floor = protocol_list(record.minimum_protocol, state.version)
-    argv = [
-        "posttls-finger",
-        "-c",
-        "-L",
-        "summary,verbose",
-        "-t",
-        "10",
-        "-T",
-        "10",
-        "-l",
-        str(record.level),
-        "-d",
-        "sha256",
-    ]
-    argv += ["-p", floor, "-g", str(record.ciphers or grade)]
-    argv += ["-h", effective["smtp_host_lookup"].replace(" ", "")]
-    for option, name in (("-F", "smtp_tls_CAfile"), ("-P", "smtp_tls_CApath")):
+    options = {
+        "-L": "summary,verbose",
+        "-t": "10",
+        "-T": "10",
+        "-l": str(record.level),
+        "-d": "sha256",
+        "-p": floor,
+        "-g": str(record.ciphers or grade),
+        "-h": ",".join(split_list(effective["smtp_host_lookup"])),
+    }
+    if record.level not in DANE:
         # DANE knows no other CAs than those of TLSA records; posttls-finger below 3.6 would believe ours.
-        argv += [option, effective[name]] if effective.get(name) and record.level not in DANE else []
-    own = store.own_client_chain(state)
-    argv += ["-k", own, "-K", own] if own else []
-    return [*argv, record.next_hops[0].lstrip("."), *record.match]
+        options.update({"-F": effective.get("smtp_tls_CAfile", ""), "-P": effective.get("smtp_tls_CApath", "")})
+    for certificate, key in store.active_files(state, "client")[:1]:
+        options.update({"-k": certificate, "-K": key or certificate})
+    words = [word for option, value in options.items() if value for word in (option, value)]
+    match = record.match or split_list(effective.get(MATCH_PARAMETER.get(present(record.level), ""), ""))
+    environment = f"MAIL_CONFIG={postfix.config_dir}"
+    return ["env", environment, "posttls-finger", "-c", *words, record.next_hops[0], *match]
 
 
-def _suffices(record: DomainPolicy, tls: Optional[str], said: str) -> bool:
+def _suffices(record: DomainPolicy, tls: Optional[str], said: List[str]) -> bool:
     if record.level is not ClientLevel.DANE:
         return tls is not None if record.level is ClientLevel.ENCRYPT else tls == "Verified"
-    if _USABLE.search(said) and "all TLSA records unusable" not in said:
+    if any(map(_USABLE.match, said)) and not any(map(_ALL_UNUSABLE.match, said)):
         return tls == "Verified"
-    if _UNUSABLE.search(said):
+    if any(map(_UNUSABLE.match, said)) or any(map(_ALL_UNUSABLE.match, said)):
         return tls is not None
-    return not re.search("TLSA lookup|Failed to establish|address lookup failed", said)
+    return tls is not None or not any(map(_NO_SESSION.match, said))
 
 
 def _reason(said: List[str], tls: Optional[str]) -> str:
     found = filter(None, map(_REASON.match, said))
-    return next((line[1] for line in found), "no STARTTLS is offered" if tls is None else "nothing matches")
+    return next((line[1] for line in found), "no TLS session was made" if tls is None else "nothing matches")

@@ -70,7 +70,9 @@ def _check(state: State, names: Names) -> None:
         if signed.rcode not in (_NOERROR, _NXDOMAIN) or not signed.authenticated:
             raise _refusal(f"the resolver {address} does not vouch for the signed name {names.signed}")
         if bogus.rcode != _SERVFAIL:
-            raise _refusal(f"the resolver {address} believes the name {names.bogus}, whose signatures are wrong")
+            raise _refusal(
+                f"the resolver {address} does not refuse (SERVFAIL) the name {names.bogus}, whose signatures are wrong"
+            )
 
 
 def ask(address: str, name: str, port: int = 53, timeout: float = 5.0) -> Answer:

@@ -47,10 +47,10 @@ class Found(NamedTuple):
 
 async def lookup(name, kind):
     """Ask the resolver that Postfix asks. RFC 6840 section 5.7: the AD bit in a query asks for it in the response."""
-    resolver = dns.asyncresolver.Resolver()
-    resolver.lifetime = SECONDS
-    resolver.set_flags(dns.flags.RD | dns.flags.AD)
     try:
+        resolver = dns.asyncresolver.Resolver()
+        resolver.lifetime = SECONDS
+        resolver.set_flags(dns.flags.RD | dns.flags.AD)
         answer = await resolver.resolve(f"{name}.", kind, raise_on_no_answer=False, search=False)
     except dns.resolver.NXDOMAIN:
         return Found(False, name)

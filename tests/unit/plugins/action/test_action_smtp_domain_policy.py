@@ -115,7 +115,7 @@ def test_a_vaulted_file_that_cannot_be_opened_is_named(run, tmp_path, secrets):
         ("domains.txt", "", "the suffix '.txt' is not known; name it .yml, .yaml, .json or .csv"),
         ("domains", "", "the suffix '' is not known; name it .yml, .yaml, .json or .csv"),
         ("domains.yml", "a: 1\n", "it does not hold a list of records; begin each with '- name:'"),
-        ("domains.csv", "a\n", "its first row has no column 'name'"),
+        ("domains.csv", "a\n", "its first row has no column 'name' (commas part columns)"),
         ("domains.csv", "name,level\na\n", "line 2 has not as many cells as the first row"),
         ("domains.yml", b"- name: \xff\n", "'utf-8' codec can't decode byte 0xff in position 8: invalid start byte"),
     ],

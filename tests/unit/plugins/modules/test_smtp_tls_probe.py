@@ -81,7 +81,7 @@ def test_what_would_wait_is_logged_but_in_check_mode(node, said, delivered, chec
     logged = []
 
     def run(argv, stdin=None):
-        if argv[0] == "posttls-finger":
+        if "posttls-finger" in argv:
             return Completed(0, f"posttls-finger: {said}\n", "")
         if argv[0] == "postlog":
             logged.append(argv[-1])

@@ -153,7 +153,7 @@ def test_a_row_is_a_record_and_an_empty_cell_leaves_an_option_out(text, records)
 def test_the_first_row_must_name_the_names(text):
     with pytest.raises(ValueError) as refusal:
         read_records(".csv", text)
-    assert str(refusal.value) == "its first row has no column 'name'"
+    assert str(refusal.value) == "its first row has no column 'name' (commas part columns)"
 
 
 @pytest.mark.parametrize(

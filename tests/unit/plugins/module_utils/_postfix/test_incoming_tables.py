@@ -4,7 +4,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import HardeningError
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import HardeningError, InvalidValue
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.domains import read_domains
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.incoming import Unlisted
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.incoming import senders
@@ -176,8 +176,20 @@ def test_what_is_not_said_of_unlisted_senders_stays(asking):
     assert plan(asking, unlisted=Unlisted.ACCEPT, allow_weaker=True).unlisted is Unlisted.ACCEPT
 
 
+@pytest.mark.parametrize("records", [[], [ROUTED]])
+def test_nobody_is_shut_out_where_nobody_is_listed(node, records):
+    with pytest.raises(InvalidValue, match="unlisted_senders: 'reject' would refuse all mail but bounces"):
+        plan(node, *records, unlisted=Unlisted.REJECT)
+
+
+def test_the_last_who_may_send_is_not_taken_out_while_all_others_are_refused(asking):
+    apply(asking, KNOWN, unlisted=Unlisted.REJECT)
+    with pytest.raises(InvalidValue, match="set accept"):
+        plan(asking, exclusive=True)
+
+
 def test_unlisted_senders_need_no_record(node):
-    apply(node, unlisted=Unlisted.REJECT)
+    apply(node, unlisted=Unlisted.WARN)
     assert table(node, "senders") == {"<>": "permit"}
     assert not plan(node).plan.changed
     assert not plan(node, exclusive=True).plan.changed
@@ -433,8 +445,9 @@ def test_the_run_after_the_last_day_makes_the_tables_anew_and_the_next_one_has_n
         ("reject", None, False),
     ],
 )
-def test_unlisted_senders_are_let_in_again_only_if_that_is_meant(node, before, after, lowered):
-    apply(node, unlisted=Unlisted(before))
+def test_unlisted_senders_are_let_in_again_only_if_that_is_meant(asking, before, after, lowered):
+    node = asking
+    apply(node, KNOWN, unlisted=Unlisted(before))
     wish = {"unlisted": after and Unlisted(after)}
     if lowered:
         with pytest.raises(HardeningError) as refusal:

@@ -6,6 +6,7 @@ import itertools
 import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import HardeningError
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.domains import read_domains
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.incoming import Unlisted
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.levels import (
     ClientCertificates,
     ClientLevel,
@@ -13,6 +14,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.le
     ServerLevel,
 )
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.domain_checks import (
+    Held,
     check_domains_ratchet,
 )
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.ratchet import check_ratchet
@@ -115,11 +117,53 @@ def test_the_floors_of_server_and_client_are_listed_each_though_they_fall_alike(
 
 def domains(before, after, default=("may", "may"), allow_weaker=False):
     records = [
-        read_domains({"name": name, "route": "[mx]", **item} for name, item in rows.items())[0]
+        read_domains(
+            {"name": name, **({} if "incoming" in str(rows) else {"route": "[mx]"}), **item}
+            for name, item in rows.items()
+        )[0]
         for rows in (before, after)
     ]
     levels = [ClientLevel(level) for level in default]
-    check_domains_ratchet(records[0], levels[0], records[1], levels[1], allow_weaker)
+    check_domains_ratchet(Held(records[0], levels[0]), Held(records[1], levels[1]), allow_weaker)
+
+
+BELOW = {"a.example": {"level": "secure", "subdomains": True, "incoming": {"client_certificates": "require"}}}
+
+
+@pytest.mark.parametrize(
+    ("added", "lowered"),
+    [
+        ({"level": "secure"}, None),
+        ({"level": "may"}, "domain s.a.example.level from secure to may"),
+        ({"incoming": {"level": "may"}}, "domain s.a.example.incoming from certificate to nothing"),
+    ],
+)
+def test_a_domain_below_another_has_the_protection_of_that_one_to_lose(added, lowered):
+    after = {**BELOW, "s.a.example": {"level": "secure", **added}}
+    if lowered is None:
+        domains(BELOW, after)
+        return
+    with pytest.raises(HardeningError, match=lowered):
+        domains(BELOW, after)
+
+
+def test_who_may_not_send_any_more_is_protected_no_less_where_nobody_else_may():
+    record = read_domains([{"name": "a.example", "incoming": {"client_certificates": "require"}}])[0]
+    held = [Held(records, ClientLevel.MAY, None, Unlisted.REJECT) for records in (record, [])]
+    check_domains_ratchet(*held, False)
+    with pytest.raises(HardeningError, match="from certificate to nothing"):
+        check_domains_ratchet(*(one._replace(unlisted=Unlisted.ACCEPT) for one in held), False)
+
+
+def test_a_records_floor_is_held_against_the_clients():
+    rows = [[], read_domains([{"name": "a.example", "level": "may", "minimum_protocol": "TLSv1"}])[0]]
+    before, after = (Held(records, ClientLevel.MAY, Protocol.TLS_1_2) for records in rows)
+    with pytest.raises(HardeningError, match="domain a.example.minimum_protocol from TLSv1.2 to TLSv1;"):
+        check_domains_ratchet(before, after, False)
+    same = Held(
+        read_domains([{"name": "a.example", "level": "may", "minimum_protocol": "TLSv1.2"}])[0], ClientLevel.MAY
+    )
+    check_domains_ratchet(same, before, False)
 
 
 SECURE, ENCRYPT, NO_LEVEL = {"level": "secure"}, {"level": "encrypt"}, {}

@@ -135,7 +135,7 @@ def test_demands_on_senders_of_the_old_state_are_held_against_those_of_now(node)
 
 
 def test_unlisted_senders_of_the_old_state_are_held_against_those_of_now(node):
-    apply(node, unlisted=Unlisted.REJECT)
+    apply(node, {"name": "known.example", "incoming": {"level": "may"}}, unlisted=Unlisted.REJECT)
     with pytest.raises(HardeningError, match="unlisted_senders from reject to accept;"):
         plan(node, 1)
     assert plan(node, 1, allow_weaker=True).changed
