@@ -12,8 +12,9 @@ version_added: 0.1.0
 author: The mailfleet contributors (@mailfleet)
 description:
   - Sets parameters of C(main.cf) that no other module of this collection owns, such as C(myhostname) or C(mynetworks),
-    in one call. What this collection demands of senders and clients stays first in C(smtpd_sender_restrictions),
-    C(smtpd_client_restrictions) and C(smtpd_restriction_classes), whatever is set there. Staged, checked by Postfix, swapped in one step, proven on the node's own listeners, or undone.
+    in one call. Staged, checked by Postfix, swapped in one step, proven on the node's own listeners, or undone.
+  - What this collection demands of senders and clients stays first in C(smtpd_sender_restrictions),
+    C(smtpd_client_restrictions) and C(smtpd_restriction_classes), whatever is set there.
 extends_documentation_fragment:
   - mailfleet.smtp_hardening.smtp
   - mailfleet.smtp_hardening.smtp.change

@@ -143,7 +143,30 @@ BAD = [
         ["domains", "b.example", "same level"],
     ),
     (DOMAIN, {"domains": [{"level": "may"}]}, ["name", "domains", "missing required"]),
-    (DOMAIN, {}, ["domains", "missing required"]),
+    (DOMAIN, {}, ["domains, src", "one of the following is required"]),
+    (*domain(route="192.0.2.25"), ["domains[0].route", "192.0.2.25", "[192.0.2.25]"]),
+    (*domain(level="none", ciphers="high"), ["domains[0].ciphers", "high", "set a level that uses TLS"]),
+    (*domain(mode="testing", local=True), ["domains[0].mode", "testing", "give it a level"]),
+    (*domain(level="may", expires="31.12.2027"), ["domains[0].expires", "31.12.2027", "2027-03-31"]),
+    (*domain(level="may", reason="a\nb"), ["domains[0].reason", "one line of text"]),
+    (*domain(incoming={"pins": ["AB:CD"]}), ["domains[0].incoming.pins", "AB:CD", "32 hexadecimal pairs"]),
+    (
+        *domain(incoming={"level": "may", "client_certificates": "require"}),
+        ["domains[0].incoming.level", "use encrypt"],
+    ),
+    (*domain(level="dane"), ["Level dane", "on loopback", "relay_resolver: unbound"]),
+    (DOMAIN, {"domains": [], "unlisted_senders": "reject"}, ["unlisted_senders", "reject", "list those who may send"]),
+    (DOMAIN, {"domains": [], "policy_sources": ["no table"]}, ["policy_sources", "no table", "type:name"]),
+    (
+        DOMAIN,
+        {
+            "domains": [
+                {"name": "x.example", "route": "[mx]", "subdomains": True},
+                {"name": "a.x.example", "level": "may"},
+            ]
+        },
+        ["a.x.example", "x.example is routed", "a route of its own"],
+    ),
     (*setting(smtpd_tls_security_level="none"), ["parameters", "smtpd_tls_security_level", "use smtp_tls_mode"]),
     (*setting(smtpd_use_tls="no"), ["parameters", "smtpd_use_tls", "use smtp_tls_mode"]),
     (*setting(transport_maps="hash:/x"), ["parameters", "transport_maps", "use smtp_domain_policy"]),

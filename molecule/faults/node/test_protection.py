@@ -63,7 +63,7 @@ def test_wrapper_mode_begins_with_tls(submission):
     [
         ({"server": {"level": "may"}}, {"server": {"level": "none"}}, "server.level from may to none"),
         ({"server": {"level": "encrypt"}}, {"server": {"level": "may"}}, "server.level from encrypt to may"),
-        ({"client": {"level": "encrypt"}}, {"client": {"level": "dane"}}, "client.level from encrypt to dane"),
+        ({"client": {"level": "encrypt"}}, {"client": {"level": "may"}}, "client.level from encrypt to may"),
         ({"client": {"level": "encrypt"}}, {"client": {"level": "none"}}, "client.level from encrypt to none"),
         (
             {"server": {"minimum_protocol": "TLSv1.3"}},
