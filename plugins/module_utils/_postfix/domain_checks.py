@@ -16,7 +16,7 @@ from .._model.levels import ClientCertificates, ClientLevel, Protocol, ServerLev
 from .._model.policies import ServerPolicy
 from . import incoming
 from .commands import Postfix
-from .domain_tables import SOURCES, TABLES, knows_a_ca, ours
+from .domain_tables import PARENTS, SOURCES, TABLES, alone, knows_a_ca, others, ours
 from .levels import read_server
 from .plan import Plan
 from .ratchet import check_ratchet
@@ -40,6 +40,20 @@ def check_known(state: State, records: Iterable[DomainPolicy]) -> None:
                 f"has requiretls, which Postfix {state.effective['mail_version']} does not know",
                 "leave it out below Postfix 3.11",
             )
+
+
+def check_local(state: State, records: Iterable[DomainPolicy]) -> None:
+    """Refuse to change what other domains in relay_domains may rely on."""
+    parents = "relay_domains" in split_list(state.effective[PARENTS])
+    names = alone(records)
+    if names and parents and others(state, "relay_domains"):
+        raise InvalidValue(
+            "domains",
+            names[0],
+            "is to be local without the names below it, while main.cf lists other relay_domains that may rely on "
+            f"{PARENTS}",
+            "set subdomains: true, or take relay_domains out of that parameter yourself (postconf(5))",
+        )
 
 
 def check_unlisted(records: Iterable[DomainPolicy], unlisted: Unlisted) -> None:

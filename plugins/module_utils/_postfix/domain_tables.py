@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Dict, Iterable, Sequence, Tuple
+from typing import Dict, Iterable, List, Sequence, Tuple
 
-from .._errors import InvalidValue, present
+from .._errors import present
 from .._model.domains import DomainPolicy
 from .._model.incoming import Demand, Unlisted
 from .._model.levels import ClientLevel
@@ -80,20 +80,14 @@ def _policy(record: DomainPolicy, version: Tuple[int, int]) -> str:
 def relay_parents_match(state: State, records: Iterable[DomainPolicy]) -> bool:
     """Whether a domain in relay_domains will stand for the names below it, as it does by default.
 
-    Where a record means its domain alone, that default has to go, unless somebody else relies on it.
+    Where a record means its domain alone, that default has to go.
     """
-    if "relay_domains" not in split_list(state.effective[PARENTS]):
-        return False
-    alone = [record.name for record in records if record.local and not record.subdomains]
-    if alone and others(state, "relay_domains"):
-        raise InvalidValue(
-            "domains",
-            alone[0],
-            "is to be local without the names below it, while main.cf lists other relay_domains that may rely on "
-            f"{PARENTS}",
-            "set subdomains: true, or take relay_domains out of that parameter yourself (postconf(5))",
-        )
-    return not alone
+    return "relay_domains" in split_list(state.effective[PARENTS]) and not alone(records)
+
+
+def alone(records: Iterable[DomainPolicy]) -> List[str]:
+    """The local domains whose subdomains are not."""
+    return [record.name for record in records if record.local and not record.subdomains]
 
 
 def render(table: Table) -> bytes:

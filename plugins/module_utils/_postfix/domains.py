@@ -20,7 +20,7 @@ from .._errors import HardeningError, PostfixError, present
 from .._model.domains import DomainPolicy, check_agreement, check_coverage, read_domain
 from .._model.incoming import Unlisted
 from . import incoming, store
-from .domain_checks import Held, check_domains_ratchet, check_known, check_unlisted, unmet
+from .domain_checks import Held, check_domains_ratchet, check_known, check_local, check_unlisted, unmet
 from .domain_tables import SENDERS, SOURCES, TABLES, all_tables, domains_folder, needed_parameters, others, ours, render
 from .levels import DANE, Parameters, read_client
 from .plan import NewFile, Plan, Shown, plan_parameters
@@ -84,6 +84,7 @@ def plan_domains(state: State, wish: DomainWish, today: datetime.date) -> Domain
     check_coverage(after)
     check_agreement([record.in_force(today) for record in after if not record.has_expired(today)])
     check_known(state, in_force)
+    check_local(state, in_force)
     check_unlisted(after, unlisted)
     check_domains_ratchet(
         held(state, before, today, unlisted_before), held(state, after, today, unlisted), wish.allow_weaker

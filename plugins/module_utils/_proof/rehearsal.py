@@ -24,13 +24,13 @@ _USABLE = re.compile(_SAYS + r"(?:DNSSEC-signed TLSA record|using DANE RR): ")
 _UNUSABLE = re.compile(_SAYS + r"(?:\S+ )?(?:unsupported (?:TLSA )?certificate usage|unsupported matching type)")
 _ALL_UNUSABLE = re.compile(_SAYS + r"\S+: all TLSA records unusable")
 """What posttls-finger says of TLSA records, since 3.6 and before (RFC 7672 section 2.2: unusable ones still demand TLS)."""
-_NO_SESSION = re.compile(
-    _SAYS + r"(?:fatal: |SMTP service not available|Failed to establish session|Destination address lookup failed|"
-    r"lost connection|DANE TLSA lookup problem)"
+_FAILURES = (
+    "fatal: |SMTP service not available|Failed to establish session|Destination address lookup failed|lost connection|"
+    "DANE TLSA lookup problem"
 )
+_NO_SESSION = re.compile(f"{_SAYS}(?:{_FAILURES})")
 _REASON = re.compile(
-    _SAYS + r"((?:fatal: |SMTP service not available|Failed to establish session|Destination address lookup failed|"
-    r"lost connection|DANE TLSA lookup problem|STARTTLS rejected|SSL_connect error|(?:server )?certificate verification failed|"
+    f"{_SAYS}((?:{_FAILURES}|STARTTLS rejected|SSL_connect error|(?:server )?certificate verification failed|"
     r"\S* ?unsupported |\S+ unusable TLSA RR).*)"
 )
 
