@@ -55,8 +55,8 @@ options:
   rehearse:
     description:
       - The records of M(mailfleet.smtp_hardening.smtp_domain_policy) to try at their own level, whatever their mode. A TLS
-        session is made with the first host of each next hop that answers; no message is sent. Records for C(.domain) are left
-        out, since they name no domain to try.
+        session is made with the first host of each next hop that answers; no message is sent. Records for C(.domain)
+        without a route are left out, since they name no domain to try.
       - What V(testing) mail would have waited for is written to Postfix's log as well, marked C(smtp_hardening). V(all) takes
         a second or so for each domain.
     type: str

@@ -144,7 +144,7 @@ def _check_reachable(state: State, records: Iterable[DomainPolicy]) -> None:
         raise InvalidValue(
             "domains",
             hidden[0],
-            f"has a level but no route, while relayhost = {relayhost} takes all mail, so its level would never be looked up",
+            f"has a level or requiretls but no route, while relayhost = {relayhost} takes all mail, so that would never be looked up",
             "give the domain a route, or set the level for the smarthost",
         )
 
@@ -168,7 +168,10 @@ def check_shadowed(postfix: Postfix, state: State, plan: Plan, records: Iterable
             )
     by_name = [name for r in records if (r.level or r.requiretls) and not r.route for name in r.names]
     _refuse(
-        (key, f"has a level but no route, while {table} routes it ({value}), so its level would never be looked up")
+        (
+            key,
+            f"has a level or requiretls but no route, while {table} routes it ({value}), so that would never be looked up",
+        )
         for table, key, value in _answers(postfix, state, "transport_maps", by_name)
         if value.partition(":")[2]
     )

@@ -188,7 +188,7 @@ def _parameters(state: State, wish: DomainWish, made: _Made, named: Mapping[str,
         parts = [part for part in (table, operators or (default if table else ""), last) if part]
         value = ", ".join(parts)
         if value != state.explicit.get(parameter, ""):
-            wanted[parameter] = None if value == default else value
+            wanted[parameter] = None if value in ("", default) else value
     wanted.update(incoming.incoming_parameters(state, made.records, named.get(SENDERS), made.unlisted))
     wanted[SOURCES] = sources or None
     wanted.update(needed_parameters(state, made.records))

@@ -130,6 +130,11 @@ def test_a_certificate_that_is_served_by_host_name_stands_in_for_the_active_one(
     assert values(said(fleet(mx1=info))) == [(TLSA1, key("BB")), (TLSA1, key("EE"))]
 
 
+def test_a_host_name_whose_certificate_is_gone_is_shown_the_active_one():
+    info = node(certificate(key("AA")), sni={MX1: "gone"})
+    assert values(said(fleet(mx1=info))) == [(TLSA1, key("AA"))]
+
+
 def test_nodes_that_share_a_name_share_its_records_and_a_served_key_comes_before_an_announced_one():
     hostvars = fleet(
         a=node(certificate(key("AA")), announced=[key("BB")]), b=node(certificate(key("BB")), announced=[key("CC")])
@@ -246,6 +251,15 @@ def test_what_would_stop_mail_is_warned_about(info, options, sentence):
     assert re.search(sentence, warning)
 
 
+@pytest.mark.parametrize("days", [0, 1])
+def test_a_certificate_is_good_on_its_last_day(days):
+    assert said(fleet(mx1=node(certificate(days_left=days))), domains=["example.com"])["warnings"] == []
+
+
+def test_nothing_is_withdrawn_where_there_is_no_domain():
+    assert said(ONE, mode="none")["warnings"] == []
+
+
 @pytest.mark.parametrize(
     "options",
     [{}, {"domains": ["example.com"], "mode": "none"}, {"domains": [{"name": "example.com", "mx": [MX2]}]}],
@@ -266,6 +280,8 @@ def test_a_self_signed_certificate_is_fine_where_only_dane_counts(options):
         ({"port": 0}, "port: 0 is out of range"),
         ({"rua": ["reports@example.com"]}, "rua: 'reports@example.com' is no address for reports; write a mailto:"),
         ({"rua": ["mailto:a@b.example,mailto:c@d.example"]}, "is no address for reports"),
+        ({"rua": ["mailto:a@b.example!10m"]}, "is no address for reports"),
+        ({"rua": ["mailto:a@b.example@c.example"]}, "is no address for reports"),
         ({"domains": ["münchen.example"]}, "domains: 'münchen.example' is an internationalized name"),
         ({"domains": ["localhost"]}, "domains: 'localhost' is no full domain name"),
         ({"domains": ["a.example", "A.example."]}, "domains: 'a.example' is listed twice"),
@@ -491,6 +507,23 @@ def test_what_differs_is_told_with_what_to_do(serve, over, published, differs, a
         (name, problem, sorted(texts)) for name, problem, texts in differs
     )
     assert any(re.search(advice, one["advice"]) for one in found)
+
+
+@pytest.mark.parametrize(
+    ("info", "published", "advice"),
+    [
+        (node(certificate(key("AA")), announced=[key("AA")]), [], "^Publish it; it protects"),
+        (node(certificate(key("AA")), announced=[key("AA")]), [key("EE")], "^Publish it at once"),
+        (node(certificate(key("BB")), certificate(key("AA"))), [key("BB")], "^Publish it at once"),
+        (node(certificate(key("BB")), certificate(key("AA"), of_ca("CC"))), [of_ca("CC")], "^Publish it; it protects"),
+    ],
+    ids=["served and announced", "beside a stale one", "beside another key", "beside its CA"],
+)
+def test_a_key_that_is_served_now_is_published_now(serve, info, published, advice):
+    found = said(fleet(mx1=info), compare=True, resolvers=[serve({(TLSA1, "TLSA"): published})])
+    (missing,) = [one for one in found["differences"] if one["problem"] == "missing"]
+    assert key("AA") in missing["values"]
+    assert re.search(advice, missing["advice"])
 
 
 def test_a_stale_record_is_found_where_no_key_is_served(serve):

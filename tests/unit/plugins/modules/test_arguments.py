@@ -153,3 +153,8 @@ def test_each_provider_has_options_of_its_own_name(call, provider):
 
 def test_every_flaw_of_a_certificate_can_be_accepted_by_its_name(call):
     assert call("smtp_tls_cert")["argument_spec"]["accept"]["choices"] == [*FLAWS, "distrusted_issuer"]
+
+
+def test_records_of_domains_come_from_the_task_or_from_a_file(call):
+    given = call("smtp_domain_policy")
+    assert given["required_one_of"] == given["mutually_exclusive"] == [("domains", "src")]

@@ -5,6 +5,8 @@ import datetime
 
 import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.commands import Completed, Postfix
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.conversation import Target
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.observe import Observation
 from ansible_collections.mailfleet.smtp_hardening.plugins.modules import smtp_tls_probe
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.domain_tasks import (
     PINS,
@@ -92,3 +94,43 @@ def test_what_would_wait_is_logged_but_in_check_mode(node, said, delivered, chec
     assert [(r["domain"], r["delivered"]) for r in result["rehearsals"]] == [("x.example", delivered)]
     waits = "testing: mail for x.example would wait at level encrypt: "
     assert logged == ([] if delivered or check_mode else [waits + said])
+
+
+@pytest.mark.parametrize(("over", "rehearsed"), [({}, []), ({"route": "[mx.x.example]"}, [".x.example"])])
+def test_names_below_a_domain_are_rehearsed_only_by_the_next_hop_of_a_route(node, over, rehearsed):
+    apply(node, {"name": ".x.example", "level": "encrypt", **over})
+    assert names(node, "all") == rehearsed
+
+
+@pytest.fixture
+def looked_at(monkeypatch):
+    """What the probe talks to: (target, CAs, own certificate)."""
+    seen = []
+
+    def observe(run, target, ca_file=None, own_chain=None):
+        seen.append((target, ca_file, own_chain))
+        return Observation(str(target), target.implicit_tls)
+
+    monkeypatch.setattr(smtp_tls_probe, "observe", observe)
+    return seen
+
+
+def test_an_empty_list_of_targets_means_none(node, looked_at):
+    smtp_tls_probe.work(node.postfix, {**OPTIONS, "targets": []}, False)
+    assert looked_at == []
+    smtp_tls_probe.work(node.postfix, {**OPTIONS, "targets": None}, False)
+    assert [target.port for target, _ca_file, _own_chain in looked_at] == [25]
+
+
+@pytest.mark.parametrize(
+    ("given", "target"),
+    [
+        ({}, Target("mx.example", 25, "mx.example")),
+        ({"name": "mail.example"}, Target("mx.example", 25, "mail.example")),
+        ({"port": 465, "implicit_tls": True}, Target("mx.example", 465, "mx.example", True)),
+    ],
+)
+def test_a_target_is_looked_at_by_its_own_name_and_with_what_the_node_shows(tls_node, looked_at, given, target):
+    options = {"address": "mx.example", "port": 25, "name": None, "implicit_tls": False, **given}
+    smtp_tls_probe.work(tls_node.postfix, {**OPTIONS, "targets": [options], "ca_file": "/etc/ca.pem"}, False)
+    assert looked_at == [(target, "/etc/ca.pem", tls_node.store("certificates/fleet/1.pem"))]

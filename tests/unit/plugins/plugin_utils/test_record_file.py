@@ -136,6 +136,8 @@ def test_a_file_of_another_kind_is_refused_by_its_suffix(suffix):
         ('name,match\na.example,"b\nc"\n', [{"name": "a.example", "match": ["b", "c"]}]),
         ('name,reason\na.example,"one, ""two"""\n', [{"name": "a.example", "reason": 'one, "two"'}]),
         ("name\n\na.example\n\n", [{"name": "a.example"}]),
+        (" name ,level \na.example,may\n", [{"name": "a.example", "level": "may"}]),
+        ("name,level\ra.example,may\r", [{"name": "a.example", "level": "may"}]),
         (
             "name,incoming.level,incoming.pins,incoming.client_certificates\na.example,encrypt,P Q,\nb.example,,,\n",
             [{"name": "a.example", "incoming": {"level": "encrypt", "pins": ["P", "Q"]}}, {"name": "b.example"}],

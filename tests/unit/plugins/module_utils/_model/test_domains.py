@@ -168,6 +168,10 @@ def test_two_domains_on_one_next_hop_must_be_protected_alike():
             {"level": "may", "reason": "a\x00b"},
             "domains[0].reason: 'a\\x00b' holds a control character; write one line of text.",
         ),
+        (
+            {"level": "may", "reason": "a\x7fb"},
+            "domains[0].reason: 'a\\x7fb' holds a control character; write one line of text.",
+        ),
     ],
 )
 def test_a_refusal_is_one_sentence_with_what_to_do(given, sentence):
@@ -306,6 +310,17 @@ def test_a_record_covers_its_domain_and_on_demand_the_names_below(given, names, 
             "domains: 'a.example' covers .a.example, and so does .a.example; set subdomains: false, or keep one of them.",
         ),
         ({"name": "a.example"}, {"name": ".a.example"}, None),
+        ({"name": ".a.example", "route": "[mx.example]"}, {"name": "a.example"}, None),
+        ({"name": ".a.example", "route": "[mx.example]"}, {"name": "b.a.example", "level": None, "local": True}, None),
+        *(
+            (
+                {"name": ".a.example", "route": "[mx.example]"},
+                {"name": "b.a.example", **said},
+                "domains: 'b.a.example' has a level or requiretls and no route, and its mail goes where .a.example is "
+                "routed (smtp:[mx.example]), so that would never be looked up; give it a route of its own.",
+            )
+            for said in ({"level": "secure"}, {"level": None, "requiretls": "enforce"})
+        ),
         ({"name": "a.example", "subdomains": True}, {"name": "b.a.example"}, None),
         ({"name": "a.example", "subdomains": True}, {"name": "b.a.example", "subdomains": True}, None),
         ({"name": "a.example", "route": "[mx.example]"}, {"name": "b.example", "route": "[mx.example]"}, None),

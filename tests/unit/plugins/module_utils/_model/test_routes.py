@@ -111,3 +111,19 @@ def test_a_value_of_another_type_is_refused_or_read_as_its_text(value):
         assert read_route("route", value).next_hop == str(value).lower()
     except InvalidValue as refusal:
         assert refusal.option == "route"
+
+
+@pytest.mark.parametrize(
+    ("text", "host"),
+    [
+        ("mx.example", "mx.example"),
+        ("mx.example:26", "mx.example"),
+        ("[mx.example]", "mx.example"),
+        ("[mx.example]:26", "mx.example"),
+        ("[192.0.2.25]:26", "192.0.2.25"),
+        ("[2001:db8::25]", "ipv6:2001:db8::25"),
+        ("[2001:db8::25]:26", "ipv6:2001:db8::25"),
+    ],
+)
+def test_the_host_of_a_next_hop_has_neither_brackets_nor_port(text, host):
+    assert read_route("route", text).host == host

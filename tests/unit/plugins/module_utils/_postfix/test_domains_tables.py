@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import random
@@ -32,7 +33,7 @@ from ansible_collections.mailfleet.smtp_hardening.tests.unit.domain_tasks import
     plan,
     table,
 )
-from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import pass_time, write
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import FakePostfix, pass_time, write
 
 PARTNER = {"name": "partner.example", "level": "secure", "route": "[mx.partner.example]:25"}
 LOCAL = {"name": "example.com", "local": True}
@@ -160,8 +161,8 @@ def test_a_route_takes_a_domain_past_the_relayhost(node):
 def test_a_level_hidden_by_the_relayhost_is_not_met(node):
     node.write("relayhost = [smarthost.example]:587\n")
     assert plan(node, PARTNER, {"name": "bank.example", "level": "encrypt"}).unmet == (
-        "domains: 'bank.example' has a level but no route, while relayhost = [smarthost.example]:587 takes all mail, "
-        "so its level would never be looked up; give the domain a route, or set the level for the smarthost."
+        "domains: 'bank.example' has a level or requiretls but no route, while relayhost = [smarthost.example]:587 takes all mail, "
+        "so that would never be looked up; give the domain a route, or set the level for the smarthost."
     )
 
 
@@ -233,6 +234,9 @@ def test_broken_records_are_made_anew_only_by_a_complete_list(node, content):
             handle.write(content)
     with pytest.raises(PostfixError, match="List all domains with exclusive: true"):
         plan(node, LOCAL)
+    for half in ({"exclusive": True}, {"allow_weaker": True}):
+        with pytest.raises(PostfixError, match="List all domains with exclusive: true"):
+            plan(node, LOCAL, **half)
     assert [r.name for r in apply(node, LOCAL, exclusive=True, allow_weaker=True).after] == ["example.com"]
 
 
@@ -353,6 +357,7 @@ def test_a_new_version_of_postfix_gets_the_table_in_its_own_words(old_node):
         ("smtpd_access_maps", [True], ["a.example", ".a.example"], "smtpd_access_maps"),
         ("relay_domains", [False], ["a.example"], ""),
         ("smtpd_access_maps relay_domains", [False], ["a.example"], "smtpd_access_maps"),
+        ("smtpd_access_maps mynetworks", [False], ["a.example"], "smtpd_access_maps mynetworks"),
     ],
 )
 def test_a_local_domain_stands_for_the_names_below_it_only_where_that_is_said(node, parents, subdomains, entries, left):
@@ -586,6 +591,7 @@ def new_node(node):
         ({"requiretls": "disable", "subdomains": True}, {"a.example": "disable", ".a.example": "disable"}),
         ({"requiretls": "enforce", "route": "[MX.example]:26"}, {"mx.example": "enforce"}),
         ({"requiretls": "enforce", "route": "mx.example"}, {"mx.example": "enforce"}),
+        ({"requiretls": "enforce", "route": "mx.example:26"}, {"mx.example": "enforce"}),
         ({"requiretls": "enforce", "mode": "testing"}, {"a.example": "opportunistic"}),
         ({"requiretls": "disable", "mode": "testing"}, {"a.example": "disable"}),
         ({"requiretls": "enforce", "local": True, "subdomains": True, "expires": YESTERDAY}, None),
@@ -633,6 +639,23 @@ def test_domains_of_one_host_must_say_the_same_of_requiretls(new_node, route):
         "domains: 'b.example' shares the next hop mx.example with a.example but says something else of requiretls; "
         "give both the same: Postfix looks it up by next hop."
     )
+
+
+def test_requiretls_of_a_record_that_has_expired_asks_no_new_postfix(node):
+    assert plan(node, {"name": "a.example", "requiretls": "enforce", "local": True, "expires": YESTERDAY}).plan.changed
+
+
+def test_an_operators_policy_of_requiretls_is_let_alone_where_no_record_has_one(new_node):
+    new_node.append(f"{REQUIRETLS} =\n")
+    planned = plan(new_node, PARTNER).plan
+    assert REQUIRETLS not in {*planned.set, *planned.unset}
+
+
+def test_requiretls_hidden_by_the_relayhost_is_not_met(new_node):
+    new_node.append("relayhost = [smarthost.example]\n")
+    record = {"name": "a.example", "requiretls": "enforce"}
+    assert "relayhost = [smarthost.example] takes all mail" in plan(new_node, record).unmet
+    assert plan(new_node, {**record, "route": "[mx.example]"}).unmet is None
 
 
 # Tables that an operator has beside ours.
@@ -701,6 +724,77 @@ def test_an_operators_transport_that_takes_a_domain_past_its_level_is_refused(no
     assert is_refused(planned)
 
 
+def own_table(node, rows):
+    path = write(node.path("own"), "".join(f"{key}\t{value}\n" for key, value in rows.items()))
+    node.postfix.build_table(path, "hash")
+    return path
+
+
+def shadowed(node, *items, state=None):
+    """Whether a table of an operator is in the way."""
+    planned = plan(node, *items)
+    try:
+        check_shadowed(node.postfix, state or node.state, planned.plan, planned.after)
+    except InvalidValue:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("requiretls", [None, "enforce"])
+@pytest.mark.parametrize("level", [None, "encrypt"])
+@pytest.mark.parametrize(
+    ("routed", "hides"), [("smtp:[gateway.example]", True), ("smtp:", False), ("slow:", False), ("relay:hub", True)]
+)
+def test_a_transport_with_a_next_hop_hides_what_is_looked_up_by_the_domain(new_node, routed, hides, level, requiretls):
+    path = own_table(new_node, {"a.example": routed})
+    new_node.append(f"transport_maps = hash:{path}\n")
+    record = {"name": "a.example", "level": level, "requiretls": requiretls, "incoming": {"level": "may"}}
+    assert shadowed(new_node, record) is (hides and (level or requiretls) is not None)
+
+
+@pytest.mark.parametrize("kind", ["hash:", "proxy:hash:"])
+@pytest.mark.parametrize("lost", ["own", None])
+def test_an_operators_table_is_asked_by_way_of_the_proxy_and_without_its_source_too(node, kind, lost):
+    path = own_table(node, {"partner.example": "smtp:[old.example]"})
+    node.append(f"transport_maps = {kind}{path}\n")
+    if lost:
+        os.unlink(path)
+    assert shadowed(node, PARTNER)
+
+
+def test_a_source_that_is_asked_last_may_say_what_it_likes(node):
+    path = own_table(node, {"[mx.partner.example]:25": "may"})
+    apply(node, sources=(f"hash:{path}",))
+    effective = {**node.state.effective, "smtp_tls_policy_maps": f"hash:{path}"}
+    assert not shadowed(node, PARTNER, state=dataclasses.replace(node.state, effective=effective))
+    node.postfix.edit({SOURCES: "hash:/nowhere"})
+    assert shadowed(node, PARTNER, state=dataclasses.replace(node.state, effective=effective))
+
+
+def test_a_run_that_changes_nothing_asks_no_table_of_an_operator(node):
+    bank = {"name": "bank.example", "level": "secure"}
+    apply(node, bank)
+    path = own_table(node, {"bank.example": "smtp:[gateway.example]"})
+    node.append(f"transport_maps = hash:{path}\n")
+    del node.commands[:]
+    assert not shadowed(node, bank)
+    assert not node.asked("postmap")
+
+
+def test_a_folder_whose_name_means_something_to_a_regular_expression_is_found_again(tmp_path):
+    (tmp_path / "c++[1]").mkdir()
+    node = FakePostfix(tmp_path / "c++[1]")
+    node.append(ASKING)
+    items = [{**PARTNER, "incoming": {}, "local": True}, {"name": "b.example", "level": "encrypt"}]
+    apply(node, *items)
+    assert current_folder(node.state) == node.store("domains/1")
+    assert not plan(node, *items).plan.changed
+    apply(node, {"name": "c.example", "incoming": {}})
+    assert {value.count("/domains/") for name, value in explicit(node).items() if "/domains/" in value} == {1}
+    apply(node, exclusive=True, allow_weaker=True)
+    assert not [name for name, value in explicit(node).items() if "/domains/" in value]
+
+
 # What a record says holds, whatever stands beside it.
 
 
@@ -762,7 +856,44 @@ def test_records_of_one_next_hop_still_agree_on_the_day_after_one_expired(node):
     assert planned.expired(TODAY.replace(month=4, day=1)) == ["subsidiary.example"]
 
 
+@pytest.mark.parametrize(("level", "agrees"), [("may", True), ("secure", False)])
+def test_records_of_one_next_hop_agree_by_what_is_in_force(node, level, agrees):
+    """A record in testing is as open as one at may."""
+    apply(node, {**PARTNER, "mode": "testing"})
+    other = {**PARTNER, "name": "subsidiary.example", "level": level}
+    assert is_refused(lambda: plan(node, other)) is not agrees
+
+
 # The ratchet.
+
+
+@pytest.mark.parametrize(("floor", "lowered"), [("TLSv1.2", True), ("TLSv1.3", False), (None, False)])
+def test_a_record_may_not_lower_the_protocol_of_the_client(node, floor, lowered):
+    node.append("smtp_tls_security_level = encrypt\nsmtp_tls_mandatory_protocols = >=TLSv1.3\n")
+    record = {"name": "a.example", "level": "secure", "minimum_protocol": floor}
+    if lowered:
+        with pytest.raises(HardeningError, match="domain a.example.minimum_protocol from TLSv1.3 to TLSv1.2;"):
+            plan(node, record)
+    assert plan(node, record, allow_weaker=lowered).plan.changed
+
+
+@pytest.mark.parametrize(
+    ("below", "lowered"),
+    [
+        ({"route": "[mx.example]"}, True),
+        ({"level": "encrypt"}, True),
+        ({"level": "secure", "route": "[mx.example]"}, False),
+        ({"local": True}, False),
+        ({"incoming": {"level": "may"}}, False),
+    ],
+)
+def test_a_record_below_another_takes_the_place_of_its_level_only_with_a_level_or_a_route(node, below, lowered):
+    apply(node, {"name": "a.example", "level": "secure", "subdomains": True})
+    record = {"name": "b.a.example", **below}
+    if lowered:
+        with pytest.raises(HardeningError, match="domain b.a.example.level from secure to "):
+            plan(node, record)
+    assert plan(node, record, allow_weaker=lowered).plan.changed
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,13 @@ import os
 import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import HardeningError, InvalidValue
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.domains import read_domains
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.incoming import Unlisted
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.incoming import senders
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.incoming import Demand, Unlisted
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.incoming import (
+    bypassed,
+    demands,
+    read_unlisted,
+    senders,
+)
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.domain_tasks import (
     PINS,
     TODAY,
@@ -373,7 +378,90 @@ def test_the_store_vouches_for_clients_where_main_cf_names_no_ca(node, main_cf, 
     assert not plan(node, NEEDS_CERTIFICATE).plan.changed
 
 
+def test_sets_of_pins_are_numbered_in_their_own_order():
+    pins = [":".join([f"{number:02X}"] * 32) for number in (5, 3, 7, 1, 6, 2, 8, 4)]
+    made = entries([{"name": f"{pin[:2]}.example", "incoming": {"pins": [pin]}} for pin in pins])
+    assert made == {f"{number:02}.example": f"smtp_hardening_pins_{number}" for number in range(1, 9)}
+
+
+def test_classes_stand_in_their_own_order_whatever_the_domains_are_called(asking):
+    apply(
+        asking,
+        {**NEEDS_PIN, "name": "a.example"},
+        {"name": "b.example", "incoming": {}},
+        {**NEEDS_CERTIFICATE, "name": "c.example"},
+    )
+    assert ours(asking)[CLASSES] == "smtp_hardening_certificate, smtp_hardening_encrypt, smtp_hardening_pins_1"
+
+
+@pytest.mark.parametrize(
+    ("restrictions", "definition", "unlisted"),
+    [
+        ("", "", "accept"),
+        ("", UNEXPECTED, "accept"),
+        ("reject_unknown_sender_domain", UNEXPECTED, "accept"),
+        ("smtp_hardening_unlisted_too", UNEXPECTED, "accept"),
+        ("smtp_hardening_unlisted", UNEXPECTED, "reject"),
+        ("permit_mynetworks, smtp_hardening_unlisted", f"warn_if_reject {UNEXPECTED}", "warn"),
+    ],
+)
+def test_unlisted_senders_are_what_the_restrictions_name_and_not_what_is_only_defined(
+    node, restrictions, definition, unlisted
+):
+    node.append(f"{RESTRICTIONS} = {restrictions}\n{CLASSES} = smtp_hardening_unlisted\n")
+    node.append(f"smtp_hardening_unlisted = {definition}\n")
+    assert read_unlisted(node.state) is Unlisted(unlisted)
+
+
+@pytest.mark.parametrize(
+    ("records", "demanded"),
+    [
+        ([], set()),
+        ([KNOWN], set()),
+        ([NEEDS_TLS], {Demand.ENCRYPT}),
+        ([NEEDS_TLS, NEEDS_PIN, NEEDS_CERTIFICATE], {Demand.ENCRYPT, Demand.PINS, Demand.CERTIFICATE}),
+        ([{**NEEDS_PIN, "mode": "testing"}], set()),
+        ([{**NEEDS_PIN, "mode": "testing"}, NEEDS_CERTIFICATE], {Demand.CERTIFICATE}),
+    ],
+)
+def test_what_is_only_tested_is_not_demanded(asking, records, demanded):
+    apply(asking, *records)
+    assert demands(asking.state) == demanded
+
+
+def test_a_listener_with_restrictions_of_its_own_passes_ours_by(node):
+    node.services += "submission inet n - y - - smtpd\nrelay unix - - y - - smtp\n"
+    node.override(
+        f"submission/inet/{RESTRICTIONS}=permit", f"relay/unix/{RESTRICTIONS}=permit", "smtp/inet/mynetworks="
+    )
+    assert bypassed(node.state) == ["submission/inet"]
+
+
 # The ratchet.
+
+
+@pytest.mark.parametrize("word", ["accept", "warn", "reject"])
+def test_who_is_shut_out_has_met_with_no_less_than_a_demand(asking, word):
+    apply(asking, NEEDS_PIN, KNOWN)
+    wish = {"unlisted": Unlisted(word)}
+    gone = {"name": NEEDS_PIN["name"], "state": "absent"}
+    if word != "reject":
+        with pytest.raises(HardeningError, match="domain partner.example.incoming from pins to nothing;"):
+            plan(asking, gone, **wish)
+    assert plan(asking, gone, **wish, allow_weaker=word != "reject").plan.changed
+
+
+@pytest.mark.parametrize(
+    ("below", "lowered"),
+    [({"level": "encrypt"}, False), ({"local": True}, False), ({"incoming": {"level": "may"}}, True)],
+)
+def test_a_domain_below_another_is_asked_for_the_same_until_it_has_incoming_of_its_own(asking, below, lowered):
+    apply(asking, NEEDS_TLS)
+    record = {"name": "b.tls.example", **below}
+    if lowered:
+        with pytest.raises(HardeningError, match="domain b.tls.example.incoming from encrypt to nothing;"):
+            plan(asking, record)
+    assert plan(asking, record, allow_weaker=lowered).plan.changed
 
 
 @pytest.mark.parametrize(

@@ -147,3 +147,24 @@ def test_broken_records_of_now_are_a_sentence_and_no_crash(node, content):
     write(node.store("domains/1/records.json"), content)
     with pytest.raises(HardeningError):
         plan(node, 1)
+
+
+def test_domains_that_were_protected_alike_come_back_without_a_word(node):
+    """The tables lie beside main.cf of now, wherever the remembered one lies."""
+    apply(node, {"name": "bank.example", "level": "secure", "incoming": {"level": "may"}})
+    apply(node, {"name": "other.example", "local": True})
+    assert plan(node, 2).changed
+
+
+def test_an_override_that_comes_back_is_held_against_what_the_service_has_now(node):
+    past(node, "smtpd_tls_security_level = encrypt\n", SUBMISSION.replace("encrypt", "may"))
+    node.services = SERVICES + "submission inet n - y - - smtpd\n"
+    with pytest.raises(HardeningError, match="lower protection: submission/inet.level from encrypt to may;"):
+        plan(node)
+
+
+def test_octets_that_are_no_utf_8_come_back_as_they_were(node):
+    contents = {"main.cf": (b"# now\n", b"# M\xfcnchen\n")}
+    planned = plan_rollback(node.state, node.state, contents, False)
+    assert planned.contents == {"main.cf": b"# M\xfcnchen\n"}
+    assert planned.diff()[0]["after"] == "# M\ufffdnchen\n"

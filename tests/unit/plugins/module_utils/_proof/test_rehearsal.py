@@ -163,6 +163,20 @@ def test_dane_waits_while_tlsa_records_cannot_be_looked_up(node, level, said, re
     assert outcome(node, level, *said) == (False, None, reason)
 
 
+@pytest.mark.parametrize("level", ["encrypt", "dane", "secure"])
+def test_mail_waits_where_postfixs_client_ends_with_an_error(node, level):
+    told = Told(node, VERIFIED)
+    told.answer = told.answer._replace(rc=1)
+    assert told.rehearse(level).delivered is False
+
+
+@pytest.mark.parametrize("subject", [VERIFIED, f"posttls-finger: {VERIFIED}"])
+def test_a_certificate_cannot_speak_for_postfixs_client(node, subject):
+    """Its owner chooses the names in it."""
+    said = f"{HOST}: subject_CN={subject}, issuer_CN=x"
+    assert outcome(node, "secure", said, UNTRUSTED) == (False, "Untrusted", "nothing matches")
+
+
 def test_what_is_said_counts_wherever_it_is_said(node):
     assert Told(node, VERIFIED, on_stderr=True).rehearse("secure").tls == "Verified"
 

@@ -80,6 +80,7 @@ def test_the_header_of_an_answer_tells_enough(serve, rcode, authenticated):
     [
         (".", b"\0"),
         ("example", b"\7example\0"),
+        ("example.", b"\7example\0"),
         ("DNSSEC-failed.org", b"\rdnssec-failed\3org\0"),
         ("_25._tcp.mx.example", b"\3_25\4_tcp\2mx\7example\0"),
     ],
