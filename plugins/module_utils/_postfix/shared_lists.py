@@ -17,4 +17,7 @@ def beside_ours(state: State, wanted: Parameters) -> Parameters:
         incoming.CLASSES: incoming.ours(state, incoming.CLASSES),
         trust.RESTRICTIONS: trust.ours(state),
     }
-    return {name: ", ".join(filter(None, [kept.get(name), value])) or None for name, value in wanted.items()}
+    return {
+        name: ", ".join(filter(None, [kept[name], value])) if kept.get(name) else value
+        for name, value in wanted.items()
+    }

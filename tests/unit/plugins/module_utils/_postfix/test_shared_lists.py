@@ -14,7 +14,7 @@ OURS = {
 
 
 @pytest.mark.parametrize("name", OURS)
-@pytest.mark.parametrize("value", ["reject_unknown_sender_domain, permit", None])
+@pytest.mark.parametrize("value", ["reject_unknown_sender_domain, permit", "", None])
 def test_our_part_stays_first_in_a_list_that_an_operator_sets_or_takes_out(node, name, value):
     ours = OURS[name].format(store=node.store())
     node.append(f"{name} = {ours}, reject_non_fqdn_sender\n")
@@ -26,3 +26,4 @@ def test_other_lists_are_set_as_they_are_written(node, name):
     node.append("smtpd_sender_restrictions = reject_non_fqdn_sender\n")
     assert beside_ours(node.state, {name: "x, y"}) == {name: "x, y"}
     assert beside_ours(node.state, {name: None}) == {name: None}
+    assert beside_ours(node.state, {name: ""}) == {name: ""}, "empty is not the default"
