@@ -30,11 +30,16 @@ def results(node, module, options, *words):
     return found
 
 
-def cert(node, *words, **options):
-    """The result of smtp_tls_cert, which must not fail."""
-    result = results(node, "smtp_tls_cert", options, *words)[node]
+def succeed(node, module, *words, **options):
+    """The result of a task on one node, which must not fail."""
+    result = results(node, module, options, *words)[node]
     assert not result.get("failed") and "msg" not in result, result.get("msg")
     return result
+
+
+def cert(node, *words, **options):
+    """The result of smtp_tls_cert, which must not fail."""
+    return succeed(node, "smtp_tls_cert", *words, **options)
 
 
 def refused(node, **options):

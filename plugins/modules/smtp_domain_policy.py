@@ -317,7 +317,7 @@ def work(postfix: Postfix, options: Dict[str, Any], check_mode: bool) -> Dict[st
     today = utc_now().date()
     domains = plan_domains(state, wanted, today)
     check_shadowed(postfix, state, domains.plan, domains.after)
-    dnssec = resolver.unmet(state, options["dnssec_test"]) if domains.uses_dane(today) else None
+    dnssec = resolver.unmet(state, options["dnssec_test"]) if domains.uses_dane else None
     lacking = unmet(check_mode, domains.unmet, dnssec)
     expired = domains.expired(today)
     return {

@@ -69,8 +69,7 @@ class Node:
 
     def _by_sni(self, name: str) -> str:
         """The name in the store of the certificate for this host name: its own, or that of a domain above."""
-        labels = name.split(".")
-        keys = [name, *("." + ".".join(labels[at:]) for at in range(1, len(labels)))]
+        keys = [name, *(f".{domain}" for domain in words.domains_above(name))]
         found = (self.info["sni"].get(key) for key in keys)
         return next((stored for stored in found if stored in self.info["certificates"]), "")
 

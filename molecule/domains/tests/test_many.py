@@ -6,7 +6,7 @@ import csv
 import pytest
 from mail import NODES
 from on_node import begin_anew, sh
-from tasks import LAB, results
+from tasks import LAB, results, succeed
 
 testinfra_hosts = ["local://"]
 NODE = "node1"
@@ -105,6 +105,4 @@ def asked(parameter, key):
 
 
 def task(module, **options):
-    result = results(NODE, module, options)[NODE]
-    assert "msg" not in result, result["msg"]
-    return result
+    return succeed(NODE, module, **options)

@@ -9,7 +9,7 @@ import pytest
 from mail import NODES, fqdn, wait_for
 from on_node import begin_anew, sh
 from pki import certify, ec_key
-from tasks import LAB, ansible, results
+from tasks import LAB, ansible, results, succeed
 
 testinfra_hosts = ["local://"]
 NODE = "node1"
@@ -158,9 +158,7 @@ def apply(records, **options):
 
 
 def task(module, **options):
-    result = results(NODE, module, options)[NODE]
-    assert "msg" not in result, result["msg"]
-    return result
+    return succeed(NODE, module, **options)
 
 
 def log():

@@ -8,7 +8,7 @@ import ssl
 import pytest
 from mail import NODES, fqdn
 from on_node import begin_anew, sh
-from tasks import LAB, playbook, results
+from tasks import LAB, playbook, results, succeed
 from zones import ADDRESS, Zone, serve
 
 testinfra_hosts = ["local://"]
@@ -24,8 +24,8 @@ REPORTED = Zone(
 def peer_with_tls():
     for node in (NODE, PEER):
         begin_anew(node)
-        task(node, "smtp_tls_cert", name="fleet", provider="own_ca", own_ca=FLEET_CA, use=["server", "client"])
-        task(node, "smtp_tls_mode", profile="lenient_default", allow_weaker=True)
+        succeed(node, "smtp_tls_cert", name="fleet", provider="own_ca", own_ca=FLEET_CA, use=["server", "client"])
+        succeed(node, "smtp_tls_mode", profile="lenient_default", allow_weaker=True)
     yield
     for node in (NODE, PEER):
         begin_anew(node)
@@ -36,7 +36,7 @@ def test_a_domain_that_asks_for_reports_gets_each_tls_session_counted():
         pytest.skip("this Postfix was built without libtlsrpt")
     serve("reports", [REPORTED])
     settings = {"smtp_tlsrpt_enable": True, "smtp_tlsrpt_socket_name": SOCKET, "smtp_host_lookup": "dns"}
-    task(NODE, "smtp_settings", parameters=settings)
+    succeed(NODE, "smtp_settings", parameters=settings)
     report = json.loads(sh(NODE, "python3 -", RECEIVE))
     assert report["d"] == "reports.test" and "rua=mailto:tls@reports.test" in report["pr"]
     assert [policy["f"] for policy in report["policies"]] == [0], "no session failed"
@@ -56,7 +56,7 @@ def test_a_domains_word_on_requiretls_is_what_postfix_looks_up_and_older_version
         smtp.starttls(context=context)
         smtp.ehlo()
         assert smtp.has_extn("requiretls")
-    task(NODE, "smtp_domain_policy", domains=[], exclusive=True, allow_weaker=True)
+    succeed(NODE, "smtp_domain_policy", domains=[], exclusive=True, allow_weaker=True)
     assert "smtp_requiretls_policy" not in sh(NODE, "postconf -n")
 
 
@@ -67,7 +67,9 @@ def test_what_is_to_be_published_is_what_dns_then_answers_until_a_key_changes(tm
     serve("fleet", [Zone("fleet.test", tuple(before["zone"].splitlines()))])
     published = records(tmp_path)
     assert not published["differences"] and all(record["published"] for record in published["records"])
-    key = task(NODE, "smtp_tls_cert", name="fleet", provider="own_ca", own_ca=FLEET_CA, renew_now=True)["certificate"]
+    key = succeed(NODE, "smtp_tls_cert", name="fleet", provider="own_ca", own_ca=FLEET_CA, renew_now=True)[
+        "certificate"
+    ]
     after = records(tmp_path)
     problems = {(difference["problem"], difference["name"]) for difference in after["differences"]}
     name = f"_25._tcp.{fqdn(NODE)}."
@@ -110,9 +112,3 @@ finally:
 
 def version():
     return tuple(map(int, sh(NODE, "postconf -h mail_version").split(".")[:2]))
-
-
-def task(node, module, **options):
-    result = results(node, module, options)[node]
-    assert "msg" not in result, result["msg"]
-    return result

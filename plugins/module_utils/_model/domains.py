@@ -203,10 +203,10 @@ def check_coverage(records: Sequence[DomainPolicy]) -> None:
 
 def _routed_by(record: DomainPolicy, by_name: Mapping[str, DomainPolicy]) -> Optional[DomainPolicy]:
     """The nearest record for the names below a domain above, where that has a route and this one has none (transport(5))."""
-    labels = record.name.lstrip(".").split(".")
-    above = (by_name.get("." + ".".join(labels[index:])) for index in range(1, len(labels)))
-    nearest = next((found for found in above if found is not None and found.route), None)
-    return nearest if record.route is None else None
+    if record.route is not None:
+        return None
+    above = (by_name.get(f".{domain}") for domain in words.domains_above(record.name.lstrip(".")))
+    return next((found for found in above if found is not None and found.route), None)
 
 
 def check_agreement(records: Sequence[DomainPolicy]) -> None:

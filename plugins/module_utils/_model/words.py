@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Iterator
 
 from .._errors import InvalidValue
 
@@ -34,6 +34,12 @@ def domain_name(option: str, value: Any) -> str:
             "write labels of letters, digits and hyphens joined by dots, as in partner.example",
         )
     return name
+
+
+def domains_above(name: str) -> Iterator[str]:
+    """The domains above a name, the nearest first; C(.domain) is below its domain."""
+    labels = name.lstrip(".").split(".")
+    return (".".join(labels[index:]) for index in range(0 if name.startswith(".") else 1, len(labels)))
 
 
 def domain_or_below(option: str, value: Any) -> str:

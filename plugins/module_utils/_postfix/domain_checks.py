@@ -10,6 +10,7 @@ import re
 from typing import Any, Dict, Iterable, Iterator, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from .._errors import InvalidValue
+from .._model import words
 from .._model.domains import DomainPolicy
 from .._model.incoming import Demand, Unlisted
 from .._model.levels import ClientCertificates, ClientLevel, Protocol, ServerLevel
@@ -44,9 +45,8 @@ def check_known(state: State, records: Iterable[DomainPolicy]) -> None:
 
 def check_local(state: State, records: Iterable[DomainPolicy]) -> None:
     """Refuse to change what other domains in relay_domains may rely on."""
-    parents = "relay_domains" in split_list(state.effective[PARENTS])
     names = alone(records)
-    if names and parents and others(state, "relay_domains"):
+    if names and "relay_domains" in split_list(state.effective[PARENTS]) and others(state, "relay_domains"):
         raise InvalidValue(
             "domains",
             names[0],
@@ -233,17 +233,12 @@ def _outgoing(by_name: Mapping[str, DomainPolicy], name: str) -> Optional[Domain
     own = by_name.get(name)
     if own is not None and (own.level or own.route):
         return own
-    above = (by_name.get(f".{domain}") for domain in _above(name))
+    above = (by_name.get(f".{domain}") for domain in words.domains_above(name))
     return next((record for record in above if record is not None and record.level), None)
 
 
 def _demand(by_domain: Mapping[str, DomainPolicy], name: str, unlisted: Demand) -> Demand:
     """What mail from a domain must show, by its own record or that of a domain above it."""
-    found = (by_domain.get(domain) for domain in (name.lstrip("."), *_above(name)))
+    found = (by_domain.get(domain) for domain in (name.lstrip("."), *words.domains_above(name)))
     nearest = next((record for record in found if record is not None), None)
     return unlisted if nearest is None else nearest.demand
-
-
-def _above(name: str) -> Iterator[str]:
-    labels = name.lstrip(".").split(".")
-    return (".".join(labels[index:]) for index in range(0 if name.startswith(".") else 1, len(labels)))

@@ -15,7 +15,7 @@ from .._model.incoming import Demand, Unlisted
 from .._model.levels import ClientLevel
 from . import incoming, store
 from .levels import DANE, DANE_PARAMETERS, Parameters, protocol_list
-from .state import State, split_list
+from .state import State, split_list, without
 from .tables import Table, render_table
 
 TABLES = {
@@ -34,7 +34,7 @@ PARENTS = "parent_domain_matches_subdomains"
 
 def others(state: State, parameter: str) -> str:
     """What an operator put into a list beside our table."""
-    return re.sub(rf"({ours(state)}|\${SOURCES}\b)[,\s]*", "", state.explicit.get(parameter, "")).strip(" ,")
+    return without(state.explicit.get(parameter, ""), rf"{ours(state)}|\${SOURCES}\b")
 
 
 def ours(state: State) -> str:
@@ -105,7 +105,7 @@ def needed_parameters(state: State, records: Sequence[DomainPolicy]) -> Paramete
     if any(record.incoming and record.incoming.demand is Demand.CERTIFICATE for record in records):
         wanted.update(_trust(state, "smtpd"))
     parents = split_list(state.effective[PARENTS])
-    if "relay_domains" in parents and not relay_parents_match(state, records):
+    if "relay_domains" in parents and alone(records):
         wanted[PARENTS] = ", ".join(name for name in parents if name != "relay_domains")
     return wanted
 

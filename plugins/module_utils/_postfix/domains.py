@@ -48,6 +48,8 @@ class DomainPlan:
     plan: Plan
     before: Tuple[DomainPolicy, ...]
     after: Tuple[DomainPolicy, ...]
+    in_force: Tuple[DomainPolicy, ...]
+    """What counts today of the records after."""
     unlisted: Unlisted
     unmet: Optional[str]
     """What must be set up first: a server that asks for certificates, a CA that another task brings."""
@@ -55,8 +57,9 @@ class DomainPlan:
     def expired(self, today: datetime.date) -> List[str]:
         return [record.name for record in self.after if record.has_expired(today)]
 
-    def uses_dane(self, today: datetime.date) -> bool:
-        return any(record.level in DANE for record in all_in_force(self.after, today))
+    @property
+    def uses_dane(self) -> bool:
+        return any(record.level in DANE for record in self.in_force)
 
 
 class _Made(NamedTuple):
@@ -87,11 +90,11 @@ def plan_domains(state: State, wish: DomainWish, today: datetime.date) -> Domain
     check_local(state, in_force)
     check_unlisted(after, unlisted)
     check_domains_ratchet(
-        held(state, before, today, unlisted_before), held(state, after, today, unlisted), wish.allow_weaker
+        held(state, all_in_force(before, today), unlisted_before), held(state, in_force, unlisted), wish.allow_weaker
     )
     made = _Made(in_force, unlisted, all_tables(state, in_force, unlisted))
     used = made.used(after)
-    unchanged = before == after and (not used or _is_intact(folder, used))
+    unchanged = before == after and _is_intact(folder, used)
     target = None
     if used:
         target = folder if unchanged else store.next_path(domains_folder(state))
@@ -103,7 +106,7 @@ def plan_domains(state: State, wish: DomainWish, today: datetime.date) -> Domain
         files=files,
         shown=(shown,) if before != after else (),
     )
-    return DomainPlan(plan, before, after, unlisted, unmet(state, in_force))
+    return DomainPlan(plan, before, after, in_force, unlisted, unmet(state, in_force))
 
 
 def current_folder(state: State) -> Optional[str]:
@@ -149,10 +152,10 @@ def all_in_force(records: Iterable[DomainPolicy], today: datetime.date) -> Tuple
     return tuple(record.in_force(today) for record in records)
 
 
-def held(state: State, records: Iterable[DomainPolicy], today: datetime.date, unlisted: Unlisted) -> Held:
+def held(state: State, in_force: Sequence[DomainPolicy], unlisted: Unlisted) -> Held:
     """What holds for domains with these records."""
     client = read_client(state.effective)
-    return Held(all_in_force(records, today), present(client.level), client.minimum_protocol, unlisted)
+    return Held(in_force, present(client.level), client.minimum_protocol, unlisted)
 
 
 def _is_intact(folder: Optional[str], used: Mapping[str, Table]) -> bool:

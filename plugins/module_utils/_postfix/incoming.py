@@ -16,7 +16,7 @@ from typing import Dict, Iterable, List, Optional, Set, Tuple
 from .._model.domains import DomainPolicy, Mode
 from .._model.incoming import Demand, Unlisted
 from .levels import Parameters
-from .state import State, split_list
+from .state import State, split_list, without
 from .tables import Table
 
 RESTRICTIONS = "smtpd_sender_restrictions"
@@ -103,7 +103,7 @@ def ours(state: State, parameter: str) -> str:
 
 def _others(state: State, parameter: str) -> str:
     """What an operator put there beside ours."""
-    return re.sub(rf"(?:{_ours(state)})[,\s]*", "", state.explicit.get(parameter, "")).strip(" ,")
+    return without(state.explicit.get(parameter, ""), _ours(state))
 
 
 def _ours(state: State) -> str:

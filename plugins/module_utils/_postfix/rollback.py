@@ -11,7 +11,7 @@ from typing import Mapping, Tuple
 from .._certificates.validity import utc_now
 from .._errors import PostfixError
 from .domain_checks import check_domains_ratchet
-from .domains import current_folder, held, read_records
+from .domains import all_in_force, current_folder, held, read_records
 from .incoming import read_unlisted
 from .plan import Plan, Shown
 from .ratchet import check_ratchet
@@ -41,7 +41,9 @@ def _check_ratchet(now: State, then: State, allow_weaker: bool) -> None:
     check_ratchet(before, after, allow_weaker)
     today = utc_now().date()
     try:
-        was, will = (held(s, read_records(current_folder(s)), today, read_unlisted(s)) for s in (now, then))
+        was, will = (
+            held(s, all_in_force(read_records(current_folder(s)), today), read_unlisted(s)) for s in (now, then)
+        )
     except PostfixError as problem:
         if allow_weaker:
             return

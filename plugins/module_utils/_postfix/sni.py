@@ -16,7 +16,7 @@ from typing import Dict, Iterable, Mapping, NamedTuple, Optional, Tuple
 from . import store
 from .levels import Parameters
 from .plan import NewFile, Shown
-from .state import STORE, State
+from .state import STORE, State, without
 from .tables import parse_table, render_table
 
 PARAMETER = "tls_server_sni_maps"
@@ -53,7 +53,7 @@ def plan_sni(state: State, name: str, hosts: Iterable[str], path: Optional[str])
     table = os.path.join(store.next_path(os.path.join(state.store, "sni")), "table")
     files = (NewFile(table, render_table("smtp_tls_cert", after), 0o600, embeds=True),) if after else ()
     ours = f"{state.table_type}:{table}" if after else ""
-    others = re.sub(_OURS + r"[,\s]*", "", state.explicit.get(PARAMETER, "")).strip(" ,")
+    others = without(state.explicit.get(PARAMETER, ""), _OURS)
     value = ", ".join(part for part in (ours, others) if part) or None
     return SniPlan({PARAMETER: value}, files, (Shown("certificates by host name", _text(before), _text(after)),))
 

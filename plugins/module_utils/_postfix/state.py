@@ -116,6 +116,11 @@ def split_list(text: str) -> Tuple[str, ...]:
     return tuple(text.replace(",", " ").split())
 
 
+def without(text: str, pattern: str) -> str:
+    """A list in main.cf without the items that a pattern describes."""
+    return re.sub(rf"(?:{pattern})[,\s]*", "", text).strip(" ,")
+
+
 def read_version(text: str) -> Tuple[int, int]:
     """``3.10.13`` and ``3.11-20250115`` as (3, 10) and (3, 11)."""
     found = re.match(r"(\d+)\.(\d+)", text)

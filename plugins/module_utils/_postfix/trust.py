@@ -17,7 +17,7 @@ from .._model.trust import TrustWish
 from . import store
 from .levels import Parameters, read_client, read_server
 from .plan import NewFile, Shown
-from .state import State
+from .state import State, without
 
 SYSTEM_BUNDLES = (
     "/etc/ssl/certs/ca-certificates.crt",
@@ -175,7 +175,7 @@ def _plan_pins(state: State, wish: TrustWish) -> TrustPlan:
     if wish.pins is None:
         return TrustPlan("")
     before = pins(state)
-    others = re.sub(_ours(state) + r"[,\s]*", "", state.explicit.get(RESTRICTIONS, "")).strip(" ,")
+    others = without(state.explicit.get(RESTRICTIONS, ""), _ours(state))
     peers: Parameters = {}
     if wish.pins:
         peers = {PEERS: " ".join(wish.pins), **dict.fromkeys(_DIGESTS, "sha256")}

@@ -105,11 +105,7 @@ def _is_loopback(address: str) -> bool:
 
 
 def _query(number: int, name: str) -> bytes:
-    labels = (
-        [label.encode() for label in words.domain_name("dnssec_test", name.rstrip(".")).split(".")]
-        if name != "."
-        else []
-    )
+    labels = words.domain_name("dnssec_test", name.rstrip(".")).encode().split(b".") if name != "." else []
     encoded = b"".join(bytes([len(label)]) + label for label in labels) + b"\0"
     header = struct.pack("!6H", number, _RD | _AD, 1, 0, 0, 1)
     return header + encoded + struct.pack("!2H", _NS, _IN) + b"\0" + struct.pack("!2HIH", _OPT, 1232, _DO, 0)
