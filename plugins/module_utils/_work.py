@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 from ._certificates import library
@@ -44,6 +45,8 @@ def attempt(work: Work, options: Dict[str, Any], check_mode: bool, run_command: 
 
     One run at a time on one instance: the lock is held from before the first read to the end.
     """
+    if check_mode and "task" in options and not _is_installed(options["config_dir"], run_command):
+        return Outcome(False, {"changed": True, "diff": [], "interrupted": None}, [_NOT_YET])
     if library.MISSING:
         sentence = "The Python library cryptography is missing on this node; install python3-cryptography."
         return Outcome(True, {"msg": sentence, "exception": library.MISSING}, [])
@@ -73,6 +76,24 @@ def attempt(work: Work, options: Dict[str, Any], check_mode: bool, run_command: 
         result = {**result, "changed": True}
     warnings = [*_tell(interrupted), *result.pop("warnings", [])]
     return Outcome(False, {**result, "interrupted": interrupted}, warnings)
+
+
+_NOT_YET = (
+    "Postfix or the Python library cryptography is not installed on this node, so check mode cannot look any further "
+    "(role relay installs both)."
+)
+
+
+def _is_installed(config_dir: str, run_command: Callable[..., Any]) -> bool:
+    """Whether a change can be planned, or an earlier task of the same run will have to install something first."""
+    if library.MISSING:
+        return False
+    if os.path.exists(os.path.join(config_dir, "main.cf")):
+        return True
+    try:
+        return run_command(["postconf", "-d", "mail_version"], handle_exceptions=False)[0] == 0
+    except FileNotFoundError:
+        return False
 
 
 def bring_about(postfix: Postfix, state: State, plan: Plan, check_mode: bool, author: Author) -> Dict[str, Any]:

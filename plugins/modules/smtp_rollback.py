@@ -65,7 +65,7 @@ pending:
   description: What differed, as whole files.
   returned: success
   type: dict
-  sample: {set: {}, unset: [], services: [], overrides: {}, contents: [main.cf]}
+  sample: {set: {}, unset: [], services: [], services_gone: [], overrides: {}, contents: [main.cf]}
 proof:
   description: What each listener of the node showed after the change, as in M(mailfleet.smtp_hardening.smtp_tls_mode).
   returned: success, and when the proof fails

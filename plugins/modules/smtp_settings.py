@@ -7,25 +7,77 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: smtp_settings
-short_description: Set other parameters of Postfix with the same care
+short_description: Set other parameters and services of Postfix with the same care
 version_added: 0.1.0
 author: The mailfleet contributors (@mailfleet)
 description:
   - Sets parameters of C(main.cf) that no other module of this collection owns, such as C(myhostname) or C(mynetworks),
-    in one call. Staged, checked by Postfix, swapped in one step, proven on the node's own listeners, or undone.
+    and entries of C(master.cf) in one call. Staged, checked by Postfix, swapped in one step, proven on the node's own listeners, or undone.
   - What this collection demands of senders and clients stays first in C(smtpd_sender_restrictions),
     C(smtpd_client_restrictions) and C(smtpd_restriction_classes), whatever is set there.
 extends_documentation_fragment:
   - mailfleet.smtp_hardening.smtp
   - mailfleet.smtp_hardening.smtp.change
+  - mailfleet.smtp_hardening.smtp.ratchet
   - mailfleet.smtp_hardening.smtp.attributes
 options:
   parameters:
     description:
       - Names and values as in postconf(5). V(none) takes a parameter out, so that Postfix's default holds.
       - Booleans become C(yes) and C(no), lists are joined by commas.
+      - C(mynetworks) must not let everybody relay; see O(public_networks).
     type: dict
-    required: true
+    default: {}
+  where_known:
+    description:
+      - The same for parameters that not every version of Postfix has. One that this Postfix does not know is passed over.
+    type: dict
+    default: {}
+  public_networks:
+    description:
+      - Ranges of public addresses that C(mynetworks) may hold. Any other is refused, a single address is not. A prefix of
+        length 0 is always refused.
+    type: list
+    elements: str
+    default: []
+  services:
+    description:
+      - Entries of C(master.cf), such as listeners. An entry keeps what is not named here.
+      - How TLS protects an entry that is there already is what O(services) of M(mailfleet.smtp_hardening.smtp_tls_mode)
+        sets; a new listener is protected from its first moment where its TLS parameters are given here.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: The service as C(name/type) in the first two columns of C(master.cf). C(/inet) may be left out.
+        type: str
+        required: true
+      state:
+        description: Whether the entry is to be there.
+        type: str
+        choices: [present, absent]
+        default: present
+      command:
+        description: The daemon, without arguments. Needed where the entry is not there yet.
+        type: str
+      chroot:
+        description: Whether it runs in a chroot. A new entry does what the entry C(smtp/unix) does.
+        type: bool
+      process_limit:
+        description: How many of its processes run at most; 0 for no limit.
+        type: int
+      parameters:
+        description: Parameters that hold for this entry alone (C(-o)). V(none) takes one out.
+        type: dict
+        default: {}
+  secrets:
+    description:
+      - Lookup tables whose values are secrets, as key and value by the parameter that names the table, which can be
+        C(smtp_sasl_password_maps). The module makes the table, readable by root alone, and names it in C(main.cf).
+      - An empty table takes the parameter out. Values are in no output, diff or log.
+    type: dict
+    default: {}
 notes:
   - Postfix reads C(inet_interfaces) and C(inet_protocols) at its start only; RV(restart_needed) says so.
 """
@@ -37,6 +89,26 @@ EXAMPLES = r"""
       myhostname: mx1.example.com
       mynetworks: [127.0.0.0/8, "[::1]/128", 192.0.2.0/24]
       relayhost: null
+
+- name: Take mail of users who log in, over TLS from the first byte (RFC 8314)
+  mailfleet.smtp_hardening.smtp_settings:
+    services:
+      - name: submissions
+        command: smtpd
+        parameters:
+          syslog_name: postfix/submissions
+          smtpd_tls_wrappermode: true
+          smtpd_sasl_auth_enable: true
+          smtpd_relay_restrictions: [permit_sasl_authenticated, reject]
+
+- name: Hand everything to the provider's server, where we log in
+  mailfleet.smtp_hardening.smtp_settings:
+    parameters:
+      relayhost: "[smtp.provider.example]:587"
+      smtp_sasl_auth_enable: true
+    secrets:
+      smtp_sasl_password_maps:
+        "[smtp.provider.example]:587": "{{ provider_user }}:{{ vaulted_provider_password }}"
 """
 
 RETURN = r"""
@@ -44,7 +116,7 @@ pending:
   description: What differed, as parameters to set and to take out.
   returned: success
   type: dict
-  sample: {set: {myhostname: mx1.example.com}, unset: [], services: []}
+  sample: {set: {myhostname: mx1.example.com}, unset: [], services: [], services_gone: [], overrides: {}, contents: []}
 restart_needed:
   description: Whether a changed parameter needs more than the reload that was done.
   returned: success
@@ -74,25 +146,49 @@ from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._model.settings import read_parameters
+from ..module_utils._model.entries import read_entries
+from ..module_utils._model.secrets import read_secrets
+from ..module_utils._model.settings import read_settings
 from ..module_utils._postfix.commands import Postfix
-from ..module_utils._postfix.plan import plan_parameters
-from ..module_utils._postfix.shared_lists import beside_ours
+from ..module_utils._postfix.settings import SettingsWish, plan_settings
 from ..module_utils._postfix.state import read_state
 from ..module_utils._work import CHANGE_ARGUMENTS, Author, attempt, bring_about, restart
 
+SERVICE_ARGUMENTS = {
+    "name": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "command": {"type": "str"},
+    "chroot": {"type": "bool"},
+    "process_limit": {"type": "int"},
+    "parameters": {"type": "dict", "default": {}},
+}
+
 
 def work(postfix: Postfix, options: Dict[str, Any], check_mode: bool) -> Dict[str, Any]:
-    wanted = read_parameters(options["parameters"])
+    wish = SettingsWish(
+        settings=read_settings(options["parameters"], options["where_known"], options["public_networks"]),
+        entries=read_entries(options["services"]),
+        secrets=read_secrets(options["secrets"]),
+        allow_weaker=options["allow_weaker"],
+    )
     state = read_state(postfix)
-    plan = plan_parameters(state, beside_ours(state, wanted))
+    plan = plan_settings(state, wish)
     result = bring_about(postfix, state, plan, check_mode, Author("smtp_settings", options["task"]))
     return {**result, **restart(plan.needs_restart)}
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={"parameters": {"type": "dict", "required": True}, **CHANGE_ARGUMENTS},
+        argument_spec={
+            "parameters": {"type": "dict", "default": {}},
+            "where_known": {"type": "dict", "default": {}},
+            "public_networks": {"type": "list", "elements": "str", "default": []},
+            "services": {"type": "list", "elements": "dict", "default": [], "options": SERVICE_ARGUMENTS},
+            "secrets": {"type": "dict", "default": {}, "no_log": True},
+            "allow_weaker": {"type": "bool", "default": False},
+            **CHANGE_ARGUMENTS,
+        },
+        required_one_of=[("parameters", "where_known", "services", "secrets")],
         supports_check_mode=True,
     )
     outcome = attempt(work, module.params, module.check_mode, module.run_command)

@@ -200,7 +200,7 @@ pending:
   description: What differed from the request, as parameters to set, to take out, and C(master.cf) entries to add.
   returned: success
   type: dict
-  sample: {set: {smtpd_tls_protocols: ">=TLSv1.2"}, unset: [], services: [], overrides: {}, contents: []}
+  sample: {set: {smtpd_tls_protocols: ">=TLSv1.2"}, unset: [], services: [], services_gone: [], overrides: {}, contents: []}
 proof:
   description: What each listener of the node showed after the change. Empty where nothing changed and in check mode.
   returned: success, and when the proof fails

@@ -166,6 +166,9 @@ def _edit(entries, option, name, value):
     if option == "-Me":
         entries[name] = value + "\n"
         return
+    if option == "-MX":
+        del entries[name]
+        return
     key, _slash, parameter = name.rpartition("/")
     overrides = {**_overrides(entries[key]), parameter: value}
     if option == "-PX":

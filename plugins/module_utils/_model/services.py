@@ -40,7 +40,7 @@ def read_services(items: Optional[Iterable[Mapping[str, Any]]]) -> Tuple[Service
 
 
 def _service(option: str, item: Mapping[str, Any]) -> ServicePolicy:
-    name = _name(f"{option}.name", item["name"])
+    name = read_service_name(f"{option}.name", item["name"])
     given = {key: value for key, value in item.items() if key != "name" and value is not None}
     if not given:
         raise InvalidValue(
@@ -51,7 +51,7 @@ def _service(option: str, item: Mapping[str, Any]) -> ServicePolicy:
     return ServicePolicy(name, wrapper_mode=given.get("wrapper_mode"), **words)
 
 
-def _name(option: str, value: Any) -> str:
+def read_service_name(option: str, value: Any) -> str:
     """``submission`` is ``submission/inet``."""
     text = str(value)
     name = text if text.rpartition("/")[2] in TYPES else f"{text}/inet"

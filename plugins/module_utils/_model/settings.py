@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Dict, Iterable, Mapping, NamedTuple, Optional
 
 from .._errors import InvalidValue
+from .networks import check_networks
 
 # The first that fits counts.
 _OWNED = {
@@ -22,9 +23,26 @@ _INSTALLATION = re.compile(
 """Where Postfix lies and who it is: nothing that a reload can move (postconf(5))."""
 
 
+Values = Mapping[str, Optional[str]]
+
+
+class Settings(NamedTuple):
+    parameters: Values
+    where_known: Values
+    """Passed over where this Postfix does not know them."""
+
+
+def read_settings(parameters: Mapping[str, Any], where_known: Mapping[str, Any], public: Iterable[Any]) -> Settings:
+    """The options of C(smtp_settings) that speak of main.cf; ``public`` are the public ranges that may relay."""
+    settings = Settings(read_parameters(parameters), read_parameters(where_known))
+    for values in settings:
+        check_networks("parameters.mynetworks", values.get("mynetworks"), public)
+    return settings
+
+
 def read_parameters(given: Mapping[str, Any]) -> Dict[str, Optional[str]]:
     """Each parameter with its value as main.cf spells it; ``None`` takes it out."""
-    return {_name(name): _value(name, value) for name, value in given.items()}
+    return {_name(name): read_value(f"parameters.{name}", value) for name, value in given.items()}
 
 
 def _name(name: Any) -> str:
@@ -48,14 +66,13 @@ def _name(name: Any) -> str:
     return text
 
 
-def _value(name: str, value: Any) -> Optional[str]:
+def read_value(option: str, value: Any) -> Optional[str]:
+    """A value as main.cf spells it."""
     if value is None:
         return None
     if isinstance(value, bool):
         return "yes" if value else "no"
     text = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
     if re.search(r"[\x00-\x1f\x7f]", text):
-        raise InvalidValue(
-            f"parameters.{name}", value, "holds a line break or another control character", "write it on one line"
-        )
+        raise InvalidValue(option, value, "holds a line break or another control character", "write it on one line")
     return text

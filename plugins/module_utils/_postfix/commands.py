@@ -44,12 +44,14 @@ class Postfix:
         unwanted: Sequence[str] = (),
         services: Sequence[str] = (),
         overrides: Mapping[str, Optional[str]] = MappingProxyType({}),
+        gone: Sequence[str] = (),
     ) -> None:
-        """Set parameters, take parameters out, add master.cf entries, set and take out the ``-o``
-        overrides of entries (``service/type/name``): a call each at most."""
+        """Set parameters, take parameters out, add master.cf entries, take entries out, set and take out
+        the ``-o`` overrides of entries (``service/type/name``): a call each at most."""
         self._edit("-e", [f"{name}={value}" for name, value in wanted.items()])
         self._edit("-X", unwanted)
         self._edit("-Me", services)
+        self._edit("-MX", gone)
         self._edit("-Pe", [f"{name}={value}" for name, value in overrides.items() if value is not None])
         self._edit("-PX", [name for name, value in overrides.items() if value is None])
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from .levels import Parameters
 from .state import READ_AT_START, STORE, Service, State
@@ -42,6 +42,8 @@ class Plan:
     unset: Tuple[str, ...] = ()
     services: Tuple[str, ...] = ()
     """master.cf entries to add or replace, as ``postconf -Me`` takes them."""
+    gone: Tuple[str, ...] = ()
+    """master.cf entries to take out (``service/type``)."""
     overrides: Parameters = field(default_factory=dict)
     """``-o`` overrides in master.cf (``service/type/name``); ``None`` takes one out."""
     files: Tuple[NewFile, ...] = ()
@@ -55,7 +57,14 @@ class Plan:
     def changed(self) -> bool:
         """Shown changes count: in check mode a new certificate is promised and not made."""
         return bool(
-            self.set or self.unset or self.services or self.overrides or self.files or self.contents or self.shown
+            self.set
+            or self.unset
+            or self.services
+            or self.gone
+            or self.overrides
+            or self.files
+            or self.contents
+            or self.shown
         )
 
     def diff(self) -> List[Dict[str, str]]:
@@ -70,6 +79,7 @@ class Plan:
             "set": dict(self.set),
             "unset": list(self.unset),
             "services": list(self.services),
+            "services_gone": list(self.gone),
             "overrides": dict(self.overrides),
             "contents": list(self.contents),
         }
@@ -78,7 +88,7 @@ class Plan:
         """What the history says of it."""
         parts = {
             "set": [*self.set, *(name for name, value in self.overrides.items() if value is not None)],
-            "taken out": [*self.unset, *(name for name, value in self.overrides.items() if value is None)],
+            "taken out": [*self.unset, *self.gone, *(name for name, value in self.overrides.items() if value is None)],
             "services": [entry.partition("=")[0] for entry in self.services],
             "files": [new.path.partition(f"/{STORE}/")[2] for new in self.files],
             "brought back": list(self.contents),
@@ -110,6 +120,7 @@ def plan_parameters(
     wanted: Parameters,
     *,
     services: Tuple[str, ...] = (),
+    gone: Tuple[str, ...] = (),
     overrides: Optional[Parameters] = None,
     files: Tuple[NewFile, ...] = (),
     obsolete: Tuple[str, ...] = (),
@@ -122,9 +133,13 @@ def plan_parameters(
     changed = {name: value for name, value in (overrides or {}).items() if there.get(name) != value}
     main_cf = _shown(f"{state.config_dir}/main.cf", state.explicit, {**dict.fromkeys(to_unset), **to_set})
     master_cf = _shown(f"{state.config_dir}/master.cf", there, changed)
-    master_cf = Shown(master_cf.title, master_cf.before, "".join(f"{_entry(s)}\n" for s in services) + master_cf.after)
+    master_cf = Shown(
+        master_cf.title,
+        _entries(state, [*(s.partition("=")[0] for s in services), *gone]) + master_cf.before,
+        "".join(f"{_entry(s)}\n" for s in services) + master_cf.after,
+    )
     changes = tuple(s for s in (main_cf, master_cf) if s.before != s.after)
-    return Plan(to_set, to_unset, services, changed, files, obsolete, shown=changes + shown)
+    return Plan(to_set, to_unset, services, gone, changed, files, obsolete, shown=changes + shown)
 
 
 def _shown(title: str, before: Mapping[str, str], changes: Parameters) -> Shown:
@@ -138,6 +153,10 @@ def _holds(state: State, name: str, value: str) -> bool:
 
 def _lines(values: Mapping[str, Optional[str]]) -> str:
     return "".join(f"{name} = {value}\n" for name, value in sorted(values.items()) if value is not None)
+
+
+def _entries(state: State, keys: Sequence[str]) -> str:
+    return "".join(f"{service.entry}\n" for service in state.services if service.key in keys)
 
 
 def _entry(service: str) -> str:

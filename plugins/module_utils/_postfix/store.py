@@ -12,6 +12,7 @@ Layout below the configuration directory, in ``smtp_hardening/``::
     trust/2.pem                   the CAs that peers' certificates are verified with
     trust_with_system/2.pem       the same, and those of the operating system
     sni/4/, pins/1/, domains/7/   the tables for host names, for peers' public keys, of all domain policies
+    secrets/2/                    tables with passwords for other servers
     renewal/                      what brings certificates in that another tool renews
     history/, transaction/        what the transaction room keeps there
 """
@@ -29,7 +30,7 @@ from .levels import Parameters
 from .state import STORE, State, split_list
 
 USES = ("server", "client")
-TABLES = ("domains", "sni", "pins")
+TABLES = ("domains", "sni", "pins", "secrets")
 """Numbered folders of tables."""
 _SIDE = {"server": "smtpd", "client": "smtp"}
 _LEGACY = ("cert_file", "key_file", "eccert_file", "eckey_file", "dcert_file", "dkey_file")
@@ -119,7 +120,7 @@ def named(config_dir: str, content: bytes) -> List[str]:
     a table for host names was made from."""
     here = re.escape(os.path.join(config_dir, STORE))
     found = re.findall(
-        rf"{here}/(?:certificates/[\w-]+|trust|trust_with_system)/\d+\.pem|{here}/(?:domains|sni|pins)/\d+",
+        rf"{here}/(?:certificates/[\w-]+|trust|trust_with_system)/\d+\.pem|{here}/(?:{'|'.join(TABLES)})/\d+",
         content.decode("utf-8", "replace"),
     )
     tables = [os.path.join(path, "table") for path in set(found) if os.path.basename(os.path.dirname(path)) == "sni"]

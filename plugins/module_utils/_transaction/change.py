@@ -146,7 +146,7 @@ class _Transaction:
             content = self.plan.contents[name] if name in self.plan.contents else files.read(live)
             files.write(os.path.join(self.stage, name), content, 0o600)
         plan = self.plan
-        self.postfix.at(self.stage).edit(plan.set, plan.unset, plan.services, plan.overrides)
+        self.postfix.at(self.stage).edit(plan.set, plan.unset, plan.services, plan.overrides, plan.gone)
         for name in CONFIGURATION:
             files.age(os.path.join(self.stage, name))
 

@@ -246,7 +246,7 @@ def test_nothing_to_do_needs_no_running_postfix(node):
     assert _work.bring_about(node.postfix, node.state, Plan(), False, AUTHOR) == {
         "changed": False,
         "diff": [],
-        "pending": {"set": {}, "unset": [], "services": [], "overrides": {}, "contents": []},
+        "pending": {"set": {}, "unset": [], "services": [], "services_gone": [], "overrides": {}, "contents": []},
         "proof": [],
     }
 

@@ -26,7 +26,7 @@ NAMES = [
     "smtp_tls_mode",
     "smtp_tls_probe",
 ]
-SECRETS = {"ca_private_key", "ca_passphrase", "private_key", "passphrase", "archive"}
+SECRETS = {"ca_private_key", "ca_passphrase", "private_key", "passphrase", "archive", "secrets"}
 PATHS = {"external.private_key"}
 """Options of a secret's name that hold where it lies."""
 

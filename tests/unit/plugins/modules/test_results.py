@@ -19,7 +19,8 @@ from ansible_collections.mailfleet.smtp_hardening.tests.unit.certificate_tasks i
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import picture, write
 
 CERTIFICATE = task("self_signed", SMALL, use=["server"])
-SETTINGS = {"parameters": {"myhostname": "mx2.example.com"}, "task": "Name it"}
+NOTHING_ELSE = {"where_known": {}, "public_networks": [], "services": [], "secrets": {}, "allow_weaker": False}
+SETTINGS = {**NOTHING_ELSE, "parameters": {"myhostname": "mx2.example.com"}, "task": "Name it"}
 DOMAINS = {
     "domains": [{"name": "example.com", "local": True}],
     "src": None,
@@ -184,7 +185,7 @@ def test_a_probe_sends_as_postmaster_of_the_node(node, tmp_path):
 
 
 def host(node, name):
-    return run("smtp_settings", node, {"parameters": {"myhostname": name}, "task": f"Call it {name}"})
+    return run("smtp_settings", node, {**SETTINGS, "parameters": {"myhostname": name}, "task": f"Call it {name}"})
 
 
 def test_a_rollback_brings_the_state_before_and_a_second_one_goes_forward_again(node):

@@ -33,7 +33,14 @@ STATE = State("/p", MAIN_CF, EFFECTIVE, (), DEFAULTS)
 def test_only_what_differs_from_main_cf_is_planned(wanted, set_, unset):
     plan = plan_parameters(STATE, wanted)
     assert (plan.set, plan.unset, plan.changed) == (set_, unset, bool(set_ or unset))
-    assert plan.summary() == {"set": set_, "unset": list(unset), "services": [], "overrides": {}, "contents": []}
+    assert plan.summary() == {
+        "set": set_,
+        "unset": list(unset),
+        "services": [],
+        "services_gone": [],
+        "overrides": {},
+        "contents": [],
+    }
 
 
 def test_a_diff_shows_the_lines_of_main_cf_before_and_after():
@@ -150,4 +157,11 @@ def test_the_history_says_of_a_plan_what_it_does_in_one_line(plan, line):
 def test_whole_files_are_a_change_and_their_bytes_are_in_no_summary():
     plan = Plan(contents={"main.cf": b"myhostname = old.example.com\n"})
     assert plan.changed
-    assert plan.summary() == {"set": {}, "unset": [], "services": [], "overrides": {}, "contents": ["main.cf"]}
+    assert plan.summary() == {
+        "set": {},
+        "unset": [],
+        "services": [],
+        "services_gone": [],
+        "overrides": {},
+        "contents": ["main.cf"],
+    }

@@ -1,0 +1,59 @@
+# SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Whose mail is relayed to anywhere (C(mynetworks)): never everybody's, and a public range only where that is meant."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any, Iterable, Optional, Union
+
+from .._errors import InvalidValue
+
+Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
+
+
+def check_networks(option: str, value: Optional[str], confirmed: Iterable[Any]) -> None:
+    """Refuse an open relay. A single address is no range; names of files and tables are for others to check."""
+    meant = [network for network in map(read_network, map(str, confirmed)) if network is not None]
+    for item in (value or "").replace(",", " ").split():
+        network = None if item.startswith("!") else read_network(item)
+        if network is None or network.prefixlen == network.max_prefixlen:
+            continue
+        if network.prefixlen == 0:
+            raise InvalidValue(option, item, "lets everybody relay", "list the networks of your own hosts")
+        if not _is_own(network) and not any(_within(network, other) for other in meant):
+            raise InvalidValue(
+                option,
+                item,
+                "is a public range, whose every host could relay to anywhere",
+                "list the addresses of your own hosts, or confirm the range in public_networks",
+            )
+
+
+def read_network(item: str) -> Optional[Network]:
+    """``192.0.2.0/24``, ``[2001:db8::]/32``, ``192.0.2.1`` (postconf(5), mynetworks); ``None`` for anything else."""
+    try:
+        return ipaddress.ip_network(item.replace("[", "").replace("]", ""), strict=False)
+    except ValueError:
+        return None
+
+
+_OWN = [
+    ipaddress.ip_network(text)
+    for text in (
+        "127.0.0.0/8 ::1/128 "  # loopback
+        "10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 "  # RFC 1918
+        "100.64.0.0/10 169.254.0.0/16 "  # RFC 6598, RFC 3927
+        "fc00::/7 fe80::/10"  # RFC 4193, RFC 4291
+    ).split()
+]
+"""What nobody on the Internet can send from."""
+
+
+def _is_own(network: Network) -> bool:
+    return any(_within(network, own) for own in _OWN)
+
+
+def _within(network: Network, other: Network) -> bool:
+    return network.version == other.version and network.subnet_of(other)  # type: ignore[arg-type]
