@@ -65,8 +65,8 @@ options:
         description: Whether it runs in a chroot. A new entry does what the entry C(smtp/unix) does.
         type: bool
       process_limit:
-        description: How many of its processes run at most; 0 for no limit.
-        type: int
+        description: How many of its processes run at most; V(0) for no limit, V(default) for C(default_process_limit).
+        type: str
       parameters:
         description: Parameters that hold for this entry alone (C(-o)). V(none) takes one out.
         type: dict
@@ -159,7 +159,7 @@ SERVICE_ARGUMENTS = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "command": {"type": "str"},
     "chroot": {"type": "bool"},
-    "process_limit": {"type": "int"},
+    "process_limit": {"type": "str"},
     "parameters": {"type": "dict", "default": {}},
 }
 

@@ -25,7 +25,8 @@ class EntryWish:
     wanted: bool = True
     command: Optional[str] = None
     chroot: Optional[bool] = None
-    process_limit: Optional[int] = None
+    process_limit: Optional[str] = None
+    """As master.cf spells it: C(-) is C(default_process_limit)."""
     overrides: Overrides = field(default_factory=dict)
 
     @property
@@ -51,13 +52,33 @@ def _entry(option: str, item: Mapping[str, Any]) -> EntryWish:
             f"{option}.command", command, "is no daemon of Postfix", "name a program, such as smtpd, without arguments"
         )
     limit = item.get("process_limit")
-    if limit is not None and limit < 0:
-        raise InvalidValue(f"{option}.process_limit", limit, "is negative", "give 0 for no limit, or a number")
+    if limit is not None and not re.match(r"(\d+|default)\Z", limit):
+        raise InvalidValue(f"{option}.process_limit", limit, "is no number", "give one, 0 for no limit, or default")
     overrides = {
-        _parameter(option, key): read_value(f"{option}.parameters.{key}", value)
+        _parameter(option, key): _override(f"{option}.parameters.{key}", value)
         for key, value in (item.get("parameters") or {}).items()
     }
-    return EntryWish(name, item.get("state") != "absent", command, item.get("chroot"), limit, overrides)
+    return EntryWish(
+        name,
+        item.get("state") != "absent",
+        command,
+        item.get("chroot"),
+        "-" if limit == "default" else limit,
+        overrides,
+    )
+
+
+def _override(option: str, value: Any) -> Optional[str]:
+    """postconf -Pe takes no blanks (postconf(1)); in lists, commas do as well."""
+    text = read_value(option, ",".join(map(str, value)) if isinstance(value, (list, tuple)) else value)
+    if text and re.search(r"\s", text):
+        raise InvalidValue(
+            option,
+            value,
+            "holds a blank, which an override in master.cf cannot",
+            "separate by commas, or set a parameter of your own in main.cf and name it here as $name",
+        )
+    return text
 
 
 def _parameter(option: str, name: Any) -> str:

@@ -46,7 +46,7 @@ def _entry(option: str, state: State, service: Optional[Service], wish: EntryWis
     if wish.chroot is not None:
         columns[_CHROOT] = "y" if wish.chroot else "n"
     if wish.process_limit is not None:
-        columns[_LIMIT] = str(wish.process_limit)
+        columns[_LIMIT] = wish.process_limit
     return " ".join(columns)
 
 

@@ -1,0 +1,935 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How a Postfix relay is and what it did, as a text file for Prometheus; the exit status says whether it is well.
+
+Counters begin at zero where the log ends at the first run, and go on from there: how far the log was read is kept in a
+state file, so a log that is rotated between two runs, and compressed, is read to its end.
+
+The digest of the policy is a SHA-256 of: what main.cf sets, but not who this host is (UNLIKE); the entries of master.cf;
+the tables and trust files below smtp_hardening/ that they name. Numbers of files there, the configuration directory and
+the host's own name are taken out of all of it. Certificates with their keys, and tables elsewhere, are not in it. Nodes
+with equal digests have the same policy, whatever certificates they show.
+"""
+
+import argparse
+import bz2
+import concurrent.futures
+import contextlib
+import datetime
+import glob
+import gzip
+import hashlib
+import json
+import lzma
+import os
+import pwd
+import re
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+import zlib
+from typing import Dict, List, NamedTuple
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import NameOID
+
+PREFIX = "smtp_hardening"
+FAMILIES = {
+    "healthy": ("gauge", "Whether all checks pass: 1 or 0."),
+    "check_healthy": ("gauge", "Whether one check passes."),
+    "listener_up": ("gauge", "Whether an own listener greets as it should within 10 seconds."),
+    "certificate_not_after_timestamp_seconds": ("gauge", "When the first certificate of a chain in use expires."),
+    "certificate_days_left": ("gauge", "Days until then."),
+    "server_policy_info": ("gauge", "How mail is received: main.cf, and services of master.cf that differ."),
+    "client_policy_info": ("gauge", "How mail is sent, where no domain policy says otherwise."),
+    "policy_info": ("gauge", "The digest of the applied policy, equal on nodes with the same policy."),
+    "queue_messages": ("gauge", "Messages in each of Postfix's queues."),
+    "oldest_deferred_message_age_seconds": (
+        "gauge",
+        "How long ago the oldest deferred message arrived; 0 without one.",
+    ),
+    "messages_received_total": ("counter", "Messages accepted by SMTP."),
+    "sent_recipients_total": ("counter", "Deliveries by SMTP and LMTP, one for each recipient and attempt."),
+    "local_recipients_total": ("counter", "Deliveries by other means, one for each recipient and attempt."),
+    "expired_messages_total": ("counter", "Messages returned because they could not be delivered in time."),
+    "refused_in_total": ("counter", "What clients were refused."),
+    "would_refuse_in_total": ("counter", "What clients would have been refused: policies in testing."),
+    "refused_out_recipients_total": ("counter", "Deliveries that TLS held back, one for each recipient and attempt."),
+    "tls_handshake_failures_total": ("counter", "TLS handshakes that failed."),
+    "log_readable": ("gauge", "Whether the log could be read; where not, counters stand still."),
+    "run_duration_seconds": ("gauge", "How long making this file took."),
+    "last_run_timestamp_seconds": ("gauge", "When this file was made."),
+}
+"""By name without prefix, in the order of the file: type and help (https://prometheus.io/docs/instrumenting/exposition_formats)."""
+
+LABELS = {
+    "messages_received_total": ("service", "tls"),
+    "sent_recipients_total": ("service", "tls", "status"),
+    "local_recipients_total": ("service", "status"),
+    "expired_messages_total": (),
+    "refused_in_total": ("service", "stage", "code", "cause"),
+    "would_refuse_in_total": ("service", "stage", "code", "cause"),
+    "refused_out_recipients_total": ("service", "status", "cause"),
+    "tls_handshake_failures_total": ("service",),
+}
+"""Of what is counted in the log. Values are of a closed set or from master.cf: nothing that a peer says is one."""
+
+SECONDS = 10
+"""For a listener's greeting. postscreen keeps clients it does not know waiting for 6 (postscreen_greet_wait)."""
+DAY = 86400
+QUEUES = ("maildrop", "incoming", "active", "deferred", "hold", "corrupt")
+STORE = "smtp_hardening"
+UNLIKE = ("myhostname", "proxy_interfaces", "smtp_bind_address", "smtp_bind_address6")
+PROTOCOLS = ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
+LOG_BYTES = 256 * 1024 * 1024
+"""Of the log that one run reads at most; the next one goes on."""
+SESSIONS = 10000
+"""Processes of Postfix that are remembered from one run to the next."""
+HEAD = 512
+"""Octets at the beginning of a log by which it is known again under another name, or compressed."""
+
+
+# How it is told
+
+
+class Metrics:
+    """Samples by family and labels."""
+
+    def __init__(self):
+        self.samples = {name: {} for name in FAMILIES}
+
+    def add(self, name, value, **labels):
+        self.samples[name][tuple(labels.items())] = value
+
+    def render(self):
+        lines = []
+        for name, (kind, text) in FAMILIES.items():
+            if self.samples[name]:
+                lines += [f"# HELP {PREFIX}_{name} {text}", f"# TYPE {PREFIX}_{name} {kind}"]
+                lines += [f"{PREFIX}_{name}{_braces(labels)} {_number(v)}" for labels, v in self.samples[name].items()]
+        return "\n".join(lines) + "\n"
+
+
+def _braces(labels):
+    inner = ",".join(f'{name}="{_escaped(value)}"' for name, value in labels)
+    return f"{{{inner}}}" if inner else ""
+
+
+def _escaped(value):
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def _number(value):
+    return str(int(value)) if value == int(value) else repr(round(value, 3))
+
+
+def write(path, text, mode):
+    """Put a file in its place at once, so that nobody ever reads half of it."""
+    handle, name = tempfile.mkstemp(dir=os.path.dirname(path), prefix=f".{os.path.basename(path)}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            os.fchmod(file.fileno(), mode)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+# Postfix as it is configured
+
+
+class Service(NamedTuple):
+    """One entry of master.cf."""
+
+    name: str
+    kind: str
+    command: str
+    overrides: Dict[str, str]
+
+    @property
+    def key(self):
+        return f"{self.name}/{self.kind}"
+
+    @property
+    def is_server(self):
+        return self.command in ("smtpd", "postscreen")
+
+    @property
+    def is_client(self):
+        return self.command in ("smtp", "lmtp")
+
+
+class Instance(NamedTuple):
+    """One Postfix instance, as postconf(1) shows it."""
+
+    config_dir: str
+    effective: Dict[str, str]
+    explicit: List[str]
+    entries: List[str]
+    services: List[Service]
+
+    def of(self, service):
+        """What holds for one service: -o overrides win over main.cf (master(5))."""
+        return {**self.effective, **service.overrides}
+
+    def label(self, tag):
+        """``postfix/submission/smtpd`` as ``submission/smtpd``: who speaks, without the instance's own name."""
+        own = self.effective["syslog_name"] + "/"
+        return tag[len(own) :] if tag.startswith(own) else tag
+
+    def label_of(self, service):
+        return self.label(f"{self.of(service)['syslog_name']}/{service.command}")
+
+    def syslog_names(self):
+        return sorted({self.of(service)["syslog_name"] for service in self.services})
+
+
+def read_instance(config_dir):
+    def postconf(option):
+        argv = ["postconf", "-c", config_dir, option]
+        return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=60).stdout.splitlines()
+
+    entries = postconf("-M")
+    services = read_services(entries, postconf("-Px"))
+    effective = dict(map(_assignment, postconf("-x")))
+    disabled = {name.replace(".inet", "/inet") for name in words(effective.get("master_service_disable", ""))}
+    enabled = [s for s in services if not disabled & {s.kind, s.key}]  # postconf(5), master_service_disable
+    return Instance(config_dir, effective, postconf("-n"), entries, enabled)
+
+
+def read_services(entries, overrides):
+    rows = [row for row in (line.split(None, 7) for line in entries) if len(row) == 8]
+    by_service = {}
+    for name, value in map(_assignment, overrides):
+        service, _slash, parameter = name.rpartition("/")
+        by_service.setdefault(service, {})[parameter] = value
+    return [Service(r[0], r[1], r[7].split()[0], by_service.get(f"{r[0]}/{r[1]}", {})) for r in rows]
+
+
+def _assignment(line):
+    name, _equals, value = line.partition("=")
+    return name.strip(), value.strip()
+
+
+def words(text):
+    return text.replace(",", " ").split()
+
+
+# What protects it
+
+
+class Policy(NamedTuple):
+    level: str
+    minimum_protocol: str
+    client_certificates: str = ""
+
+
+def server_policy(found):
+    """As postconf(5) has it: an empty level leaves it to the parameters of Postfix 2.2; wrapper mode is mandatory TLS."""
+    level = found["smtpd_tls_security_level"] or _older(found, "smtpd", "encrypt")
+    if found["smtpd_tls_wrappermode"] == "yes":
+        level = "encrypt"
+    if level == "none":
+        return Policy("none", "", "ignore")
+    mandatory = level != "may"
+    if mandatory and found["smtpd_tls_req_ccert"] == "yes":
+        certificates = "require"
+    else:
+        asks = "yes" in (found["smtpd_tls_ask_ccert"], found["smtpd_tls_req_ccert"])
+        certificates = "request" if asks else "ignore"
+    return Policy(level, _floor(found, "smtpd", mandatory), certificates)
+
+
+def client_policy(found, side="smtp"):
+    enforced = "verify" if found.get(f"{side}_tls_enforce_peername") == "yes" else "encrypt"
+    level = found[f"{side}_tls_security_level"] or _older(found, side, enforced)
+    return Policy(level, "" if level == "none" else _floor(found, side, level != "may"))
+
+
+def _older(found, side, enforced):
+    if found.get(f"{side}_enforce_tls") == "yes":
+        return enforced
+    return "may" if found.get(f"{side}_use_tls") == "yes" else "none"
+
+
+def _floor(found, side, mandatory):
+    """The lowest version that is spoken; ``other`` where the list is no plain floor."""
+    listed = re.split(r"[\s,:]+", found[f"{side}_tls{'_mandatory' if mandatory else ''}_protocols"].lower())
+    floors = [word[2:] for word in listed if word.startswith(">=")]
+    if not floors and any(word and not word.startswith(("!", "<=")) for word in listed):
+        return "other"
+    spoken = (p for p in PROTOCOLS if (p.lower() in floors[-1:] if floors else f"!{p.lower()}" not in listed))
+    return next(spoken, "other")
+
+
+def tell_policies(instance, metrics):
+    metrics.add("server_policy_info", 1, service="main.cf", **server_policy(instance.effective)._asdict())
+    client = client_policy(instance.effective)
+    metrics.add(
+        "client_policy_info", 1, service="main.cf", level=client.level, minimum_protocol=client.minimum_protocol
+    )
+    for service in instance.services:
+        if not any("_tls" in name for name in service.overrides):
+            continue
+        if service.is_server:
+            metrics.add("server_policy_info", 1, service=service.key, **server_policy(instance.of(service))._asdict())
+        elif service.command == "smtp":
+            policy = client_policy(instance.of(service))
+            shown = {"level": policy.level, "minimum_protocol": policy.minimum_protocol}
+            metrics.add("client_policy_info", 1, service=service.key, **shown)
+
+
+def policy_digest(instance):
+    """See above."""
+    items = [_plain(instance, f"main.cf {line}") for line in instance.explicit if _assignment(line)[0] not in UNLIKE]
+    items += [_plain(instance, f"master.cf {' '.join(line.split())}") for line in instance.entries]
+    for path in named_files(instance):
+        with open(path, "rb") as handle:
+            content = _plain(instance, handle.read().decode("utf-8", "replace"))
+        items.append(f"{_plain(instance, path)} {hashlib.sha256(content.encode()).hexdigest()}")
+    return hashlib.sha256("\n".join(sorted(items)).encode()).hexdigest()
+
+
+def named_files(instance):
+    """The sources of tables, and the trust files, that main.cf and master.cf name."""
+    store = os.path.join(instance.config_dir, STORE)
+    told = "\n".join(instance.explicit + instance.entries)
+    found = set(re.findall(rf"{re.escape(store)}/(?:domains|sni|pins|trust|trust_with_system)/\d+(?:\.pem)?", told))
+    inside = [os.path.join(path, name) for path in found if os.path.isdir(path) for name in os.listdir(path)]
+    kept = [path for path in [*found, *inside] if os.path.isfile(path)]
+    return sorted(path for path in kept if not path.endswith((".db", ".lmdb", ".cdb", ".dbm", ".dir", ".pag")))
+
+
+def _plain(instance, text):
+    """Text without what may differ between two nodes with the same policy."""
+    text = text.replace(instance.config_dir, "$config_directory")
+    text = re.sub(rf"(\$config_directory/{STORE}/[\w/.-]*?)/\d+(?=[/.\s,]|\Z)", r"\1/*", text)
+    return re.sub(rf"(?<![\w.-]){re.escape(instance.effective['myhostname'])}(?![\w-]|\.\w)", "$myhostname", text)
+
+
+# Whether it is well
+
+
+def master_runs(instance):
+    """Whether the process that master.pid names is there. Testing the lock would keep a master from starting."""
+    try:
+        with open(os.path.join(instance.effective["queue_directory"], "pid", "master.pid"), encoding="ascii") as handle:
+            pid = int(handle.read().split()[0])
+        with open(f"/proc/{pid}/comm", encoding="ascii") as handle:
+            return handle.read().strip() == "master"
+    except (OSError, ValueError, IndexError):
+        return False
+
+
+def check_listeners(instance, runs):
+    """Each own listener, and whether it greets."""
+    listeners = [service for service in instance.services if service.is_server and service.kind == "inet"]
+    if not runs:
+        return {service.key: False for service in listeners}
+    with concurrent.futures.ThreadPoolExecutor(max_workers=16) as pool:
+        return dict(zip([s.key for s in listeners], pool.map(lambda s: greets(s, instance.of(s)), listeners)))
+
+
+def greets(service, found):
+    """Whether a listener says 220. In wrapper mode, one that requires a certificate of its clients says 421 to us."""
+    host, _colon, port = service.name.rpartition(":")
+    wrapped = found["smtpd_tls_wrappermode"] == "yes"
+    expected = (b"220", b"421") if wrapped and found["smtpd_tls_req_ccert"] == "yes" else (b"220",)
+    try:
+        port = int(port) if port.isdigit() else socket.getservbyname(port, "tcp")
+        with socket.create_connection((host.strip("[]") or own_address(found), port), SECONDS) as sock:
+            if found.get(f"{service.command}_upstream_proxy_protocol") == "haproxy":
+                sock.sendall(b"PROXY TCP4 127.0.0.1 127.0.0.1 25 25\r\n")
+            with any_tls().wrap_socket(sock) if wrapped else contextlib.nullcontext(sock) as spoken:
+                return says(spoken) in expected
+    except (OSError, ValueError):
+        return False
+
+
+def says(sock):
+    """The code of the greeting. Leaving without QUIT would be logged as a lost connection."""
+    with sock.makefile("rb") as lines:
+        line = lines.readline(2048)
+        while line[3:4] == b"-":  # postscreen's teaser: who answers now speaks too early
+            line = lines.readline(2048)
+        if line:
+            with contextlib.suppress(OSError):
+                sock.sendall(b"QUIT\r\n")
+                lines.readline(2048)
+        return line[:3]
+
+
+def any_tls():
+    """TLS with whomever: what a certificate is worth is seen in the files."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    return context
+
+
+def own_address(found):
+    """An address on which Postfix listens: loopback where it does."""
+    interfaces = words(found["inet_interfaces"])
+    loopback = "::1" if found["inet_protocols"] == "ipv6" else "127.0.0.1"
+    if {"all", "loopback-only", "localhost", loopback} & set(interfaces):
+        return loopback
+    return interfaces[0].strip("[]")
+
+
+# Certificates
+
+
+class Certificate(NamedTuple):
+    """A chain in use."""
+
+    use: str
+    name: str
+    key_type: str
+    subject: str
+    not_after: float
+
+
+def certificates(instance):
+    """Every chain that is shown, and the store's CAs that peers are verified with; OSError or ValueError where one
+    cannot be read."""
+    return sorted({c for use, path in certificate_files(instance) for c in read_chains(instance, use, path)})
+
+
+def certificate_files(instance):
+    found = set()
+    for service in [None, *instance.services]:
+        effective = instance.of(service) if service else instance.effective
+        if (not service or service.is_server) and server_policy(effective).level != "none":
+            found |= {("server", path) for path in shown_files(effective, "smtpd")} | trust_files(effective, "smtpd")
+            found |= {("server", path) for path in served_by_name(instance, effective)}
+        if (not service or service.command == "smtp") and client_policy(effective).level != "none":
+            found |= {("client", path) for path in shown_files(effective, "smtp")} | trust_files(effective, "smtp")
+    return sorted(found)
+
+
+def shown_files(found, side):
+    """The chain files; where none is named, the certificate files that were before them (postconf(5))."""
+    chains = words(found.get(f"{side}_tls_chain_files", ""))
+    older = [found.get(f"{side}_tls_{name}", "") for name in ("cert_file", "eccert_file", "dcert_file")]
+    return [path for path in chains or older if path not in ("", "none")]
+
+
+def served_by_name(instance, found):
+    """The chain files of our tables for host names."""
+    pattern = rf"{re.escape(os.path.join(instance.config_dir, STORE))}/sni/\d+/table"
+    for table in re.findall(pattern, found.get("tls_server_sni_maps", "")):
+        with open(table, encoding="utf-8") as handle:
+            for row in (line.split() for line in handle if not line.startswith("#")):
+                yield from (path.strip(",") for path in row[1:])
+
+
+def trust_files(found, side):
+    path = found[f"{side}_tls_CAfile"]
+    return {("trust", path)} if re.search(rf"/{STORE}/trust/\d+\.pem\Z", path) else set()
+
+
+def read_chains(instance, use, path):
+    """A chain begins after each key; without keys there is one, or a set of CAs. Keys are skipped unread."""
+    with open(path, "rb") as handle:
+        parts = re.split(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----", handle.read())
+    pattern = rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----"
+    chains = [[x509.load_pem_x509_certificate(pem) for pem in re.findall(pattern, part, re.DOTALL)] for part in parts]
+    if use == "trust":
+        chains = [[certificate] for chain in chains for certificate in chain]
+    if not any(chains):
+        raise ValueError(f"{path} holds none")
+    for chain in filter(None, chains):
+        kind, subject = key_type(chain[0]), subject_of(chain[0])
+        yield Certificate(use, name_of(instance, path), kind, subject, min(map(not_after, chain)))
+
+
+def name_of(instance, path):
+    """The name in the store, or the path of a file elsewhere."""
+    store = re.escape(os.path.join(instance.config_dir, STORE))
+    return re.sub(rf"{store}/(?:certificates/)?([\w-]+)/\d+\.pem\Z", r"\1", path)
+
+
+def key_type(certificate):
+    key = certificate.public_key()
+    if isinstance(key, rsa.RSAPublicKey):
+        return "rsa"
+    return "ecdsa" if isinstance(key, ec.EllipticCurvePublicKey) else "other"
+
+
+def subject_of(certificate):
+    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return names[0].value if names else certificate.subject.rfc4514_string()
+
+
+def not_after(certificate):
+    """python3-cryptography before 42 gives UTC without saying so."""
+    moment = getattr(certificate, "not_valid_after_utc", None) or certificate.not_valid_after
+    return moment.replace(tzinfo=datetime.timezone.utc).timestamp()
+
+
+def tell_certificates(chains, now, metrics):
+    for chain in reversed(chains):  # of two with the same labels, the one that expires first is told
+        labels = {"use": chain.use, "certificate": chain.name, "key_type": chain.key_type, "subject": chain.subject}
+        metrics.add("certificate_not_after_timestamp_seconds", chain.not_after, **labels)
+        metrics.add("certificate_days_left", (chain.not_after - now) / DAY, **labels)
+
+
+# The queue
+
+
+def tell_queue(instance, now, metrics):
+    top = instance.effective["queue_directory"]
+    files = {queue: list(queue_files(os.path.join(top, queue))) for queue in QUEUES}
+    for queue, paths in files.items():
+        metrics.add("queue_messages", len(paths), queue=queue)
+    arrivals = filter(None, map(arrival, files["deferred"]))
+    metrics.add("oldest_deferred_message_age_seconds", max(0, now - min(arrivals, default=now)))
+
+
+def queue_files(folder):
+    """Some queues have folders below them (postconf(5), hash_queue_names)."""
+    for path, _folders, names in os.walk(folder):
+        yield from (os.path.join(path, name) for name in names)
+
+
+def arrival(path):
+    """The time record of a queue file, which stands near its beginning. The file's own time is that of the next attempt.
+    None where the file is gone, or none of Postfix's."""
+    try:
+        with open(path, "rb") as handle:
+            found = re.search(rb"T.(\d{9,11}) ", handle.read(256), re.DOTALL)
+    except OSError:
+        return None
+    return int(found[1]) if found else None
+
+
+# The log: what it says
+
+
+CONNECTED = re.compile(r"connect from ")
+DISCONNECTED = re.compile(r"disconnect from \S+ (?P<commands>.*)")
+TLS_IN = re.compile(r"\w+ TLS connection established from ")
+TLS_OUT = re.compile(r"\w+ TLS connection (?:established|reused) to (?P<relay>\S+): ")
+TLS_FAILED = re.compile(r"SSL_(?:accept|connect) error ")
+ABORTED = re.compile(r"NOQUEUE: abort: TLS from ")
+REFUSED = re.compile(r"\w+: (?:milter-)?(?P<verdict>reject|reject_warning): (?P<stage>[\w-]+) (?P<text>.*)")
+CODE = re.compile(r"from \S+: (?P<code>[45])\d\d (?P<text>.*)")
+CONTENT_CODE = re.compile(r".*: (?P<code>[45])\.\d+\.\d+ ")
+DELIVERED = re.compile(
+    r"(?P<queue_id>\w+): to=<.*?>, (?:orig_to=<.*?>, )?relay=(?P<relay>[^,]+), .*?"
+    r"dsn=[\d.]+, status=(?P<status>sent|deferred|bounced) \((?P<reason>.*)\)"
+)
+EXPIRED = re.compile(r"\w+: from=<.*>, status=(?:force-)?expired")
+STAGES = "CONNECT HELO EHLO STARTTLS MAIL RCPT DATA BDAT END-OF-MESSAGE VRFY ETRN header body".split()
+ABOUT_TLS = re.compile(r"(?i)encryption|starttls|certificate|\btls\b")
+SUSPENDED = "delivery temporarily suspended: "
+"""What the queue manager puts before the reason of an earlier delivery (qmgr(8))."""
+HELD_BACK = {
+    "not_offered": re.compile(r"TLS is required, but was not offered"),
+    "handshake": re.compile(r"Cannot start TLS|TLS is required, but host|.*receiving the STARTTLS response"),
+    "certificate": re.compile(r"Server certificate not (?:verified|trusted)"),
+    "dane": re.compile(r"TLSA |no TLSA records|non DNSSEC destination|empty DANE match list"),
+    "configuration": re.compile(r"client TLS configuration problem|TLS is required, but (?:our TLS|unavailable)"),
+    "peer": re.compile(
+        r"(?i)host \S+ (?:said|refused to talk to me): [45]\d\d .*?(?:encryption|starttls|certificate|\btls\b)"
+    ),
+}
+"""Why TLS held a delivery back, by what smtp(8) says; C(peer): the server refuses for lack of TLS or of a certificate."""
+
+
+class Traffic:
+    """Totals of what the log tells, line by line, and what each process is in the middle of."""
+
+    def __init__(self, instance, totals, sessions):
+        self.totals, self.sessions = totals, sessions
+        self.instance = instance
+        self.servers = [s for s in instance.services if s.command == "smtpd"]
+        self.tags = re.compile("|".join(rf"{re.escape(name)}/[\w-]+\Z" for name in instance.syslog_names()))
+        self.wrapped = self.labels(lambda s: s.is_server and instance.of(s)["smtpd_tls_wrappermode"] == "yes")
+        self.demanding = self.labels(lambda s: s.is_server and server_policy(instance.of(s)).level == "encrypt")
+        self.silent = self.labels(lambda s: s.is_client and is_silent(instance.of(s), s.command))
+        self.begin()
+
+    def labels(self, holds):
+        """The names of which a condition holds for every service that logs under them."""
+        found = {}
+        for service in self.instance.services:
+            found.setdefault(self.instance.label_of(service), []).append(holds(service))
+        return {label for label, answers in found.items() if all(answers)}
+
+    def begin(self):
+        """Counters that exist before they first rise show their first rise."""
+        for service in self.instance.services:
+            label = self.instance.label_of(service)
+            if service.command == "smtpd":
+                for tls in ("yes", "no"):
+                    self.count("messages_received_total", label, tls, by=0)
+            if service.is_client:
+                for status in ("sent", "deferred", "bounced"):
+                    for tls in ("yes", "no"):
+                        self.count("sent_recipients_total", label, tls, status, by=0)
+                for cause in HELD_BACK:
+                    self.count("refused_out_recipients_total", label, "deferred", cause, by=0)
+            if service.is_client or service.command == "smtpd":
+                self.count("tls_handshake_failures_total", label, by=0)
+        self.count("expired_messages_total", by=0)
+
+    def count(self, name, *values, by=1):
+        key = json.dumps(values)
+        self.totals.setdefault(name, {}).setdefault(key, 0)
+        self.totals[name][key] += by
+
+    def see(self, tag, pid, text):
+        """Count one line."""
+        if not self.tags.match(tag):
+            return
+        label, program, process = self.instance.label(tag), tag.rpartition("/")[2], f"{tag}[{pid}]"
+        if TLS_FAILED.match(text):
+            self.count("tls_handshake_failures_total", label)
+        elif program == "smtpd":
+            self.see_server(label, process, text)
+        elif program in ("smtp", "lmtp"):
+            self.see_client(label, process, text)
+        elif program == "qmgr":
+            if EXPIRED.match(text):
+                self.count("expired_messages_total")
+        elif program in ("postscreen", "cleanup"):
+            self.see_refusal(label, text)
+        else:
+            self.see_delivery(label, text)
+
+    def see_server(self, label, process, text):
+        if CONNECTED.match(text):
+            self.remember(process, {"tls": False})
+        elif TLS_IN.match(text):
+            self.remember(process, {"tls": True})
+        elif ABORTED.match(text):
+            self.count("refused_in_total", label, "STARTTLS", "4xx", "tls")
+        elif DISCONNECTED.match(text):
+            session = self.sessions.pop(process, {"tls": False})
+            self.see_end(label, session["tls"], read_commands(DISCONNECTED.match(text)["commands"]))
+        else:
+            self.see_refusal(label, text)
+
+    def see_end(self, label, tls, commands):
+        """smtpd(8) sums a session up at its end. A MAIL command that is refused for lack of TLS is logged nowhere else."""
+        good, all_mail = commands.get("mail", (0, 0))
+        tls = tls or label in self.wrapped or commands.get("starttls", (0, 0))[0] > 0
+        data, chunks = commands.get("data", (0, 0))[0], commands.get("bdat", (0, 0))[0]
+        messages = data + min(chunks, max(0, good - data))  # a message takes one BDAT or more
+        self.count("messages_received_total", label, "yes" if tls else "no", by=messages)
+        if not tls and label in self.demanding and all_mail > good:
+            self.count("refused_in_total", label, "MAIL", "5xx", "tls", by=all_mail - good)
+
+    def see_refusal(self, label, text):
+        found = REFUSED.match(text)
+        if not found:
+            return
+        code = CODE.match(found["text"]) or CONTENT_CODE.match(found["text"])
+        said = code.groupdict().get("text", "") if code else ""
+        stage = found["stage"] if found["stage"] in STAGES else "other"
+        cause = "tls" if ABOUT_TLS.search(re.sub(r"<[^>]*>|; from=.*", "", said)) else "other"
+        name = "refused_in_total" if found["verdict"] == "reject" else "would_refuse_in_total"
+        self.count(name, label, stage.upper(), f"{code['code']}xx" if code else "other", cause)
+
+    def see_client(self, label, process, text):
+        """The line about TLS comes before those about the recipients of one message, and names no message."""
+        encrypted, delivered = TLS_OUT.match(text), DELIVERED.match(text)
+        if encrypted:
+            self.remember(process, {"relay": encrypted["relay"], "queue_id": None})
+        elif delivered:
+            session = self.sessions.get(process, {})
+            tls = session.get("relay") == delivered["relay"] and session["queue_id"] in (None, delivered["queue_id"])
+            if tls:
+                self.remember(process, {"relay": delivered["relay"], "queue_id": delivered["queue_id"]})
+            told = "yes" if tls else "unknown" if label in self.silent else "no"
+            self.count("sent_recipients_total", label, told, delivered["status"])
+            self.see_held_back(label, delivered)
+
+    def see_delivery(self, label, text):
+        delivered = DELIVERED.match(text)
+        if delivered:
+            self.count("local_recipients_total", label, delivered["status"])
+            self.see_held_back(label, delivered)
+
+    def see_held_back(self, label, delivered):
+        reason = delivered["reason"]
+        reason = reason[len(SUSPENDED) :] if reason.startswith(SUSPENDED) else reason
+        cause = next((cause for cause, pattern in HELD_BACK.items() if pattern.match(reason)), None)
+        if cause and delivered["status"] != "sent":
+            self.count("refused_out_recipients_total", label, delivered["status"], cause)
+
+    def remember(self, process, session):
+        self.sessions.pop(process, None)
+        self.sessions[process] = session
+        if len(self.sessions) > SESSIONS:
+            del self.sessions[next(iter(self.sessions))]
+
+    def tell(self, metrics):
+        for name, labels in LABELS.items():
+            for key, value in sorted(self.totals.get(name, {}).items()):
+                metrics.add(name, value, **dict(zip(labels, json.loads(key))))
+
+
+def is_silent(found, side):
+    """Whether the log does not say if TLS was used (postconf(5), smtp_tls_loglevel)."""
+    return found[f"{side}_tls_loglevel"] == "0" and client_policy(found, side).level != "none"
+
+
+def read_commands(text):
+    """``mail=1 rcpt=0/1`` as accepted and all."""
+    found = re.findall(r"(\w+)=(\d+)(?:/(\d+))?", text)
+    return {name: (int(good), int(total or good)) for name, good, total in found}
+
+
+# The log: where it is
+
+
+BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError)
+LINE = re.compile(r"(?:[A-Z][a-z]{2} [ \d]\d [\d:]{8}|\d{4}-\S+) \S+ (?P<tag>[^\s\[]+)\[(?P<pid>\d+)\]: (?P<text>.*)")
+"""A line of syslog or postlogd(8), with a traditional time or that of RFC 3339."""
+
+
+class Position(NamedTuple):
+    """How far a log was read. The head says which file it was, whatever its name is by now."""
+
+    inode: int
+    mtime: float
+    offset: int
+    head: str
+
+
+START = Position(0, 0, 0, "")
+
+
+class LogFile:
+    """A log file that somebody rotates: logrotate(8), or postfix(1) logrotate, which compresses at once."""
+
+    def __init__(self, path, position=None):
+        self.path = path
+        self.position = Position(*position) if position else self._end()
+
+    def _end(self):
+        with contextlib.suppress(FileNotFoundError), open(self.path, "rb") as log:
+            return position_of(log, log.seek(0, os.SEEK_END))
+        return START
+
+    def events(self):
+        """(tag, pid, text) of each line that came since."""
+        with contextlib.ExitStack() as stack:
+            logs, begin = self._unread(stack)
+            left = LOG_BYTES
+            for log in logs:
+                offset, begin = begin, 0
+                try:
+                    log.seek(offset)
+                    for line in log:
+                        if not line.endswith(b"\n") or left < 0:
+                            break
+                        offset += len(line)
+                        left -= len(line)
+                        found = LINE.match(line.decode("utf-8", "replace"))
+                        if found:
+                            yield found["tag"], found["pid"], found["text"]
+                    self.position = position_of(log, offset)
+                except BROKEN:
+                    continue
+                if left < 0:
+                    return
+
+    def _unread(self, stack):
+        """The files to read on in, opened, and where in the first. It may be rotated while we look."""
+        for _attempt in range(2):
+            logs = [log for log in (self._open(stack, path) for path in self._paths()) if log]
+            for index, log in enumerate(logs):
+                if is_read_to(log, self.position):
+                    return distinct(logs[index:]), self.position.offset
+        current = self._open(stack, self.path)
+        return [current] if current else [], 0
+
+    def _paths(self):
+        """What may hold lines that were not read yet, oldest first."""
+        found = []
+        for path in glob.glob(f"{glob.escape(self.path)}[.-]*"):
+            with contextlib.suppress(FileNotFoundError):
+                found.append((os.stat(path).st_mtime, path))
+        return [path for mtime, path in sorted(found) if mtime >= int(self.position.mtime)] + [self.path]
+
+    @staticmethod
+    def _open(stack, path):
+        opened = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}.get(os.path.splitext(path)[1], open)
+        with contextlib.suppress(FileNotFoundError):
+            return stack.enter_context(opened(path, "rb"))
+        return None
+
+
+def position_of(log, offset):
+    status = os.fstat(log.fileno())
+    return Position(status.st_ino, status.st_mtime, offset, head_of(log, min(HEAD, offset)))
+
+
+def head_of(log, length):
+    log.seek(0)
+    return hashlib.sha256(log.read(length)).hexdigest()
+
+
+def is_read_to(log, position):
+    """Whether this is the file that was read so far: the one that begins as it did. An empty one had no beginning yet."""
+    try:
+        if not position.offset:
+            return os.fstat(log.fileno()).st_ino == position.inode
+        is_as_long = log.seek(0, os.SEEK_END) >= position.offset
+        return is_as_long and head_of(log, min(HEAD, position.offset)) == position.head
+    except BROKEN:
+        return False
+
+
+def distinct(logs):
+    """Without a file that is there a second time, being compressed."""
+    kept = {}
+    for log in logs:
+        with contextlib.suppress(*BROKEN):
+            kept.setdefault(head_of(log, HEAD), log)
+    return list(kept.values())
+
+
+class Journal:
+    """systemd's journal."""
+
+    PROGRAMS = "smtpd smtp lmtp local virtual pipe discard error qmgr cleanup postscreen tlsproxy".split()
+
+    def __init__(self, instance, position=None):
+        self.tags = [f"{name}/{program}" for name in instance.syslog_names() for program in self.PROGRAMS]
+        users = {0, pwd.getpwnam(instance.effective["mail_owner"]).pw_uid}  # others can log under any name
+        self.matches = [f"_UID={user}" for user in sorted(users)]
+        self.position = self._end() if position is None else position
+
+    def _end(self):
+        return next((entry["__CURSOR"] for entry in self._entries("--lines=1")), "")
+
+    def events(self):
+        options = [f"--identifier={tag}" for tag in self.tags] + self.matches
+        left = LOG_BYTES
+        for entry in self._entries(*([f"--after-cursor={self.position}"] if self.position else []), *options):
+            text = entry.get("MESSAGE") or ""
+            text = bytes(text).decode("utf-8", "replace") if isinstance(text, list) else text
+            self.position = entry["__CURSOR"]
+            yield entry["SYSLOG_IDENTIFIER"], entry.get("SYSLOG_PID") or entry["_PID"], text
+            left -= len(text)
+            if left < 0:
+                return
+
+    @staticmethod
+    def _entries(*options):
+        fields = "--output-fields=MESSAGE,SYSLOG_IDENTIFIER,SYSLOG_PID,_PID"
+        argv = ["journalctl", "--quiet", "--no-pager", "--output=json", fields, *options]
+        with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
+            try:
+                yield from map(json.loads, process.stdout)
+            finally:
+                process.stdout.close()
+        if process.returncode > 0:
+            raise subprocess.CalledProcessError(process.returncode, argv[0])
+
+
+def log_source(instance, state):
+    """The log that Postfix writes to, and the name under which the state knows it."""
+    path = instance.effective.get("maillog_file", "")
+    name = path or "journal"
+    position = state["position"] if state["source"] == name else None
+    return name, LogFile(path, position) if path else Journal(instance, position)
+
+
+def read_state(path, config_dir):
+    """What the last run kept; nothing where there was none, or one for another instance."""
+    try:
+        with open(path, encoding="utf-8") as handle:
+            state = json.load(handle)
+        if state["config_dir"] == config_dir:
+            return state
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return {"config_dir": config_dir, "source": "", "position": None, "totals": {}, "sessions": {}}
+
+
+def tell_traffic(instance, path, metrics):
+    """Read the log on and tell the totals. They are kept together with how far it was read, or neither is."""
+    state = read_state(path, instance.config_dir)
+    traffic = Traffic(instance, state["totals"], state["sessions"])
+    try:
+        state["source"], log = log_source(instance, state)
+        for event in log.events():
+            traffic.see(*event)
+        state["position"] = log.position
+    except (OSError, subprocess.SubprocessError) as problem:
+        print(f"the log cannot be read: {problem}", file=sys.stderr)
+        metrics.add("log_readable", 0)
+    else:
+        metrics.add("log_readable", 1)
+        write(path, json.dumps(state), 0o600)
+    traffic.tell(metrics)
+
+
+# All of it
+
+
+def check_health(instance, now, metrics):
+    """(check, complaint) for each thing that is wrong."""
+    runs = master_runs(instance)
+    if not runs:
+        yield "master", "Postfix does not run"
+    for service, up in check_listeners(instance, runs).items():
+        metrics.add("listener_up", up, service=service)
+        if not up:
+            yield "listeners", f"{service} does not greet"
+    try:
+        chains = certificates(instance)
+    except (OSError, ValueError) as problem:
+        yield "certificates", f"a certificate cannot be read: {problem}"
+    else:
+        tell_certificates(chains, now, metrics)
+        for chain in chains:
+            if chain.use != "trust" and chain.not_after <= now:
+                yield "certificates", f"the certificate {chain.name} ({chain.use}, {chain.subject}) has expired"
+
+
+def collect(config_dir, state, now, metrics):
+    """Every complaint, with metrics told on the way."""
+    try:
+        instance = read_instance(config_dir)
+        tell_policies(instance, metrics)
+        metrics.add("policy_info", 1, digest=policy_digest(instance))
+    except (OSError, KeyError, ValueError, subprocess.SubprocessError) as problem:
+        return [("configuration", f"the configuration in {config_dir} cannot be read: {problem!r}")]
+    complaints = list(check_health(instance, now, metrics))
+    tell_queue(instance, now, metrics)
+    tell_traffic(instance, state, metrics)
+    return complaints
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--config-dir", default="/etc/postfix", help="the Postfix instance")
+    parser.add_argument("--output", required=True, help="the file for Prometheus")
+    parser.add_argument("--state", default="/var/lib/smtp-hardening/metrics.json", help="what is kept between runs")
+    options = parser.parse_args()
+    now, metrics = time.time(), Metrics()
+    complaints = collect(options.config_dir.rstrip("/"), options.state, now, metrics)
+    for check in ("configuration", "master", "listeners", "certificates"):
+        metrics.add("check_healthy", check not in dict(complaints), check=check)
+    metrics.add("healthy", not complaints)
+    metrics.add("run_duration_seconds", time.time() - now)
+    metrics.add("last_run_timestamp_seconds", now)
+    write(options.output, metrics.render(), 0o644)
+    for _check, complaint in complaints:
+        print(complaint, file=sys.stderr)
+    return 1 if complaints else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
