@@ -26,7 +26,8 @@ def probe(node):
 
 def swaks(node, *options):
     """One swaks conversation with a node; the completed process."""
-    argv = ["swaks", "--server", NODES[node], "--to", probe(node), "--from", "somebody@elsewhere.test", *options]
+    from_ = ["--ehlo", "client.elsewhere.test", "--from", "somebody@elsewhere.test"]
+    argv = ["swaks", "--server", NODES[node], "--to", probe(node), *from_, *options]
     return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
 
 
