@@ -44,7 +44,7 @@ def set_up(fleet):
     begin_anew(NODE)
     sh(NODE, "test -e /root/resolv.conf || cp /etc/resolv.conf /root/resolv.conf")
     variables = {"relay_hosts": NODE, "relay_settings": SETTINGS, **resolver}
-    playbook("../molecule/domains/relay", "-e", json.dumps(variables))
+    playbook("../molecule/shared/relay", "-e", json.dumps(variables))
     sh(NODE, f"cat > {CA_FILE}", fleet.authority.pem)
     _task("smtp_tls_mode", client={**CLIENT, "ca_file": CA_FILE})
     records = [fleet.record(host, level) for host in peers.HOSTS for level in peers.LEVELS]

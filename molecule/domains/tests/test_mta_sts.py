@@ -203,7 +203,7 @@ def role_variables(anchor):
 
 
 def apply_role(variables):
-    return playbook("../molecule/domains/relay", "-e", json.dumps(variables))
+    return playbook("../molecule/shared/relay", "-e", json.dumps(variables))
 
 
 def set_up_relay(ca, variables):

@@ -84,7 +84,7 @@ QUEUES = ("maildrop", "incoming", "active", "deferred", "hold", "corrupt")
 STORE = "smtp_hardening"
 UNLIKE = ("myhostname", "proxy_interfaces", "smtp_bind_address", "smtp_bind_address6")
 PROTOCOLS = ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
-LOG_BYTES = 256 * 1024 * 1024
+LOG_BYTES = 64 * 1024 * 1024
 """Of the log that one run reads at most; the next one goes on."""
 SESSIONS = 10000
 """Processes of Postfix that are remembered from one run to the next."""
@@ -267,20 +267,15 @@ def _floor(found, side, mandatory):
 
 
 def tell_policies(instance, metrics):
-    metrics.add("server_policy_info", 1, service="main.cf", **server_policy(instance.effective)._asdict())
-    client = client_policy(instance.effective)
-    metrics.add(
-        "client_policy_info", 1, service="main.cf", level=client.level, minimum_protocol=client.minimum_protocol
-    )
-    for service in instance.services:
-        if not any("_tls" in name for name in service.overrides):
-            continue
-        if service.is_server:
-            metrics.add("server_policy_info", 1, service=service.key, **server_policy(instance.of(service))._asdict())
-        elif service.command == "smtp":
-            policy = client_policy(instance.of(service))
-            shown = {"level": policy.level, "minimum_protocol": policy.minimum_protocol}
-            metrics.add("client_policy_info", 1, service=service.key, **shown)
+    """main.cf's, and those of services whose -o overrides speak of TLS."""
+    differing = [service for service in instance.services if any("_tls" in name for name in service.overrides)]
+    for service in [None, *differing]:
+        name, found = (service.key, instance.of(service)) if service else ("main.cf", instance.effective)
+        if not service or service.is_server:
+            metrics.add("server_policy_info", 1, service=name, **server_policy(found)._asdict())
+        if not service or service.command == "smtp":
+            level, floor, _certificates = client_policy(found)
+            metrics.add("client_policy_info", 1, service=name, level=level, minimum_protocol=floor)
 
 
 def policy_digest(instance):
@@ -331,23 +326,31 @@ def check_listeners(instance, runs):
     if not runs:
         return {service.key: False for service in listeners}
     with concurrent.futures.ThreadPoolExecutor(max_workers=16) as pool:
-        return dict(zip([s.key for s in listeners], pool.map(lambda s: greets(s, instance.of(s)), listeners)))
+        return dict(zip([s.key for s in listeners], pool.map(lambda s: greets(s, instance), listeners)))
 
 
-def greets(service, found):
-    """Whether a listener says 220. In wrapper mode, one that requires a certificate of its clients says 421 to us."""
-    host, _colon, port = service.name.rpartition(":")
-    wrapped = found["smtpd_tls_wrappermode"] == "yes"
-    expected = (b"220", b"421") if wrapped and found["smtpd_tls_req_ccert"] == "yes" else (b"220",)
+def greets(service, instance):
+    """Whether a listener says 220, or 421 where that is right."""
+    found = instance.of(service)
+    port = service.name.rpartition(":")[2]
+    expected = b"421" if turns_us_away(service, instance) else b"220"
     try:
         port = int(port) if port.isdigit() else socket.getservbyname(port, "tcp")
-        with socket.create_connection((host.strip("[]") or own_address(found), port), SECONDS) as sock:
+        with socket.create_connection((listener_host(service, found), port), SECONDS) as sock:
             if found.get(f"{service.command}_upstream_proxy_protocol") == "haproxy":
                 sock.sendall(b"PROXY TCP4 127.0.0.1 127.0.0.1 25 25\r\n")
+            wrapped = found["smtpd_tls_wrappermode"] == "yes"
             with any_tls().wrap_socket(sock) if wrapped else contextlib.nullcontext(sock) as spoken:
-                return says(spoken) in expected
+                return says(spoken) == expected
     except (OSError, ValueError):
         return False
+
+
+def turns_us_away(service, instance):
+    """In wrapper mode, a server that requires certificates does not greet who has none (smtpd(8))."""
+    found = instance.of(service)
+    required = found["smtpd_tls_wrappermode"] == "yes" and server_policy(found).client_certificates == "require"
+    return service.command == "smtpd" and service.kind == "inet" and required
 
 
 def says(sock):
@@ -372,13 +375,14 @@ def any_tls():
     return context
 
 
-def own_address(found):
-    """An address on which Postfix listens: loopback where it does."""
+def listener_host(service, found):
+    """Where a listener listens: at its own address, else at loopback if Postfix does, else at the first it has."""
+    host = service.name.rpartition(":")[0].strip("[]")
     interfaces = words(found["inet_interfaces"])
     loopback = "::1" if found["inet_protocols"] == "ipv6" else "127.0.0.1"
     if {"all", "loopback-only", "localhost", loopback} & set(interfaces):
-        return loopback
-    return interfaces[0].strip("[]")
+        return host or loopback
+    return host or interfaces[0].strip("[]")
 
 
 # Certificates
@@ -434,7 +438,7 @@ def trust_files(found, side):
 
 
 def read_chains(instance, use, path):
-    """A chain begins after each key; without keys there is one, or a set of CAs. Keys are skipped unread."""
+    """A chain begins after each key; without keys there is one, or a set of CAs. Keys are not looked at."""
     with open(path, "rb") as handle:
         parts = re.split(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----", handle.read())
     pattern = rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----"
@@ -516,7 +520,7 @@ DISCONNECTED = re.compile(r"disconnect from \S+ (?P<commands>.*)")
 TLS_IN = re.compile(r"\w+ TLS connection established from ")
 TLS_OUT = re.compile(r"\w+ TLS connection (?:established|reused) to (?P<relay>\S+): ")
 TLS_FAILED = re.compile(r"SSL_(?:accept|connect) error ")
-ABORTED = re.compile(r"NOQUEUE: abort: TLS from ")
+ABORTED = re.compile(r"NOQUEUE: abort: TLS from \S*\[(?P<address>[^\]]+)\]: ")
 REFUSED = re.compile(r"\w+: (?:milter-)?(?P<verdict>reject|reject_warning): (?P<stage>[\w-]+) (?P<text>.*)")
 CODE = re.compile(r"from \S+: (?P<code>[45])\d\d (?P<text>.*)")
 CONTENT_CODE = re.compile(r".*: (?P<code>[45])\.\d+\.\d+ ")
@@ -548,11 +552,16 @@ class Traffic:
     def __init__(self, instance, totals, sessions):
         self.totals, self.sessions = totals, sessions
         self.instance = instance
-        self.servers = [s for s in instance.services if s.command == "smtpd"]
         self.tags = re.compile("|".join(rf"{re.escape(name)}/[\w-]+\Z" for name in instance.syslog_names()))
         self.wrapped = self.labels(lambda s: s.is_server and instance.of(s)["smtpd_tls_wrappermode"] == "yes")
         self.demanding = self.labels(lambda s: s.is_server and server_policy(instance.of(s)).level == "encrypt")
         self.silent = self.labels(lambda s: s.is_client and is_silent(instance.of(s), s.command))
+        self.own_checks = {
+            (instance.label_of(s), listener_host(s, instance.of(s)))
+            for s in instance.services
+            if turns_us_away(s, instance)
+        }
+        """Where each run of this program is turned away for lack of a certificate, and the address it comes from."""
         self.begin()
 
     def labels(self, holds):
@@ -609,7 +618,8 @@ class Traffic:
         elif TLS_IN.match(text):
             self.remember(process, {"tls": True})
         elif ABORTED.match(text):
-            self.count("refused_in_total", label, "STARTTLS", "4xx", "tls")
+            if (label, ABORTED.match(text)["address"]) not in self.own_checks:
+                self.count("refused_in_total", label, "STARTTLS", "4xx", "tls")
         elif DISCONNECTED.match(text):
             session = self.sessions.pop(process, {"tls": False})
             self.see_end(label, session["tls"], read_commands(DISCONNECTED.match(text)["commands"]))

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A relay from its installation on: it runs within bounds, runs out of mail, stops and comes back; its log is kept."""
+
+import json
+import re
+
+import pytest
+from mail import NODES, fqdn, probe, swaks, wait_for
+from on_node import begin_anew, sh
+from tasks import ansible, playbook
+
+NODE, NEIGHBOUR = "node3", "node2"
+LOG = "/var/log/mail.log"
+testinfra_hosts = ["local://"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def leave_no_trace():
+    yield
+    relay()
+    for node in (NODE, NEIGHBOUR):
+        begin_anew(node)
+
+
+def relay(*words, **variables):
+    """A run of the role; its output."""
+    return playbook("../molecule/shared/relay", "-e", json.dumps({"relay_hosts": NODE, **variables}), *words)
+
+
+def changed(output):
+    return int(re.search(rf"{NODE} .* changed=(\d+)", output)[1])
+
+
+def refused(**variables):
+    with pytest.raises(AssertionError) as refusal:
+        relay(**variables)
+    return " ".join(str(refusal.value).split())
+
+
+def answers():
+    return " ESMTP " in swaks(NODE, "--quit-after", "BANNER").stdout
+
+
+def write_to(node, text):
+    """A message from a program on the node; its number in Postfix's queue is not known."""
+    message = f"From: probe@localhost\nTo: {probe(node)}\nSubject: {text}\n\n{text}\n"
+    sh(NODE, f"/usr/sbin/sendmail -f probe@localhost {probe(node)}", message)
+
+
+def arrived(node, text):
+    return f"Subject: {text}\n" in sh(node, "cat /var/mail/probe || true")
+
+
+def test_a_node_without_postfix_is_foretold_what_comes_then_becomes_a_relay_and_stays_one():
+    sh(NODE, "DEBIAN_FRONTEND=noninteractive apt-get -qq purge -y postfix python3-cryptography; rm -rf /etc/postfix")
+    foretold = relay("--check", relay_submission=["submissions"], relay_log="file")
+    there = sh(NODE, "command -v postconf || echo none")
+    first = relay()
+    again, check = relay(), relay("--check")
+    assert changed(foretold) >= 3 and there == "none\n"
+    assert (changed(first) > 0, changed(again), changed(check)) == (True, 0, 0)
+    assert answers()
+
+
+def test_postfix_is_started_again_when_it_is_killed():
+    before = sh(NODE, "cat /var/spool/postfix/pid/master.pid")
+    sh(NODE, f"kill -KILL {before}")
+    wait_for(answers)
+    assert sh(NODE, "cat /var/spool/postfix/pid/master.pid") != before
+
+
+def test_postfix_stays_down_when_somebody_stops_it():
+    sh(NODE, "postfix stop")
+    state = wait_for(lambda: re.search("failed|inactive", sh(NODE, "systemctl is-active postfix", check=False)))
+    assert state
+    assert "not running" in sh(NODE, "postfix status 2>&1", check=False)
+    sh(NODE, "systemctl reset-failed postfix; systemctl start postfix")
+
+
+def test_it_runs_with_the_capabilities_that_it_needs_and_no_others():
+    bounds = sh(NODE, "grep CapBnd /proc/$(tr -d ' ' < /var/spool/postfix/pid/master.pid)/status")
+    needed = {0, 1, 2, 3, 5, 6, 7, 10, 18}  # capabilities(7), linux/capability.h
+    assert {bit for bit in range(41) if int(bounds.split()[1], 16) >> bit & 1} <= needed
+    relay(relay_service_hardening=False)
+    assert sh(NODE, "ls /etc/systemd/system/postfix*.service.d || true") == ""
+    relay()
+
+
+def test_a_draining_relay_takes_no_mail_and_what_it_has_goes_out():
+    sh(NEIGHBOUR, "systemctl stop postfix")
+    write_to(NEIGHBOUR, "waits for its neighbour")
+    wait_for(lambda: "Connection refused" in sh(NODE, "postqueue -p"))
+    sh(NEIGHBOUR, "systemctl start postfix")
+    relay(relay_state="draining")
+    again = relay(relay_state="draining")
+    wait_for(lambda: arrived(NEIGHBOUR, "waits for its neighbour"))
+    assert "Connection refused" in swaks(NODE, "--quit-after", "BANNER").stderr
+    assert changed(again) == 0
+    write_to(NEIGHBOUR, "from the host itself")
+    wait_for(lambda: arrived(NEIGHBOUR, "from the host itself"))
+    assert changed(relay()) == 1
+    assert answers()
+
+
+def test_what_cannot_be_delivered_stays_in_the_queue_and_does_not_hold_up_draining():
+    sh(NEIGHBOUR, "systemctl stop postfix")
+    write_to(NEIGHBOUR, "waits longer")
+    relay(relay_state="draining")
+    assert probe(NEIGHBOUR) in sh(NODE, "postqueue -p")
+    sh(NEIGHBOUR, "systemctl start postfix")
+    relay()
+    sh(NODE, "postqueue -f")
+    wait_for(lambda: arrived(NEIGHBOUR, "waits longer"))
+
+
+def test_a_stopped_relay_stays_stopped_until_it_is_to_run():
+    relay(relay_state="stopped")
+    again = relay(relay_state="stopped")
+    states = sh(NODE, "systemctl is-active postfix; systemctl is-enabled postfix", check=False).split()
+    assert (states, changed(again)) == (["inactive", "disabled"], 0)
+    relay()
+    assert answers()
+    assert sh(NODE, "systemctl is-enabled postfix") == "enabled\n"
+
+
+def test_harden_drains_a_node_and_lets_it_take_mail_again():
+    domains = json.dumps({"smtp_domains": [{"name": "else.test", "level": "encrypt"}]})
+    words = ["-e", "smtp_profile=lenient_default", "-e", "smtp_allow_weaker=true", "-e", domains, "--limit", NODE]
+    output = playbook("harden", *words, "-e", "smtp_harden_drain=true")
+    assert re.search(r"Wait until nothing is on its way.*Set what differs.*Take mail", output, re.S)
+    assert answers()
+    begin_anew(NODE)
+
+
+def test_the_log_is_rotated_and_goes_on():
+    relay(relay_log="file", relay_settings={"mydestination": ["$myhostname"]}, relay_log_file="/var/log/relay.log")
+    sh(NODE, "logrotate --force /etc/logrotate.d/smtp-hardening-etc-postfix")
+    wait_for(answers)
+    wait_for(lambda: "connect from" in sh(NODE, "cat /var/log/relay.log || true"))
+    assert re.search(r"relay\.log-\d+", sh(NODE, "ls /var/log"))
+
+
+@pytest.mark.parametrize(
+    ("networks", "sentence"),
+    [
+        (["127.0.0.0/8", "0.0.0.0/0"], "lets everybody relay"),
+        (["[::]/0"], "lets everybody relay"),
+        (["198.51.100.0/24"], "is a public range"),
+        (["[2001:db8::]/32"], "is a public range"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_an_open_relay_is_refused(networks, sentence):
+    begin_anew(NODE)
+    before = sh(NODE, "md5sum /etc/postfix/*.cf")
+    assert sentence in refused(relay_networks=networks)
+    assert sh(NODE, "md5sum /etc/postfix/*.cf") == before
+
+
+def test_a_public_range_that_is_confirmed_may_relay():
+    relay(relay_networks=["127.0.0.0/8", "198.51.100.0/24"], relay_public_networks=["198.51.100.0/24"])
+    assert "198.51.100.0/24" in sh(NODE, "postconf -h mynetworks")
+
+
+def test_a_client_that_talks_before_it_is_greeted_does_not_get_past_postscreen():
+    relay(relay_postscreen=True)
+    hasty = f"exec 3<>/dev/tcp/{NODES[NODE]}/25; printf 'EHLO hasty.elsewhere.test\\r\\n' >&3; timeout 20 cat <&3"
+    sh(NEIGHBOUR, f"bash -c {json.dumps(hasty)} || true")
+    assert re.search("postscreen.*PREGREET", sh(NODE, f"cat {LOG}"))
+    polite = swaks(NODE, "--timeout", "30")
+    assert re.search("450 4.3.2|queued as", polite.stdout), "a new client is told to come again once it has passed"
+    wait_for(lambda: "queued as" in swaks(NODE).stdout, 60)
+    assert changed(relay(relay_postscreen=True)) == 0
+    relay()
+    assert "queued as" in swaks(NODE).stdout
+
+
+def test_names_of_local_domains_stand_in_one_place():
+    message = refused(relay_local_domains=[{"name": "a.example"}])
+    assert "relay_local_domains: a.example would go again, since smtp_domains lists all" in message
+    done = ansible(NODE, "smtp_tls_info", {})
+    assert done.returncode == 0
+    assert fqdn(NODE) in done.stdout
