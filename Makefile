@@ -21,7 +21,7 @@ export MOLECULE_GLOB := molecule/*/molecule.yml
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help harden test lab lab-destroy lint unit sanity molecule faults clean setup lab-packages
+.PHONY: help harden test lab lab-destroy lint unit sanity molecule faults bench bench-relay clean setup lab-packages
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -67,6 +67,22 @@ molecule: setup lab-packages ## Molecule on real nodes (SCENARIO="-s relay" for 
 
 faults: ## kill and disturb changes at every file-changing system call (hours; make molecule tries a sample)
 	@FAULT_STRIDE=1 EXAMPLES=500 $(MAKE) --no-print-directory molecule SCENARIO="-s faults"
+
+bench: setup lab-packages ## what every variant costs per message, in every size (45 minutes); bench/results/
+	@$(call on_bench_nodes,all)
+
+bench-relay: setup lab-packages ## what strict costs per message beside plaintext (10 minutes); bench/results/relay.json
+	@$(call on_bench_nodes,relay)
+
+# With nodes of its own, which go again whatever happens. Their preparation speaks when it fails.
+define on_bench_nodes
+trap 'exit 1' INT TERM; \
+trap 'ansible-playbook -i bench/inventory/hosts.yml molecule/default/destroy.yml >/dev/null' EXIT; \
+echo "==> preparing the nodes of the benchmark ($(DISTRO)), about two minutes"; \
+ansible-playbook -i bench/inventory/hosts.yml molecule/default/create.yml bench/prepare.yml >$(CACHE)/bench.log 2>&1 \
+    || { tail -n 40 $(CACHE)/bench.log; exit 1; }; \
+python bench/bench.py $(1)
+endef
 
 clean: ## remove the lab, the environment and all caches
 	@[ ! -e $(VENV)/.complete ] || ! command -v podman >/dev/null || $(MAKE) --no-print-directory lab-destroy

@@ -14,6 +14,7 @@ import argparse
 import collections
 import itertools
 import json
+import math
 import smtplib
 import socket
 import ssl
@@ -87,6 +88,13 @@ def expect(code, reply):
         raise Refused(f"{reply[0]} {reply[1].decode()}")
 
 
+def leave(open_connections, now):
+    """Close those whose time is over: an idle one would keep a node that is drained from its rest."""
+    for node, connection in list(open_connections.items()):
+        if connection.until <= now:
+            open_connections.pop(node).leave()
+
+
 class Senders:
     def __init__(self, options):
         self.options = options
@@ -113,8 +121,8 @@ class Senders:
         open_connections = {}
         for number in self.numbers():
             self.deliver(number, open_connections)
-        for connection in open_connections.values():
-            connection.leave()
+            leave(open_connections, time.monotonic())
+        leave(open_connections, math.inf)
 
     def deliver(self, number, open_connections):
         where = number % len(self.nodes)
@@ -136,10 +144,7 @@ class Senders:
         except (OSError, smtplib.SMTPException, Refused) as problem:
             return self.passed_over(number, node, connection, problem)
         self.accepted[number] = (self.phase, node, connection.trust)
-        if time.monotonic() < connection.until:
-            open_connections[node] = connection
-        else:
-            connection.leave()
+        open_connections[node] = connection
         return True
 
     def passed_over(self, number, node, connection, problem):

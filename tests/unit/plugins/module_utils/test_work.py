@@ -278,3 +278,25 @@ def test_what_is_lacking_stops_a_run_and_is_a_warning_in_check_mode(lacking, fou
     with pytest.raises(HardeningError) as refusal:
         _work.unmet(False, *lacking)
     assert str(refusal.value) == found[0]
+
+
+def test_check_mode_foretells_a_change_where_postfix_is_not_installed_yet(node):
+    shutil.rmtree(node.config_dir)
+
+    def nothing(argv, **options):
+        raise FileNotFoundError(argv[0])
+
+    options = {"config_dir": node.config_dir, "task": "Name it"}
+    outcome = _work.attempt(failing(AssertionError()), options, True, nothing)
+    assert (outcome.failed, outcome.result["changed"]) == (False, True)
+    assert "check mode cannot look any further" in outcome.warnings[0]
+    assert _work.attempt(failing(AssertionError()), options, False, nothing).failed
+    assert _work.attempt(failing(AssertionError()), {"config_dir": node.config_dir}, True, nothing).failed
+
+
+def test_check_mode_refuses_a_directory_that_no_instance_has_where_postfix_is_installed(node):
+    def run(argv, data=None, **options):
+        return tuple(node.run(argv, data)) if len(argv) > 3 else (0, "mail_version = 3.10.13\n", "")
+
+    options = {"config_dir": node.path("none"), "task": "Name it"}
+    assert "holds no main.cf" in _work.attempt(failing(AssertionError()), options, True, run).result["msg"]

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The nodes of the benchmark, and one measurement with them."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pathlib
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+TOP = pathlib.Path(__file__).resolve().parent.parent
+STATE = TOP / ".cache/bench"
+ADDRESSES = {"sender": "10.89.78.11", "relay": "10.89.78.12", "sink": "10.89.78.13", "wire": "10.89.78.14"}
+RELAY_NETWORK, RELAY_ADDRESS = "10.89.78.64/26", "10.89.78.65"
+SINK_NETWORK, SINK_ADDRESSES = "10.89.78.128/26", [f"10.89.78.{number}" for number in range(129, 149)]
+POSTFIXES = ("sender", "relay", "sink")
+SECONDS = 300
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A configuration that prepare.yml made, and parameters that this run tries on top of it."""
+
+    name: str
+    base: str
+    settings: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Load:
+    """Messages to send through the relay."""
+
+    size: int
+    destinations: int
+    delay: int
+    count: int
+
+    @property
+    def batch(self) -> str:
+        return f"{self.count}x{self.size}-{self.destinations}"
+
+
+class Node:
+    """A node that does what node.py knows."""
+
+    def __init__(self, name: str, *, privileged: bool = False) -> None:
+        self.name = name
+        known = ["-o", f"UserKnownHostsFile={STATE}/known_hosts", "-o", "StrictHostKeyChecking=accept-new"]
+        program = ["python3", "-u", "/root/node.py"]
+        argv = ["ssh", "-q", "-i", f"{STATE}/id_ed25519", *known, f"root@{ADDRESSES[name]}", *program]
+        if privileged:  # to trace processes of other users, which root of a container may not
+            sudo = [] if os.geteuid() == 0 else ["sudo"]
+            argv = [*sudo, "podman", "exec", "--interactive", "--privileged", f"smtp-hardening-bench-{name}", *program]
+        self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def __call__(self, command: str, *arguments: Any) -> Any:
+        self._process.stdin.write(json.dumps([command, *arguments]) + "\n")
+        self._process.stdin.flush()
+        answer = json.loads(self._process.stdout.readline() or '{"error": "the node is gone"}')
+        if "error" in answer:
+            raise RuntimeError(f"{self.name}: {command}: {answer['error']}")
+        return answer["result"]
+
+    def close(self) -> None:
+        self._process.stdin.close()
+        self._process.wait()
+
+
+class Fleet:
+    """Sender, relay and sink, with the wire between them."""
+
+    def __init__(self) -> None:
+        self._lock = (STATE / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SystemExit(
+                "Another run of the benchmark has these nodes; two would spoil each other's figures."
+            ) from None
+        self.nodes = {name: Node(name) for name in ADDRESSES}
+        self.sender, self.relay, self.sink = (self.nodes[name] for name in POSTFIXES)
+        self.sink("sink")
+        self.netem = self._has_proxy = False
+        self._delay = 0
+        self._set_routes(over_wire=False)
+
+    def make_batches(self, batches: dict[str, tuple]) -> None:
+        """``{name: (count, size, destinations)}``: taken once, in the same way for all."""
+        self.sender("switch", "stock", {})
+        for name, values in batches.items():
+            self.sender("make_batch", name, *values)
+
+    def switch(self, variant: Variant) -> None:
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda name: self.nodes[name]("switch", variant.base, variant.settings), POSTFIXES))
+
+    def measure(self, variant: Variant, load: Load, warm_up: str) -> dict:
+        """Send the messages through the relay: its CPU per message in ms, and messages per second."""
+        self._prepare(variant, load, warm_up)
+        self.relay("watch")
+        sunk, before = self.sink("sunk"), self.relay("cpu")
+        seconds = self._pass(load.batch)
+        used = {name: 1000 * (after - before[name]) / load.count for name, after in self.relay("cpu").items()}
+        arrived = self.sink("sunk") - sunk
+        if arrived != load.count:
+            raise RuntimeError(f"{variant.name}: {arrived} of {load.count} messages arrived")
+        processes = {name: 1000 * cpu / load.count for name, cpu in self.relay("watched").items()}
+        ended = max(0, used["postfix"] - sum(processes.values()))
+        return {
+            "cpu_ms": sum(used.values()),
+            "per_second": load.count / seconds,
+            "processes": {**processes, "ended unseen": ended, "journald": used["journal"]},
+        }
+
+    def count_calls(self, variant: Variant, load: Load, warm_up: str) -> dict[str, float]:
+        """System calls of the relay per message; counting them slows it down, so that nothing else is measured."""
+        self._prepare(variant, load, warm_up)
+        tracer = Node("relay", privileged=True)
+        try:
+            tracer("trace")
+            self._pass(load.batch)
+            return {name: number / load.count for name, number in tracer("traced").items()}
+        finally:
+            tracer.close()
+
+    def _prepare(self, variant: Variant, load: Load, warm_up: str) -> None:
+        self.switch(variant)
+        self._set_delay(load.delay)
+        self._pass(warm_up)
+
+    def _pass(self, batch: str) -> float:
+        """Let a batch go: the seconds until its last message had left the relay."""
+        self.sender("put", batch)
+        begin = self.sender("release")
+        self.sender("wait", SECONDS)
+        return self.relay("wait", SECONDS) - begin
+
+    def _set_routes(self, over_wire: bool) -> None:
+        self.sender("route", RELAY_NETWORK, ADDRESSES["wire" if over_wire else "relay"])
+        self.relay("route", SINK_NETWORK, ADDRESSES["wire" if over_wire else "sink"])
+
+    def _set_delay(self, milliseconds: int) -> None:
+        if milliseconds == self._delay:
+            return
+        self._delay = milliseconds
+        if not milliseconds:
+            for node in (self.sender, self.sink):
+                node("no_netem")
+            self._set_routes(over_wire=False)
+        elif self._has_netem(milliseconds):
+            self.netem = True
+        else:
+            if not self._has_proxy:
+                to_sink = [f"{address}={ADDRESSES['sink']}" for address in SINK_ADDRESSES]
+                self.nodes["wire"]("proxy", milliseconds, f"{RELAY_ADDRESS}={ADDRESSES['relay']}", *to_sink)
+                self._has_proxy = True
+            self._set_routes(over_wire=True)
+
+    def _has_netem(self, milliseconds: int) -> bool:
+        """Whether the kernel itself delays what the sender sends to the relay, and the sink's answers to it."""
+        return self.sender("netem", milliseconds) and self.sink("netem", milliseconds)
+
+    def close(self) -> None:
+        for node in self.nodes.values():
+            node.close()
