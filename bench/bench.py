@@ -25,7 +25,7 @@ STOCK, TUNED, LENIENT, NAIVE, STRICT = (
 )
 TARGETS = {"strict_vs_stock_plaintext_cpu": ("stock", 0.95), "strict_vs_tuned_plaintext_cpu": ("tuned", 1.10)}
 DELAY = 20
-WARM_UP = 100
+WARM_UP = "warm-up"
 
 
 def main() -> None:
@@ -48,22 +48,23 @@ def main() -> None:
 
 
 def measure_relay(fleet: Fleet, repetitions: int) -> None:
-    loads = [Load(4096, 1, delay, 1000) for delay in (0, DELAY)]
+    loads = [Load(4096, 1, delay, 1500) for delay in (0, DELAY)]
     variants = [STOCK, TUNED, STRICT]
-    runs = interleave(fleet, variants, loads, repetitions)
+    runs = interleave(fleet, variants, loads, repetitions, warm_up=500)
     rows = summarize(runs)
     result = {name: ratio(runs, "cpu_ms", "strict", other, size=4096) for name, (other, _most) in TARGETS.items()}
     rates = ratio(runs, "per_second", "strict", "stock", size=4096, delay=DELAY)
     few = Load(4096, 1, 0, 200)
     fleet.make_batches({few.batch: (few.count, few.size, few.destinations)})
-    calls = {variant.name: fleet.count_calls(variant, few, "warm-up") for variant in variants}
+    calls = {}
+    for variant in variants:
+        fleet.switch(variant)
+        fleet.send(WARM_UP)
+        calls[variant.name] = fleet.count_calls(few)
 
     print(table(rows), "\n")
-    print(
-        breakdown(
-            {row["variant"]: row["processes"] for row in rows if not row["delay"]}, "process", "CPU ms per message"
-        )
-    )
+    processes = {row["variant"]: row["processes"] for row in rows if not row["delay"]}
+    print(breakdown(processes, "process", "CPU ms per message"))
     print(breakdown(calls, "system call", "calls per message"))
     for name, (_other, most) in TARGETS.items():
         print(f"{name}: {result[name]}, target {most:.2f}")
@@ -81,12 +82,12 @@ def measure_relay(fleet: Fleet, repetitions: int) -> None:
 
 
 def measure_all(fleet: Fleet, repetitions: int) -> None:
-    counts = {4096: 400, 65536: 200, 1048576: 40}
+    counts = {4096: 400, 65536: 100, 1048576: 20}
     loads = [
         Load(size, destinations, delay, counts[size])
         for size, destinations, delay in itertools.product(SIZES, (1, 20), (0, DELAY))
     ]
-    runs = interleave(fleet, [STOCK, TUNED, LENIENT, NAIVE, STRICT], loads, repetitions)
+    runs = interleave(fleet, [STOCK, TUNED, LENIENT, NAIVE, STRICT], loads, repetitions, warm_up=200)
     rows = summarize(runs)
     print(table(rows))
     write("all", fleet, runs, rows)
@@ -94,27 +95,33 @@ def measure_all(fleet: Fleet, repetitions: int) -> None:
 
 
 def try_settings(fleet: Fleet, repetitions: int, settings: dict) -> None:
-    loads = [Load(4096, 1, delay, 1000) for delay in (0, DELAY)]
-    runs = interleave(fleet, [STRICT, Variant("tried", "strict", settings)], loads, repetitions)
+    loads = [Load(4096, 1, delay, 1500) for delay in (0, DELAY)]
+    runs = interleave(fleet, [STRICT, Variant("tried", "strict", settings)], loads, repetitions, warm_up=500)
     print(table(summarize(runs), "strict"))
     for load in loads:
         cpu, rate = (ratio(runs, key, "tried", "strict", delay=load.delay) for key in ("cpu_ms", "per_second"))
         print(f"{load.delay} ms of delay: CPU per message {cpu}, messages per second {rate}")
 
 
-def interleave(fleet: Fleet, variants: list[Variant], loads: list[Load], repetitions: int) -> list[dict]:
+def interleave(fleet: Fleet, variants: list[Variant], loads: list[Load], repetitions: int, warm_up: int) -> list[dict]:
     """Every variant in every repetition, so that what else the machine does hits all of them."""
     batches = {load.batch: (load.count, load.size, load.destinations) for load in loads}
-    batches["warm-up"] = (WARM_UP, 4096, max(load.destinations for load in loads))
-    fleet.make_batches(batches)
+    fleet.make_batches({**batches, WARM_UP: (warm_up, 4096, max(load.destinations for load in loads))})
     runs = []
-    for repetition, load, variant in itertools.product(range(repetitions), loads, variants):
-        measured = fleet.measure(variant, load, "warm-up")
-        place = {"size": load.size, "destinations": load.destinations, "delay": load.delay, "repetition": repetition}
-        runs.append({"variant": variant.name, **place, **measured})
-        print(f"\r==> {len(runs)} of {repetitions * len(loads) * len(variants)} measured", end="", flush=True)
+    for repetition, variant in itertools.product(range(repetitions), variants):
+        fleet.switch(variant)
+        fleet.send(WARM_UP)
+        for load in loads:
+            place = {
+                "size": load.size,
+                "destinations": load.destinations,
+                "delay": load.delay,
+                "repetition": repetition,
+            }
+            runs.append({"variant": variant.name, **place, **fleet.measure(load)})
+            print(f"\r==> {len(runs)} of {repetitions * len(loads) * len(variants)} measured", end="", flush=True)
     print("\n")
-    return runs
+    return sorted(runs, key=lambda run: (run["size"], run["destinations"], run["delay"]))
 
 
 def breakdown(columns: dict[str, dict], title: str, unit: str) -> str:
@@ -134,7 +141,7 @@ def write(name: str, fleet: Fleet, runs: list[dict], rows: list[dict], **more) -
     result = {
         **more,
         "measured": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="minutes"),
-        "postfix": fleet.relay("version"),
+        **fleet.relay("about"),
         "delay_by": "netem" if fleet.netem else "proxy",
         "rows": rows,
         "runs": runs,

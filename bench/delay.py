@@ -27,7 +27,7 @@ class Server(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self.client.write(data)
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
         self.client.close()
 
 
@@ -61,7 +61,7 @@ class Client(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self.later(lambda: self.server.write(data))
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
         self.later(lambda: self.server and self.server.close())
 
 

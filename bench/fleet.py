@@ -85,7 +85,7 @@ class Fleet:
         self.sender, self.relay, self.sink = (self.nodes[name] for name in POSTFIXES)
         self.sink("sink")
         self.netem = self._has_proxy = False
-        self._delay = 0
+        self._delay = self._proxied = 0
         self._set_routes(over_wire=False)
 
     def make_batches(self, batches: dict[str, tuple]) -> None:
@@ -98,16 +98,16 @@ class Fleet:
         with ThreadPoolExecutor() as pool:
             list(pool.map(lambda name: self.nodes[name]("switch", variant.base, variant.settings), POSTFIXES))
 
-    def measure(self, variant: Variant, load: Load, warm_up: str) -> dict:
+    def measure(self, load: Load) -> dict:
         """Send the messages through the relay: its CPU per message in ms, and messages per second."""
-        self._prepare(variant, load, warm_up)
+        self._set_delay(load.delay)
         self.relay("watch")
         sunk, before = self.sink("sunk"), self.relay("cpu")
-        seconds = self._pass(load.batch)
+        seconds = self.send(load.batch)
         used = {name: 1000 * (after - before[name]) / load.count for name, after in self.relay("cpu").items()}
         arrived = self.sink("sunk") - sunk
         if arrived != load.count:
-            raise RuntimeError(f"{variant.name}: {arrived} of {load.count} messages arrived")
+            raise RuntimeError(f"{arrived} of {load.count} messages arrived")
         processes = {name: 1000 * cpu / load.count for name, cpu in self.relay("watched").items()}
         ended = max(0, used["postfix"] - sum(processes.values()))
         return {
@@ -116,23 +116,18 @@ class Fleet:
             "processes": {**processes, "ended unseen": ended, "journald": used["journal"]},
         }
 
-    def count_calls(self, variant: Variant, load: Load, warm_up: str) -> dict[str, float]:
+    def count_calls(self, load: Load) -> dict[str, float]:
         """System calls of the relay per message; counting them slows it down, so that nothing else is measured."""
-        self._prepare(variant, load, warm_up)
+        self._set_delay(load.delay)
         tracer = Node("relay", privileged=True)
         try:
             tracer("trace")
-            self._pass(load.batch)
+            self.send(load.batch)
             return {name: number / load.count for name, number in tracer("traced").items()}
         finally:
             tracer.close()
 
-    def _prepare(self, variant: Variant, load: Load, warm_up: str) -> None:
-        self.switch(variant)
-        self._set_delay(load.delay)
-        self._pass(warm_up)
-
-    def _pass(self, batch: str) -> float:
+    def send(self, batch: str) -> float:
         """Let a batch go: the seconds until its last message had left the relay."""
         self.sender("put", batch)
         begin = self.sender("release")
@@ -154,10 +149,10 @@ class Fleet:
         elif self._has_netem(milliseconds):
             self.netem = True
         else:
-            if not self._has_proxy:
+            if not self._proxied:
                 to_sink = [f"{address}={ADDRESSES['sink']}" for address in SINK_ADDRESSES]
                 self.nodes["wire"]("proxy", milliseconds, f"{RELAY_ADDRESS}={ADDRESSES['relay']}", *to_sink)
-                self._has_proxy = True
+            self._proxied = milliseconds
             self._set_routes(over_wire=True)
 
     def _has_netem(self, milliseconds: int) -> bool:

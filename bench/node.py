@@ -214,13 +214,15 @@ def traced() -> Dict[str, int]:
     return {row[-1]: int(row[3]) for row in rows if len(row) >= 5 and row[3].isdigit() and row[-1] != "total"}
 
 
-def version() -> str:
-    return run("postconf", "-dhx", "mail_version").strip()
+def about() -> Dict[str, str]:
+    """What the figures hold for."""
+    version = run("postconf", "-dhx", "mail_version").strip()
+    return {"postfix": version, "queue": "memory" if SPOOL.is_symlink() else "disk"}
 
 
 COMMANDS = (
     *(switch, route, netem, no_netem, proxy, sink, sunk, make_batch, put, release, wait),
-    *(cpu, watch, watched, trace, traced, version),
+    *(cpu, watch, watched, trace, traced, about),
 )
 
 

@@ -94,8 +94,8 @@ def picture(rows: list[dict]) -> str:
     """An SVG: a group of bars for each load, CPU per message relative to the group's longest bar."""
     loads = list(dict.fromkeys(_load(row) for row in rows))
     variants = list(dict.fromkeys(row["variant"] for row in rows))
-    bar, gap, left, width = 13, 26, 210, 460
-    height = 50 + sum(gap + bar * sum(_load(row) == load for row in rows) for load in loads)
+    thick, gap, left, width = 13, 26, 210, 460
+    height = 50 + sum(gap + thick * sum(_load(row) == load for row in rows) for load in loads)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + width + 190}" height="{height}" '
         'font-family="sans-serif" font-size="11">',
@@ -111,15 +111,15 @@ def picture(rows: list[dict]) -> str:
         parts.append(f'<text x="10" y="{top + 12}" font-weight="bold">{escape(title)}</text>')
         top += 16
         for row in group:
-            cpu, middle = row["cpu_ms"], top + bar / 2
+            cpu, middle = row["cpu_ms"], top + thick / 2
             color = COLORS[variants.index(row["variant"]) % len(COLORS)]
             parts += [
                 f'<text x="{left - 8}" y="{top + 10}" text-anchor="end">{escape(row["variant"])}</text>',
-                f'<rect x="{left}" y="{top + 1}" width="{cpu.median * scale:.1f}" height="{bar - 2}" fill="{color}"/>',
+                f'<rect x="{left}" y="{top + 1}" width="{cpu.median * scale:.1f}" height="{thick - 2}" fill="{color}"/>',
                 f'<path d="M{left + cpu.low * scale:.1f} {middle}H{left + cpu.high * scale:.1f}" stroke="black"/>',
                 f'<text x="{left + width + 8}" y="{top + 10}">{cpu.median:.2f} ms, '
                 f"{row['per_second'].median:.0f} messages/s</text>",
             ]
-            top += bar
+            top += thick
         top += gap - 16
     return "\n".join([*parts, "</svg>", ""])

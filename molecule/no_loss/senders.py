@@ -11,7 +11,6 @@ accepted so far. At the end of the input it stops and writes what became of each
 """
 
 import argparse
-import collections
 import itertools
 import json
 import math
@@ -105,7 +104,7 @@ class Senders:
         self.begin = 0.0
         self.taken = 0
         self.accepted = {}
-        self.refused = collections.Counter()
+        self.passed_over = 0
         self.in_doubt = []
         self.given_up = []
 
@@ -142,22 +141,22 @@ class Senders:
             connection = open_connections.pop(node, None) or Connection(node, self.options)
             connection.send(f"probe@{where}", f"Message-ID: <{number}@load.test>\nSubject: {number}\n\nload\n")
         except (OSError, smtplib.SMTPException, Refused) as problem:
-            return self.passed_over(number, node, connection, problem)
+            return self.pass_over(number, node, connection, problem)
         self.accepted[number] = (self.phase, node, connection.trust)
         open_connections[node] = connection
         return True
 
-    def passed_over(self, number, node, connection, problem):
-        said = str(problem) or type(problem).__name__
+    def pass_over(self, number, node, connection, problem):
+        what = (number, node, self.phase, str(problem))
         with self.lock:
-            self.refused[f"{self.phase}: {node}: {said[:60]}"] += 1
+            self.passed_over += 1
         if connection and connection.in_doubt:
-            self.in_doubt.append((number, node, self.phase, said))
+            self.in_doubt.append(what)
         if connection:
             connection.leave()
-        for_good = isinstance(problem, Refused) and said.startswith("5")
+        for_good = isinstance(problem, Refused) and str(problem).startswith("5")
         if for_good:
-            self.given_up.append((number, node, self.phase, said))
+            self.given_up.append(what)
         return for_good
 
     def run(self):
@@ -175,7 +174,7 @@ class Senders:
             thread.join()
         return {
             "accepted": self.accepted,
-            "refused": self.refused,
+            "passed_over": self.passed_over,
             "in_doubt": self.in_doubt,
             "given_up": self.given_up,
         }

@@ -20,7 +20,7 @@ from seen import certificate_seen
 from tasks import INVENTORY, LAB, playbook
 
 HERE = pathlib.Path(__file__).parents[1]
-MAILBOX = "/var/spool/no_loss/probe"
+MAILBOX = pathlib.PurePosixPath("/var/spool/no_loss/probe")
 LOG = "/var/log/mail.log"
 MESSAGES = 10_000
 RATE = 40
@@ -75,6 +75,7 @@ def senders(tmp_path):
     started.process.kill()
     for node in NODES:
         begin_anew(node)
+        sh(node, f"postsuper -d ALL; rm -r {MAILBOX.parent}")
 
 
 def test_every_message_arrives_once_while_the_cluster_is_hardened_rotated_drained_and_struck_by_a_power_cut(
@@ -135,7 +136,8 @@ def drain(senders, node):
     senders.enter("drained")
     before = len(arrivals(node))
     senders.pass_on(200)
-    assert not sh(node, "cd /var/spool/postfix && find maildrop incoming active -type f")
+    # Complete queue files are executable (mail_stream.c); what a kill has left incomplete is no message.
+    assert not sh(node, "cd /var/spool/postfix && find maildrop incoming active -type f -perm -u=x")
     assert len(arrivals(node)) == before, "its neighbours keep what is for it"
     senders.enter("it returns")
     set_state(node, "running")
@@ -188,7 +190,7 @@ def report(sent, arrived, seconds):
     lost, doubled = len(accepted.keys() - times.keys()), sum(count > 1 for count in times.values())
     lines = [
         f"\n{len(accepted)} messages sent in {seconds:.0f} s, {len(times)} arrived, {lost} lost, {doubled} doubled;"
-        f" {sum(sent['refused'].values())} times a client went on to another node, {len(sent['in_doubt'])} times in doubt"
+        f" {sent['passed_over']} times a client went on to another node, {len(sent['in_doubt'])} times in doubt"
     ]
     taken, trust = counts(sent), collections.Counter((phase, trust) for phase, _node, trust in accepted.values())
     lines.append(f"{'accepted by':24}" + "".join(f"{node:>8}" for node in NODES) + "  verified")

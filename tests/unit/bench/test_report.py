@@ -74,4 +74,4 @@ def test_picture_has_a_bar_for_each_row_and_is_well_formed():
     rows = report.summarize([run("stock & plain", 2.0), run("strict", 4.0)])
     tree = xml.etree.ElementTree.fromstring(report.picture(rows))
     bars = [rect for rect in tree.iter("{http://www.w3.org/2000/svg}rect") if rect.get("fill").startswith("#")]
-    assert [float(bar.get("width")) for bar in bars] == [230, 460]
+    assert [float(found.get("width")) for found in bars] == [230, 460]

@@ -86,9 +86,15 @@ def instance(program, tmp_path):
 
 # What is counted
 
-TLS_IN_3_5 = "Anonymous TLS connection established from {0}: TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits) key-exchange X25519 server-signature RSA-PSS (4096 bits) server-digest SHA256"
+TLS_IN_3_5 = (
+    "Anonymous TLS connection established from {0}: TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits) "
+    "key-exchange X25519 server-signature RSA-PSS (4096 bits) server-digest SHA256"
+)
 TLS_IN_3_10 = TLS_IN_3_5.replace("X25519", "x25519")
-TLS_OUT = "Untrusted TLS connection {1} to {0}: TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits) key-exchange x25519 server-signature RSA-PSS (4096 bits) server-digest SHA256"
+TLS_OUT = (
+    "Untrusted TLS connection {1} to {0}: TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits) key-exchange "
+    "x25519 server-signature RSA-PSS (4096 bits) server-digest SHA256"
+)
 CLIENT = "host.containers.internal[10.89.77.1]"
 SERVER = "10.89.77.42[10.89.77.42]:25"
 SENT = "relay={0}, delay=0.24, delays=0.02/0.04/0.18/0, dsn=2.0.0, status=sent (250 2.0.0 Ok: queued as CC3021BC798)"
@@ -166,26 +172,30 @@ LOGS = {
     "no relay for a stranger": (
         smtpd(
             "connect from {0}",
-            "NOQUEUE: reject: RCPT from {0}: 454 4.7.1 <nobody@tls.test>: Relay access denied; from=<somebody@elsewhere.test> to=<nobody@tls.test> proto=ESMTP helo=<vm>",
+            "NOQUEUE: reject: RCPT from {0}: 454 4.7.1 <nobody@tls.test>: Relay access denied; "
+            "from=<somebody@elsewhere.test> to=<nobody@tls.test> proto=ESMTP helo=<vm>",
             "disconnect from {0} ehlo=1 mail=1 rcpt=0/1 quit=1 commands=3/4",
         ),
         {"refused_in smtpd RCPT 4xx other": 1},
     ),
     "an unknown mailbox": (
         smtpd(
-            "NOQUEUE: reject: RCPT from {0}: 550 5.1.1 <unknownuser@metrics.fleet.test>: Recipient address rejected: User unknown in local recipient table; from=<somebody@elsewhere.test> to=<unknownuser@metrics.fleet.test> proto=ESMTP helo=<vm>"
+            "NOQUEUE: reject: RCPT from {0}: 550 5.1.1 <unknownuser@metrics.fleet.test>: Recipient address rejected: User "
+            "unknown in local recipient table; from=<somebody@elsewhere.test> to=<unknownuser@metrics.fleet.test> proto=ESMTP helo=<vm>"
         ),
         {"refused_in smtpd RCPT 5xx other": 1},
     ),
     "a domain's mail without TLS": (
         smtpd(
-            "NOQUEUE: reject: RCPT from unknown[10.89.77.42]: 450 4.7.1 Session encryption is required; from=<a@sender.test> to=<u@demands.test> proto=ESMTP helo=<metrics11.fleet.test>"
+            "NOQUEUE: reject: RCPT from unknown[10.89.77.42]: 450 4.7.1 Session encryption is required; "
+            "from=<a@sender.test> to=<u@demands.test> proto=ESMTP helo=<metrics11.fleet.test>"
         ),
         {"refused_in smtpd RCPT 4xx tls": 1},
     ),
     "a domain's mail in testing": (
         smtpd(
-            "NOQUEUE: reject_warning: RCPT from unknown[10.89.77.42]: 450 4.7.1 Session encryption is required; from=<a@sender.test> to=<u@demands.test> proto=ESMTP helo=<x>"
+            "NOQUEUE: reject_warning: RCPT from unknown[10.89.77.42]: 450 4.7.1 Session encryption is required; "
+            "from=<a@sender.test> to=<u@demands.test> proto=ESMTP helo=<x>"
         ),
         {"would_refuse_in smtpd RCPT 4xx tls": 1},
     ),
@@ -227,7 +237,8 @@ LOGS = {
     ),
     "content": (
         smtp(
-            "A1: reject: header Subject: 450 4.7.1 TLS from x[1.2.3.4]: 4.0.0 from unknown[10.89.77.41]; from=<a@b.test> to=<c@d.test> proto=ESMTP helo=<x>: 5.7.1 message content rejected",
+            "A1: reject: header Subject: 450 4.7.1 TLS from x[1.2.3.4]: 4.0.0 from unknown[10.89.77.41]; from=<a@b.test> "
+            "to=<c@d.test> proto=ESMTP helo=<x>: 5.7.1 message content rejected",
             tag="postfix/cleanup",
         )
         + smtp(
@@ -238,7 +249,8 @@ LOGS = {
     ),
     "postscreen": (
         smtp(
-            "NOQUEUE: reject: RCPT from [10.89.77.41]:57054: 450 4.3.2 Service currently unavailable; from=<a@b.test>, to=<c@d.test>, proto=ESMTP, helo=<x>",
+            "NOQUEUE: reject: RCPT from [10.89.77.41]:57054: 450 4.3.2 Service currently unavailable; from=<a@b.test>, "
+            "to=<c@d.test>, proto=ESMTP, helo=<x>",
             tag="postfix/postscreen",
         ),
         {"refused_in postscreen RCPT 4xx other": 1},
@@ -247,7 +259,8 @@ LOGS = {
         smtpd(
             "connect from {0}",
             "SSL_accept error from {0}: -1",
-            "warning: TLS library problem: error:14209102:SSL routines:tls_early_post_process_client_hello:unsupported protocol:../ssl/statem/statem_srvr.c:1685:",
+            "warning: TLS library problem: error:14209102:SSL routines:tls_early_post_process_client_hello:unsupported "
+            "protocol:../ssl/statem/statem_srvr.c:1685:",
             "lost connection after STARTTLS from {0}",
             "disconnect from {0} ehlo=1 starttls=0/1 commands=1/2",
         )
@@ -297,7 +310,8 @@ LOGS = {
     ),
     "a mailbox": (
         smtp(
-            "47A1C1BC711: to=<probe@metrics.fleet.test>, relay=local, delay=0.01, delays=0.01/0.01/0/0, dsn=2.0.0, status=sent (delivered to mailbox)",
+            "47A1C1BC711: to=<probe@metrics.fleet.test>, relay=local, delay=0.01, delays=0.01/0.01/0/0, dsn=2.0.0, "
+            "status=sent (delivered to mailbox)",
             tag="postfix/local",
         ),
         {"local_recipients local sent": 1},
@@ -308,7 +322,8 @@ LOGS = {
     ),
     "an address probe": (
         smtp(
-            "47A1C1BC711: to=<probe@b.test>, relay=b.test[192.0.2.2]:25, delay=0.01, delays=0.01/0.01/0/0, dsn=2.1.5, status=deliverable (250 2.1.5 Ok)"
+            "47A1C1BC711: to=<probe@b.test>, relay=b.test[192.0.2.2]:25, delay=0.01, delays=0.01/0.01/0/0, dsn=2.1.5, "
+            "status=deliverable (250 2.1.5 Ok)"
         ),
         {},
     ),

@@ -300,3 +300,72 @@ def test_check_mode_refuses_a_directory_that_no_instance_has_where_postfix_is_in
 
     options = {"config_dir": node.path("none"), "task": "Name it"}
     assert "holds no main.cf" in _work.attempt(failing(AssertionError()), options, True, run).result["msg"]
+
+
+@pytest.fixture
+def bare(node):
+    """A node on which neither Postfix nor its configuration is yet; the commands that it was asked are kept."""
+    shutil.rmtree(node.config_dir)
+    asked = []
+
+    def run_command(argv, **options):
+        asked.append((argv, options))
+        raise FileNotFoundError(2, "No such file or directory", argv[0])
+
+    node.asked_commands, node.run_command = asked, run_command
+    return node
+
+
+def foretell(node, run_command, check_mode=True, work=None, **options):
+    """What a module says that changes something, by default one that must not begin."""
+    given = {"config_dir": node.config_dir, "task": None, **options}
+    return _work.attempt(work or failing(AssertionError("never called")), given, check_mode, run_command)
+
+
+def test_check_mode_says_that_a_run_would_change_something_once_postfix_is_installed(bare):
+    assert foretell(bare, bare.run_command) == (
+        False,
+        {"changed": True, "diff": [], "interrupted": None},
+        [
+            "Postfix or the Python library cryptography is not installed on this node, so check mode cannot look any "
+            "further (role relay installs both)."
+        ],
+    )
+    assert bare.asked_commands == [(["postconf", "-d", "mail_version"], {"handle_exceptions": False})]
+    assert not os.path.exists(bare.config_dir)
+
+
+def test_a_run_on_a_node_without_postfix_fails_and_says_what_to_install(bare):
+    outcome = foretell(bare, bare.run_command, check_mode=False)
+    assert outcome == (True, {"msg": no_instance(bare), "changed": False, "interrupted": None}, [])
+    assert bare.asked_commands == []
+
+
+@pytest.mark.parametrize(("exit_status", "failed"), [(0, True), (1, False), (127, False)])
+def test_postfix_is_there_where_its_postconf_answers(bare, exit_status, failed):
+    outcome = foretell(bare, lambda argv, **options: (exit_status, "", ""))
+    assert outcome.failed is failed
+    assert (outcome.result.get("msg") == no_instance(bare)) is failed
+
+
+def test_check_mode_goes_on_where_there_is_a_configuration_and_asks_nothing(node):
+    def never(argv, **options):
+        raise AssertionError(argv)
+
+    outcome = foretell(node, never, work=answering({"changed": False}))
+    assert outcome == (False, {"changed": False, "interrupted": None}, [])
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_check_mode_looks_no_further_without_cryptography_and_a_run_fails(node, monkeypatch, check_mode):
+    monkeypatch.setattr(library, "MISSING", "Traceback: no module named cryptography")
+    outcome = foretell(node, None, check_mode)
+    assert outcome.failed is not check_mode
+    assert (outcome.result.get("changed"), len(outcome.warnings)) == ((True, 1) if check_mode else (None, 0))
+
+
+@pytest.mark.parametrize("missing", ["", "Traceback: no module named cryptography"])
+def test_a_module_that_changes_nothing_foretells_nothing(bare, monkeypatch, missing):
+    monkeypatch.setattr(library, "MISSING", missing)
+    options = {"config_dir": bare.config_dir}
+    assert _work.attempt(failing(AssertionError("never called")), options, True, bare.run_command).failed

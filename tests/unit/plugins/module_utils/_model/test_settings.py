@@ -3,7 +3,10 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import InvalidValue
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.settings import read_parameters
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.settings import (
+    read_parameters,
+    read_settings,
+)
 
 
 def test_values_are_spelt_as_main_cf_does():
@@ -37,3 +40,37 @@ def test_a_parameter_that_only_looks_like_the_installations_is_taken(name):
 def test_a_parameter_that_belongs_elsewhere_or_breaks_main_cf_is_refused(given, problem):
     with pytest.raises(InvalidValue, match=problem):
         read_parameters(given)
+
+
+def test_parameters_of_some_versions_are_spelt_alike_and_kept_apart():
+    assert read_settings({"biff": False}, {"smtpd_forbid_bare_newline": True, "x": None}, []) == (
+        {"biff": "no"},
+        {"smtpd_forbid_bare_newline": "yes", "x": None},
+    )
+    assert read_settings({}, {}, []) == ({}, {})
+
+
+@pytest.mark.parametrize("where", ["parameters", "where_known"])
+@pytest.mark.parametrize("networks", ["127.0.0.0/8, 0.0.0.0/0", ["127.0.0.0/8", "[::]/0"], "198.51.100.0/24"])
+def test_networks_that_may_relay_are_looked_at_wherever_they_are_set(where, networks):
+    given = {"parameters": {}, "where_known": {}, where: {"mynetworks": networks}}
+    with pytest.raises(InvalidValue, match="lets everybody relay|is a public range"):
+        read_settings(given["parameters"], given["where_known"], [])
+
+
+def test_a_public_range_that_is_meant_is_set():
+    found = read_settings({"mynetworks": ["[::1]/128", "198.51.100.0/24"]}, {}, ["198.51.100.0/24"])
+    assert found.parameters == {"mynetworks": "[::1]/128, 198.51.100.0/24"}
+
+
+@pytest.mark.parametrize(
+    "given", [{"mynetworks": None}, {"mynetworks": ""}, {"mynetworks": []}, {"relayhost": "0.0.0.0/0"}]
+)
+def test_no_networks_and_other_parameters_are_not_looked_at(given):
+    assert list(read_settings(given, {}, []).parameters) == list(given)
+
+
+@pytest.mark.parametrize("name", ["smtpd_tls_security_level", "transport_maps", "queue_directory", "my hostname"])
+def test_a_parameter_that_belongs_elsewhere_is_refused_where_it_is_known_too(name):
+    with pytest.raises(InvalidValue, match="belongs to|is no name of a parameter"):
+        read_settings({}, {name: "x"}, [])

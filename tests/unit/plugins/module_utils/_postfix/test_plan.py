@@ -142,6 +142,12 @@ def test_a_parameter_that_is_read_at_the_start_needs_a_restart(plan, needed):
         (Plan(), ""),
         (Plan(set={"b": "1", "a": "2"}, unset=("c",)), "set: b, a; taken out: c"),
         (Plan(services=("x/unix=x unix - - y - 0 x",)), "services: x/unix"),
+        (Plan(gone=("x/unix", "y/inet")), "taken out: x/unix, y/inet"),
+        (
+            Plan(unset=("c",), gone=("x/unix",), overrides={"465/inet/a": None}),
+            "taken out: c, x/unix, 465/inet/a",
+        ),
+        (Plan(set={"c": "1"}, overrides={"465/inet/a": "1"}), "set: c, 465/inet/a"),
         (
             Plan(overrides={"465/inet/a": "1", "465/inet/b": None}),
             "set: 465/inet/a; taken out: 465/inet/b",
@@ -165,3 +171,48 @@ def test_whole_files_are_a_change_and_their_bytes_are_in_no_summary():
         "overrides": {},
         "contents": ["main.cf"],
     }
+
+
+TWO = State(
+    "/p", MAIN_CF, EFFECTIVE, (SUBMISSION, Service("x", "unix", "y", "x", {}, "x unix - - y - 0 x -v")), DEFAULTS
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "before", "after"),
+    [
+        ({"gone": ("submission/inet",)}, "submission inet n - y - - smtpd\n", ""),
+        ({"gone": ("x/unix", "submission/inet")}, "submission inet n - y - - smtpd\nx unix - - y - 0 x -v\n", ""),
+        ({"services": ("x/unix=x unix - - n - 0 x -v",)}, "x unix - - y - 0 x -v\n", "x unix - - n - 0 x -v\n"),
+        ({"services": ("y/unix=y unix - - n - 0 y -o a=b",)}, "", "y unix - - n - 0 y -o a=b\n"),
+        (
+            {"services": ("x/unix=x unix - - n - 0 x -v", "y/unix=y unix - - n - 0 y"), "gone": ("submission/inet",)},
+            "submission inet n - y - - smtpd\nx unix - - y - 0 x -v\n",
+            "x unix - - n - 0 x -v\ny unix - - n - 0 y\n",
+        ),
+        (
+            {"gone": ("x/unix",), "overrides": {"submission/inet/a": "9"}},
+            "x unix - - y - 0 x -v\nsubmission/inet/a = 1\n",
+            "submission/inet/a = 9\n",
+        ),
+    ],
+)
+def test_a_diff_shows_entries_that_come_change_and_go_as_lines_of_master_cf(changes, before, after):
+    plan = plan_parameters(TWO, {}, **changes)
+    assert plan.changed
+    assert plan.diff() == [
+        {"before_header": "/p/master.cf", "after_header": "/p/master.cf", "before": before, "after": after}
+    ]
+
+
+def test_an_entry_that_goes_is_a_change_by_itself_and_told_of():
+    plan = Plan(gone=("x/unix",))
+    assert plan.changed
+    assert plan.summary()["services_gone"] == ["x/unix"]
+    assert (plan.summary()["services"], plan.summary()["unset"]) == ([], [])
+
+
+def test_main_cf_comes_first_in_a_diff_then_master_cf_then_the_rest():
+    rest = (Shown("secrets for smtp_sasl_password_maps", "", "1 entries\n"),)
+    plan = plan_parameters(TWO, {"relayhost": None}, gone=("x/unix",), shown=rest)
+    assert [part["after_header"] for part in plan.diff()] == ["/p/main.cf", "/p/master.cf", rest[0].title]

@@ -167,6 +167,11 @@ def test_a_trust_file_of_the_store_is_known_by_its_folder(node, path, kind):
             ["pins/2"],
         ),
         ("smtp_tls_CAfile = {0}/trust_with_system/3.pem\n", ["trust_with_system/3.pem"]),
+        (
+            "smtp_sasl_password_maps = lmdb:{0}/secrets/12/smtp_sasl_password_maps, hash:/etc/postfix/secrets/3/x\n",
+            ["secrets/12"],
+        ),
+        ("x = hash:{0}/secrets/new/x, hash:{0}/mysecrets/1/x, {0}/secrets\n", []),
         ("smtp_tls_CAfile = /other{0}/trusty/2.pem\nx = {0}/history/3/main.cf\n", []),
     ],
 )
@@ -186,6 +191,12 @@ def test_the_files_that_a_main_cf_names_are_found_in_it(node, main_cf, named):
         (["trust/1.pem", "trust/2.pem", "trust/10.pem"], ["x = {0}/trust/2.pem"], ["trust/1.pem"]),
         (["domains/1/transport", "domains/2/transport"], ["x = hash:{0}/domains/1/transport"], ["domains/2"]),
         (["sni/1/table", "sni/2/table", "pins/1/table"], ["x = hash:{0}/sni/2/table"], ["pins/1", "sni/1"]),
+        (
+            ["secrets/1/x", "secrets/2/x", "secrets/10/x"],
+            ["x = hash:{0}/secrets/2/x", "x = hash:{0}/domains/1/x"],
+            ["secrets/1", "secrets/10"],
+        ),
+        (["secrets/old/x", "secrets/1.bak"], [""], []),
         (["trust_with_system/1.pem", "trust_with_system/2.pem"], [""], ["trust_with_system/1.pem"]),
         (["renewal/renew.pyz", "renewal/public.json"], [""], []),
         (["certificates/a/1.pem.bak", "certificates/a/next.key", "trust/ca.pem", "notes"], [""], []),
