@@ -22,8 +22,13 @@ import threading
 import time
 
 CLIENTS = 6
-LIFETIME = 5
+LIFETIME = 3
 """Seconds that a client keeps a connection."""
+PATIENCE = 3
+"""Seconds within which a node must greet a client, or the client goes on to the next node. Where a reload of Postfix meets
+a new connection, master(8) may believe that a server waits for more while it has a session, and until that session ends nobody
+is greeted (master_status_cleanup closes the pipe that the server reports to). A client that waited on and on, with that very
+session open, would make two nodes wait for each other."""
 PAUSE = 0.5
 """Seconds before a message that nobody takes is offered again."""
 SENDER = "load@load.test"
@@ -59,7 +64,8 @@ class Connection:
         context.check_hostname = verify is ssl.CERT_REQUIRED
         context.verify_mode = verify
         context.load_cert_chain(options.certificate)
-        smtp = Client(self.node, 25, local_hostname="load.test", timeout=60)
+        smtp = Client(self.node, 25, local_hostname="load.test", timeout=PATIENCE)
+        smtp.sock.settimeout(60)
         smtp.starttls(context=context)
         smtp.ehlo()
         return smtp
@@ -120,7 +126,6 @@ class Senders:
         open_connections = {}
         for number in self.numbers():
             self.deliver(number, open_connections)
-            leave(open_connections, time.monotonic())
         leave(open_connections, math.inf)
 
     def deliver(self, number, open_connections):
@@ -129,6 +134,7 @@ class Senders:
         if number // len(self.nodes) % 2:
             others.reverse()
         for tries, node in enumerate(itertools.cycle(others), 1):
+            leave(open_connections, time.monotonic())
             if self.offer(number, self.nodes[where], node, open_connections):
                 return
             if tries % len(others) == 0:

@@ -89,6 +89,7 @@ EXAMPLES = r"""
       myhostname: mx1.example.com
       mynetworks: [127.0.0.0/8, "[::1]/128", 192.0.2.0/24]
       relayhost: null
+    public_networks: [192.0.2.0/24]
 
 - name: Take mail of users who log in, over TLS from the first byte (RFC 8314)
   mailfleet.smtp_hardening.smtp_settings:
@@ -167,7 +168,7 @@ SERVICE_ARGUMENTS = {
 def work(postfix: Postfix, options: Dict[str, Any], check_mode: bool) -> Dict[str, Any]:
     wish = SettingsWish(
         settings=read_settings(options["parameters"], options["where_known"], options["public_networks"]),
-        entries=read_entries(options["services"]),
+        entries=read_entries(options["services"], options["public_networks"]),
         secrets=read_secrets(options["secrets"]),
         allow_weaker=options["allow_weaker"],
     )
@@ -188,7 +189,6 @@ def main() -> None:
             "allow_weaker": {"type": "bool", "default": False},
             **CHANGE_ARGUMENTS,
         },
-        required_one_of=[("parameters", "where_known", "services", "secrets")],
         supports_check_mode=True,
     )
     outcome = attempt(work, module.params, module.check_mode, module.run_command)

@@ -16,6 +16,8 @@ from wire import SENDER, Client, client_hello
 from witnesses import RELAY as NODE
 
 testinfra_hosts = ["local://"]
+UNKNOWN = {"500", "502"}
+"""To a command that it does not know, Postfix answers 502 before 3.6."""
 OUT_OF_SYNC = "554 5.5.0 Error: SMTP protocol synchronization"
 LIMIT = 20 * 1024 * 1024
 
@@ -147,7 +149,8 @@ def test_what_is_injected_behind_starttls_is_not_obeyed_inside_tls(relay, inject
         assert client.reply().startswith("220")
         if client.shake_hands():
             client.send(b"UNHEARD-OF\r\nRCPT TO:<probe@node1.fleet.test>\r\nQUIT\r\n")
-            assert codes(client.replies()) == ["500", "503", "221"]
+            unheard_of, *more = codes(client.replies())
+            assert unheard_of in UNKNOWN and more == ["503", "221"]
 
 
 def test_what_is_injected_once_tls_is_awaited_spoils_the_handshake(relay):
@@ -244,7 +247,7 @@ def test_a_command_that_does_not_end_is_refused(relay):
     with Client(NODE) as client:
         client.send(b"MAIL FROM:<" + b"x" * 20000 + b"\r\nQUIT\r\n")
         first, *more, last = codes(client.replies())
-        assert (first, set(more) - {"500"}, last) == ("501", set(), "221")
+        assert (first, set(more) - UNKNOWN, last) == ("501", set(), "221")
 
 
 # Each reply beyond the tenth error takes a second (smtpd_soft_error_limit), so these go on side by side.
@@ -389,6 +392,8 @@ probe@stranger.test,probe@node1.fleet.test
 probe(comment)@stranger.test
 -oQ/tmp@node1.fleet.test
 """.split()
+NOT_QUALIFIED = "504 5.5.2"
+"""Before 3.6, Postfix finds fault with the address first (smtpd_relay_before_recipient_restrictions)."""
 NOT_A_USER = """
 |/bin/sh@node1.fleet.test
 "|/bin/sh"@node1.fleet.test
@@ -398,20 +403,20 @@ NOT_A_USER = """
 
 
 @pytest.mark.parametrize(
-    ("recipient", "code"),
+    ("recipient", "expected"),
     [
-        *((address, "554 5.7.1") for address in ELSEWHERE),
-        *((address, "501 5.1.3") for address in ["", *MALFORMED]),
-        *((address, "550 5.1.1") for address in NOT_A_USER),
+        *((address, ("554 5.7.1", NOT_QUALIFIED)) for address in ELSEWHERE),
+        *((address, ("501 5.1.3",)) for address in ["", *MALFORMED]),
+        *((address, ("550 5.1.1",)) for address in NOT_A_USER),
     ],
 )
-def test_mail_for_strangers_is_not_relayed_however_the_address_is_written(relay, recipient, code):
+def test_mail_for_strangers_is_not_relayed_however_the_address_is_written(relay, recipient, expected):
     """Whoever it is said to be from."""
     recipient = recipient.format(address=NODES[NODE])
     with Client(NODE) as client:
         for sender in (b"<somebody@elsewhere.test>", b"<>", b"<probe@node1.fleet.test>"):
             assert client.ask(b"RSET", b"MAIL FROM:" + sender).startswith("250")
-            assert client.ask(b"RCPT TO:<" + recipient.encode() + b">").startswith(code)
+            assert client.ask(b"RCPT TO:<" + recipient.encode() + b">").startswith(expected)
             assert client.ask(b"DATA").startswith("554 5.5.1")
 
 
@@ -425,27 +430,28 @@ def test_nobody_may_pass_for_another_client(relay, command):
 # Commands that nobody needs.
 
 UNNEEDED = {
-    b"VRFY probe": "502",
-    b"EXPN probe": "500",
-    b"ETRN node1.fleet.test": "554",
-    b"TURN": "500",
-    b"ATRN node1.fleet.test": "500",
-    b"DEBUG": "500",
-    b"WIZ": "500",
-    b"SEND FROM:<somebody@elsewhere.test>": "500",
-    b"XADR probe": "500",
-    b"AUTH PLAIN AGEAYg==": "503",
-    b"GET / HTTP/1.1": "221",
-    b"POST / HTTP/1.1": "221",
-    b"CONNECT stranger.test:25 HTTP/1.1": "221",
-    b"Subject: a form that a browser sends": "221",
+    b"VRFY probe": {"502"},
+    b"EXPN probe": UNKNOWN,
+    b"ETRN node1.fleet.test": {"554"},
+    b"TURN": UNKNOWN,
+    b"ATRN node1.fleet.test": UNKNOWN,
+    b"DEBUG": UNKNOWN,
+    b"WIZ": UNKNOWN,
+    b"SEND FROM:<somebody@elsewhere.test>": UNKNOWN,
+    b"XADR probe": UNKNOWN,
+    b"AUTH PLAIN AGEAYg==": {"503"},
+    b"GET / HTTP/1.1": {"221"},
+    b"POST / HTTP/1.1": {"221"},
+    b"CONNECT stranger.test:25 HTTP/1.1": {"221"},
+    b"Subject: a form that a browser sends": {"221"},
 }
 
 
-@pytest.mark.parametrize(("command", "code"), UNNEEDED.items())
-def test_an_unneeded_command_is_refused(relay, command, code):
+@pytest.mark.parametrize(("command", "expected"), UNNEEDED.items())
+def test_an_unneeded_command_is_refused(relay, command, expected):
     with Client(NODE) as client:
-        assert client.ask(command)[:3] == code
+        code = client.ask(command)[:3]
+        assert code in expected
         assert (client.ask(b"NOOP") == "") == (code == "221")
 
 

@@ -52,7 +52,7 @@ def test_the_fifty_first_connection_of_a_client_is_refused_and_others_are_served
 
 # Slow. A byte each second is no way around a timeout of thirty.
 
-PATIENCE = 60
+PATIENCE = 45
 
 
 def nothing(_client):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Iterable, Mapping, Optional, Tuple
 
 from .._errors import InvalidValue
+from .networks import check_networks
 from .services import read_service_name
 from .settings import read_value
 
@@ -34,9 +35,11 @@ class EntryWish:
         return self.name.rpartition("/")[2]
 
 
-def read_entries(items: Optional[Iterable[Mapping[str, Any]]]) -> Tuple[EntryWish, ...]:
-    """The option ``services`` of C(smtp_settings)."""
+def read_entries(items: Optional[Iterable[Mapping[str, Any]]], public: Iterable[Any] = ()) -> Tuple[EntryWish, ...]:
+    """The option ``services`` of C(smtp_settings); ``public`` are the public ranges that may relay."""
     read = tuple(_entry(f"services[{index}]", item) for index, item in enumerate(items or ()))
+    for index, entry in enumerate(read):
+        check_networks(f"services[{index}].parameters.mynetworks", entry.overrides.get("mynetworks"), public)
     names = [entry.name for entry in read]
     twice = [name for name in names if names.count(name) > 1]
     if twice:

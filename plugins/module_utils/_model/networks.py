@@ -17,7 +17,14 @@ def check_networks(option: str, value: Optional[str], confirmed: Iterable[Any]) 
     """Refuse an open relay. A single address is no range; names of files and tables are for others to check."""
     meant = [network for network in map(read_network, map(str, confirmed)) if network is not None]
     for item in (value or "").replace(",", " ").split():
-        network = None if item.startswith("!") else read_network(item)
+        pattern = item.lstrip("!")
+        network = read_network(pattern)
+        if (len(item) - len(pattern)) % 2:  # each of them turns the meaning round (match_list.c in Postfix)
+            continue
+        if pattern.startswith("static:") or "{" in pattern or "$" in pattern:
+            raise InvalidValue(
+                option, item, "hides whom it lets relay", "write the networks themselves, or name a file"
+            )
         if network is None or network.prefixlen == network.max_prefixlen:
             continue
         if network.prefixlen == 0:

@@ -29,10 +29,17 @@ def _entries(name: str, entries: Any) -> Iterator[Tuple[str, str]]:
     if not isinstance(entries, Mapping):
         raise InvalidValue(option, "(not shown)", "is no list of entries", "give keys with their values")
     for key, value in entries.items():
-        if not re.match(r"[^\s#]\S*\Z", str(key)):
-            raise InvalidValue(option, key, "cannot be looked up", "write the key without blanks, as in postmap(1)")
+        if not re.match(r"[^\s#\x00-\x1f\x7f][^\s\x00-\x1f\x7f]*\Z", str(key)):
+            raise InvalidValue(
+                option,
+                "(not shown)",
+                "is a key that cannot be looked up",
+                "write the key without blanks, as in postmap(1)",
+            )
+        if isinstance(value, (bool, float, list, tuple, Mapping)):
+            raise InvalidValue(f"{option}.{key}", "(not shown)", "is no text", "put the secret in quotes")
         text = "" if value is None else str(value)
-        if text != text.strip() or not text or re.search(r"[\x00-\x1f\x7f]", text):
+        if text != text.strip() or len(text.splitlines()) != 1 or re.search(r"[\x00-\x1f\x7f]", text):
             raise InvalidValue(
                 f"{option}.{key}",
                 "(not shown)",

@@ -64,7 +64,8 @@ def _columns(option: str, state: State, service: Optional[Service], wish: EntryW
     columns = service.entry.split(None, _COMMAND)
     if wish.command is not None and wish.command != service.command:
         _check_nothing_left(option, service, wish)
-        columns[_COMMAND] = wish.command
+        stated = [f"-o {name}={value}" for name, value in wish.overrides.items() if value is not None]
+        columns[_COMMAND] = " ".join([wish.command, *stated])  # postconf -Me replaces the whole entry
     return columns
 
 

@@ -38,13 +38,11 @@ def secret_changes(state: State, wanted: Mapping[str, Table]) -> SecretChanges:
         content = render_table("smtp_settings", table)
         if not table:
             parameters.update({name: None} if here else {})
-        elif here is None or _content(here) != content:
+        elif here is None or state.explicit[name] != f"{state.table_type}:{here}" or _content(here) != content:
             path = os.path.join(store.next_path(os.path.join(state.store, "secrets")), name)
             files.append(NewFile(path, content, mode=0o600, table=True))
             shown.append(Shown(f"secrets for {name}", _summary(here), f"{len(table)} entries, not shown, changed\n"))
             parameters[name] = f"{state.table_type}:{path}"
-        else:
-            parameters[name] = f"{state.table_type}:{here}"
     return SecretChanges(parameters, tuple(files), tuple(shown))
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import smtplib
 import time
 from dataclasses import replace
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
@@ -19,12 +20,19 @@ from .._postfix import sni, store
 from .._postfix.commands import Postfix, Run
 from .._postfix.state import State, read_state
 from .addresses import taken
+from .conversation import Conversation
 from .listeners import Listener, own_listeners
 from .observe import Observation, answer_to_recipient, observe
 
 PATIENCE = 15.0
 """Seconds in which a reload must have reached every listener: processes that serve a client or
 wait for one may answer once more with the old configuration (master(8))."""
+
+STALL = 45.0
+"""Seconds that a listener may be silent after a reload under load. An smtpd that takes a connection while master(8) handles
+the reload is still counted as free, so that nobody is asked to take the next ones before its session ends (master_avail.c,
+master_status.c); what comes meanwhile waits in the listen queue, and is not lost. A silent client ends the session after
+smtpd_timeout, which role relay sets to 30."""
 
 FIRST_WORDS = 2.0
 """Seconds that a Postfix which has just been started may take until it answers."""
@@ -34,9 +42,10 @@ def prove(postfix: Postfix, started_with: Mapping[str, str]) -> List[Dict[str, A
     """Observe every live listener until all show what the configuration says, or fail."""
     state = read_state(postfix)
     state = replace(state, effective={**state.effective, **started_with})
-    return _prove(
-        postfix.run, state, own_listeners(state), PATIENCE, "The wire shows something else than what was asked"
-    )
+    listeners = own_listeners(state)
+    for listener in listeners:
+        _let_it_greet(listener)
+    return _prove(postfix.run, state, listeners, PATIENCE, "The wire shows something else than what was asked")
 
 
 def prove_twin(twin: Postfix, services: Sequence[str]) -> List[Dict[str, Any]]:
@@ -65,6 +74,15 @@ def check_addresses(postfix: Postfix, staged: State) -> None:
             f"Another program listens where master.cf wants {'; '.join(held)}. Postfix would end at the reload: stop that "
             "program, or take the service out of master.cf."
         )
+
+
+def _let_it_greet(listener: Listener) -> None:
+    """Wait until the listener speaks; whether it says the right thing is for others to see."""
+    try:
+        with Conversation(listener.target, timeout=STALL):
+            pass
+    except (OSError, smtplib.SMTPException):
+        pass
 
 
 def _prove(

@@ -369,3 +369,8 @@ def test_a_module_that_changes_nothing_foretells_nothing(bare, monkeypatch, miss
     monkeypatch.setattr(library, "MISSING", missing)
     options = {"config_dir": bare.config_dir}
     assert _work.attempt(failing(AssertionError("never called")), options, True, bare.run_command).failed
+
+
+def test_a_folder_that_an_uninstalled_postfix_has_left_is_no_postfix(node):
+    os.unlink(node.path("main.cf"))
+    assert foretell(node, lambda argv, **options: (127, "", "")).result["changed"] is True

@@ -197,3 +197,12 @@ def test_several_entries_change_in_one_call(submitting):
 
 def test_nothing_is_asked_of_no_entry(node):
     assert changes(node) == NOTHING
+
+
+def test_several_entries_go_at_once(submitting):
+    items = [{"name": name, "state": "absent"} for name in ("smtp", "465", "submission")]
+    found = plan(submitting, *items)
+    assert found.gone == ("smtp/inet", "submission/inet")
+    change(submitting, found)
+    assert submitting.services == "smtp unix - - y - - smtp\n"
+    assert not plan(submitting, *items).changed

@@ -216,3 +216,9 @@ def test_main_cf_comes_first_in_a_diff_then_master_cf_then_the_rest():
     rest = (Shown("secrets for smtp_sasl_password_maps", "", "1 entries\n"),)
     plan = plan_parameters(TWO, {"relayhost": None}, gone=("x/unix",), shown=rest)
     assert [part["after_header"] for part in plan.diff()] == ["/p/main.cf", "/p/master.cf", rest[0].title]
+
+
+def test_an_entry_whose_type_only_begins_alike_is_not_shown_as_gone():
+    names = [Service("x", kind, "y", "x", {}, f"x {kind} - - y - 0 x") for kind in ("unix-dgram", "unix")]
+    (shown,) = plan_parameters(State("/p", MAIN_CF, EFFECTIVE, tuple(names), DEFAULTS), {}, gone=("x/unix",)).diff()
+    assert shown["before"] == "x unix - - y - 0 x\n"

@@ -163,6 +163,7 @@ def test_an_empty_table_takes_the_parameter_out_and_its_file_stays_for_the_histo
         "hash:{0}/secrets/x/smtp_sasl_password_maps",
         "hash:{0}/secrets/1/smtp_sasl_password_maps_old",
         "hash:{0}/secrets/1/smtp_sasl_password_maps, hash:/etc/postfix/sasl_passwd",
+        "hash:/etc/postfix/sasl_passwd, hash:{0}/secrets/1/smtp_sasl_password_maps",
         "hash:/mnt{0}/secrets/1/smtp_sasl_password_maps",
         "static:ann:own",
         "",
