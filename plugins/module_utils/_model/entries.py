@@ -11,7 +11,7 @@ from typing import Any, Iterable, Mapping, Optional, Tuple
 
 from .._errors import InvalidValue
 from .networks import check_networks
-from .services import read_service_name
+from .services import check_listed_once, read_service_name
 from .settings import read_value
 
 Overrides = Mapping[str, Optional[str]]
@@ -40,10 +40,7 @@ def read_entries(items: Optional[Iterable[Mapping[str, Any]]], public: Iterable[
     read = tuple(_entry(f"services[{index}]", item) for index, item in enumerate(items or ()))
     for index, entry in enumerate(read):
         check_networks(f"services[{index}].parameters.mynetworks", entry.overrides.get("mynetworks"), public)
-    names = [entry.name for entry in read]
-    twice = [name for name in names if names.count(name) > 1]
-    if twice:
-        raise InvalidValue("services", twice[0], "is listed twice", "keep one entry per service")
+    check_listed_once([entry.name for entry in read])
     return read
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Iterable, Mapping, Optional, Tuple
+from typing import Any, Iterable, Mapping, Optional, Sequence, Tuple
 
 from .._errors import InvalidValue
 from .levels import ClientCertificates, ClientLevel, Protocol
@@ -32,11 +32,14 @@ class ServicePolicy:
 def read_services(items: Optional[Iterable[Mapping[str, Any]]]) -> Tuple[ServicePolicy, ...]:
     """The option ``services`` of a task."""
     read = tuple(_service(f"services[{index}]", item) for index, item in enumerate(items or ()))
-    names = [service.name for service in read]
+    check_listed_once([service.name for service in read])
+    return read
+
+
+def check_listed_once(names: Sequence[str]) -> None:
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise InvalidValue("services", twice[0], "is listed twice", "keep one entry per service")
-    return read
 
 
 def _service(option: str, item: Mapping[str, Any]) -> ServicePolicy:
