@@ -17,8 +17,13 @@ def ansible(node, module, options, *words):
     """The completed process of one task on one node, or on a group of nodes."""
     arguments = json.dumps({"config_dir": "/etc/postfix", **options})
     argv = ["ansible", "-i", str(INVENTORY), node, "-m", f"{COLLECTION}.{module}", "-a", arguments, *words]
-    environment = {**os.environ, "ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_NOCOLOR": "1"}
+    environment = {**_plain(), "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"}
     return subprocess.run(argv, capture_output=True, text=True, check=False, env=environment, timeout=300)
+
+
+def _plain():
+    """Without the colors that Molecule asks for where its output goes to a terminal, which tests would have to read."""
+    return {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"}
 
 
 def results(node, module, options, *words):
@@ -52,6 +57,6 @@ def refused(node, **options):
 def playbook(name, *words):
     """The output of a playbook of the collection, which must not fail."""
     argv = ["ansible-playbook", "-i", str(INVENTORY), str(TOP / "playbooks" / f"{name}.yml"), *words]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=600)
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, env=_plain(), timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
