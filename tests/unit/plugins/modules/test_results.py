@@ -402,7 +402,7 @@ def test_no_password_is_returned_or_remembered(node, check_mode):
     facts = run("smtp_tls_info", node, {})
     assert "ann:" not in str(facts)
     kept = {
-        path: content for path, (*_, content, _time) in picture(node.store()).items() if b"ann:" in (content or b"")
+        path: content for path, (*_each, content, _time) in picture(node.store()).items() if b"ann:" in (content or b"")
     }
     assert all(path.startswith(node.store("secrets")) for path in kept)
     assert bool(kept) is not check_mode

@@ -104,7 +104,7 @@ def test_a_diff_shows_that_secrets_differ_and_how_many_there_are(node):
 
 def test_the_history_tells_the_number_of_the_table_and_no_more(knowing):
     assert history.past(knowing.config_dir)[-1].summary == f"set: {MAPS}; files: secrets/1/{MAPS}"
-    kept = [content for path, (*_, content, _time) in picture(knowing.store("history")).items() if content]
+    kept = [content for path, (*_each, content, _time) in picture(knowing.store("history")).items() if content]
     assert kept and not [content for content in kept if b"first" in content]
 
 
