@@ -141,6 +141,8 @@ class Fleet:
     def _set_delay(self, milliseconds: int) -> None:
         if milliseconds == self._delay:
             return
+        for node in (self.sender, self.relay):
+            node("hang_up")
         self._delay = milliseconds
         if not milliseconds:
             for node in (self.sender, self.sink):

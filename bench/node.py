@@ -60,6 +60,15 @@ def route(network: str, via: str) -> None:
     run("ip", "route", "replace", network, "via", via)
 
 
+def hang_up() -> None:
+    """Wait until this node's idle connections to other servers are closed: on another route, nobody would hear that they end."""
+    end = time.time() + 30
+    while run("ss", "-Htn", "state", "established", "( dport = :25 )"):
+        if time.time() > end:
+            raise TimeoutError("connections to port 25 stay open")
+        time.sleep(0.1)
+
+
 def netem(milliseconds: int) -> bool:
     """Whether this kernel could be told to delay what this node sends."""
     delay = ["root", "netem", "delay", f"{milliseconds}ms", "limit", "100000"]
@@ -221,7 +230,7 @@ def about() -> Dict[str, str]:
 
 
 COMMANDS = (
-    *(switch, route, netem, no_netem, proxy, sink, sunk, make_batch, put, release, wait),
+    *(switch, route, hang_up, netem, no_netem, proxy, sink, sunk, make_batch, put, release, wait),
     *(cpu, watch, watched, trace, traced, about),
 )
 
