@@ -27,6 +27,7 @@ class Agent:
         self._process = start(node, command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._more = threading.Condition()
         self._said = []
+        self._ended = False
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
 
@@ -35,11 +36,15 @@ class Agent:
             with self._more:
                 self._said.append(line.strip())
                 self._more.notify_all()
+        with self._more:
+            self._ended = True
+            self._more.notify_all()
 
     def said(self, number=0, seconds=120):
         """The lines so far, as soon as there are so many."""
         with self._more:
-            assert self._more.wait_for(lambda: len(self._said) >= number, seconds), f"{len(self._said)} of {number}"
+            self._more.wait_for(lambda: len(self._said) >= number or self._ended, seconds)
+            assert len(self._said) >= number, "it has ended" if self._ended else f"{len(self._said)} of {number} lines"
             return list(self._said)
 
     def ask(self):

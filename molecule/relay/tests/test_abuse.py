@@ -490,6 +490,7 @@ def test_an_envelope_that_is_not_to_the_letter_is_refused(relay, command):
 TLS = ssl.TLSVersion
 
 
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
 @pytest.mark.parametrize("version", [TLS.TLSv1, TLS.TLSv1_1])
 def test_who_speaks_old_tls_alone_gets_none(relay, version):
     with Client(NODE) as client:
@@ -530,7 +531,7 @@ def test_a_handshake_that_is_none_leads_nowhere(relay, title):
 @pytest.mark.parametrize(
     "name", ["*", "a" * 250, "..", "node1.fleet.test/../../etc/passwd", "%s%n", "$(id)", "1.2.3.4"]
 )
-def test_whatever_server_name_is_asked_for_the_handshake_goes_on(name):
+def test_whatever_server_name_is_asked_for_the_handshake_goes_on(relay, name):
     done = s_client(NODE, "-servername", name, "-tls1_2")
     assert "Cipher is (NONE)" not in done.stdout
 
