@@ -9,7 +9,7 @@ import peers
 import zones
 from mail import wait_for
 from on_node import begin_anew, sh
-from tasks import playbook, succeed
+from tasks import relay, succeed
 
 NODE = "node1"
 FROM = "probe@node1.fleet.test"
@@ -43,8 +43,7 @@ def set_up(fleet):
     resolver = {"relay_resolver": "unbound", "relay_resolver_zones": [zone]}
     begin_anew(NODE)
     sh(NODE, "test -e /root/resolv.conf || cp /etc/resolv.conf /root/resolv.conf")
-    variables = {"relay_hosts": NODE, "relay_settings": SETTINGS, **resolver}
-    playbook("../molecule/shared/relay", "-e", json.dumps(variables))
+    relay(NODE, relay_settings=SETTINGS, **resolver)
     sh(NODE, f"cat > {CA_FILE}", fleet.authority.pem)
     _task("smtp_tls_mode", client={**CLIENT, "ca_file": CA_FILE})
     records = [fleet.record(host, level) for host in peers.HOSTS for level in peers.LEVELS]

@@ -54,6 +54,11 @@ def refused(node, **options):
     return result["msg"]
 
 
+def relay(node, *words, **variables):
+    """The output of the role relay on one node, with these variables of it."""
+    return playbook("../molecule/shared/relay", "-e", json.dumps({"relay_hosts": node, **variables}), *words)
+
+
 def playbook(name, *words):
     """The output of a playbook of the collection, which must not fail."""
     argv = ["ansible-playbook", "-i", str(INVENTORY), str(TOP / "playbooks" / f"{name}.yml"), *words]

@@ -151,9 +151,24 @@ class Dialogue(socketserver.BaseRequestHandler):
 
 
 @pytest.fixture
-def listen(tmp_path, issue, fleet_ca):
-    """Start a listener with a certificate for mx1.example.com."""
+def serving():
+    """Let a socketserver serve until the test ends."""
     running = []
+
+    def start(server):
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        running.append(server)
+        return server
+
+    yield start
+    for server in running:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def listen(tmp_path, issue, fleet_ca, serving):
+    """Start a listener with a certificate for mx1.example.com."""
     files = {"chain": tmp_path / "listener.pem", "ca": tmp_path / "fleet-ca.pem"}
     files["ca"].write_bytes(certificates_pem([fleet_ca[0]]))
 
@@ -165,15 +180,9 @@ def listen(tmp_path, issue, fleet_ca):
         if options.get("certificates", "ignore") != "ignore":
             context.verify_mode = ssl.CERT_OPTIONAL
             context.load_verify_locations(files["ca"])
-        server = Listener(context=context, **options)
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        running.append(server)
-        return server
+        return serving(Listener(context=context, **options))
 
-    yield start
-    for server in running:
-        server.shutdown()
-        server.server_close()
+    return start
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from mail import NODES, wait_for
 from on_node import begin_anew, sh
-from tasks import playbook, succeed
+from tasks import relay, succeed
 
 RELAY, SERVERS = "node3", "node2"
 PROGRAMS = pathlib.Path(__file__).parents[1] / "node"
@@ -184,7 +184,6 @@ def role_variables(anchor):
     sh(RELAY, "test -e /root/resolv.conf || cp /etc/resolv.conf /root/resolv.conf")
     servers = [zones.ADDRESS]
     return {
-        "relay_hosts": RELAY,
         "relay_settings": {
             "mydestination": ["$myhostname", "localhost"],
             "maillog_file": LOG,
@@ -202,10 +201,6 @@ def role_variables(anchor):
     }
 
 
-def apply_role(variables):
-    return playbook("../molecule/shared/relay", "-e", json.dumps(variables))
-
-
 def set_up_relay(ca, variables):
     """The role, a map and a record of the operator's, and two policies of which one is too old."""
     begin_anew(RELAY)
@@ -214,7 +209,7 @@ def set_up_relay(ca, variables):
         folder = f"/etc/systemd/system/{service}.service.d"
         sh(RELAY, f"mkdir -p {folder} && cat > {folder}/container.conf", IN_A_CONTAINER)
     sh(RELAY, f"postconf 'smtp_tls_policy_maps = {MAP}'")
-    apply_role(variables)
+    relay(RELAY, **variables)
     _task("smtp_tls_mode", client={"level": "may"})
     _task("smtp_domain_policy", domains=[{"name": "operator.sts.test", "level": "encrypt"}])
     now = int(time.time())
@@ -372,9 +367,9 @@ def test_while_the_policy_resolver_is_down_mail_waits_unless_dane_protects_it(fa
 
 
 def test_a_second_run_of_the_role_changes_nothing_and_policies_are_asked_for_last(applied):
-    assert re.search(r"changed=0\b", apply_role(applied))
+    assert re.search(r"changed=0\b", relay(RELAY, **applied))
     ours, *others = sh(RELAY, "postconf -hx smtp_tls_policy_maps").strip().split(", ")
     assert re.fullmatch(r"\w+:/etc/postfix/\S+/tls_policy", ours)
     assert others == [MAP, "socketmap:inet:127.0.0.1:8462:policy"]
-    apply_role({**applied, "relay_mta_sts": False})
+    relay(RELAY, **{**applied, "relay_mta_sts": False})
     assert sh(RELAY, "postconf -hx smtp_tls_policy_maps").strip().split(", ")[1:] == [MAP]

@@ -7,7 +7,7 @@ import re
 import pytest
 from mail import NODES, fqdn, probe, swaks, wait_for
 from on_node import begin_anew, sh
-from tasks import ansible, playbook
+from tasks import ansible, playbook, relay
 
 NODE, NEIGHBOUR = "node3", "node2"
 LOG = "/var/log/mail.log"
@@ -17,14 +17,9 @@ testinfra_hosts = ["local://"]
 @pytest.fixture(scope="module", autouse=True)
 def leave_no_trace():
     yield
-    relay()
+    relay(NODE)
     for node in (NODE, NEIGHBOUR):
         begin_anew(node)
-
-
-def relay(*words, **variables):
-    """A run of the role; its output."""
-    return playbook("../molecule/shared/relay", "-e", json.dumps({"relay_hosts": NODE, **variables}), *words)
 
 
 def changed(output):
@@ -33,7 +28,7 @@ def changed(output):
 
 def refused(**variables):
     with pytest.raises(AssertionError) as refusal:
-        relay(**variables)
+        relay(NODE, **variables)
     return " ".join(str(refusal.value).split())
 
 
@@ -53,10 +48,10 @@ def arrived(node, text):
 
 def test_a_node_without_postfix_is_foretold_what_comes_then_becomes_a_relay_and_stays_one():
     sh(NODE, "DEBIAN_FRONTEND=noninteractive apt-get -qq purge -y postfix python3-cryptography; rm -rf /etc/postfix")
-    foretold = relay("--check", relay_submission=["submissions"], relay_log="file")
+    foretold = relay(NODE, "--check", relay_submission=["submissions"], relay_log="file")
     there = sh(NODE, "command -v postconf || echo none")
-    first = relay()
-    again, check = relay(), relay("--check")
+    first = relay(NODE)
+    again, check = relay(NODE), relay(NODE, "--check")
     assert changed(foretold) >= 3 and there == "none\n"
     assert (changed(first) > 0, changed(again), changed(check)) == (True, 0, 0)
     assert answers()
@@ -81,9 +76,9 @@ def test_it_runs_with_the_capabilities_that_it_needs_and_no_others():
     bounds = sh(NODE, "grep CapBnd /proc/$(tr -d ' ' < /var/spool/postfix/pid/master.pid)/status")
     needed = {0, 1, 2, 3, 5, 6, 7, 10, 18}  # capabilities(7), linux/capability.h
     assert {bit for bit in range(41) if int(bounds.split()[1], 16) >> bit & 1} <= needed
-    relay(relay_service_hardening=False)
+    relay(NODE, relay_service_hardening=False)
     assert sh(NODE, "ls /etc/systemd/system/postfix*.service.d || true") == ""
-    relay()
+    relay(NODE)
 
 
 def test_a_draining_relay_takes_no_mail_and_what_it_has_goes_out():
@@ -91,34 +86,34 @@ def test_a_draining_relay_takes_no_mail_and_what_it_has_goes_out():
     write_to(NEIGHBOUR, "waits for its neighbour")
     wait_for(lambda: "Connection refused" in sh(NODE, "postqueue -p"))
     sh(NEIGHBOUR, "systemctl start postfix")
-    relay(relay_state="draining")
-    again = relay(relay_state="draining")
+    relay(NODE, relay_state="draining")
+    again = relay(NODE, relay_state="draining")
     wait_for(lambda: arrived(NEIGHBOUR, "waits for its neighbour"))
     assert "421 4.3.2" in swaks(NODE).stdout
     assert changed(again) == 0
     write_to(NEIGHBOUR, "from the host itself")
     wait_for(lambda: arrived(NEIGHBOUR, "from the host itself"))
-    assert changed(relay()) == 1
+    assert changed(relay(NODE)) == 1
     assert answers()
 
 
 def test_what_cannot_be_delivered_stays_in_the_queue_and_does_not_hold_up_draining():
     sh(NEIGHBOUR, "systemctl stop postfix")
     write_to(NEIGHBOUR, "waits longer")
-    relay(relay_state="draining")
+    relay(NODE, relay_state="draining")
     assert probe(NEIGHBOUR) in sh(NODE, "postqueue -p")
     sh(NEIGHBOUR, "systemctl start postfix")
-    relay()
+    relay(NODE)
     sh(NODE, "postqueue -f")
     wait_for(lambda: arrived(NEIGHBOUR, "waits longer"))
 
 
 def test_a_stopped_relay_stays_stopped_until_it_is_to_run():
-    relay(relay_state="stopped")
-    again = relay(relay_state="stopped")
+    relay(NODE, relay_state="stopped")
+    again = relay(NODE, relay_state="stopped")
     states = sh(NODE, "systemctl is-active postfix; systemctl is-enabled postfix", check=False).split()
     assert (states, changed(again)) == (["inactive", "disabled"], 0)
-    relay()
+    relay(NODE)
     assert answers()
     assert sh(NODE, "systemctl is-enabled postfix") == "enabled\n"
 
@@ -133,7 +128,9 @@ def test_harden_drains_a_node_and_lets_it_take_mail_again():
 
 
 def test_the_log_is_rotated_and_goes_on():
-    relay(relay_log="file", relay_settings={"mydestination": ["$myhostname"]}, relay_log_file="/var/log/relay.log")
+    relay(
+        NODE, relay_log="file", relay_settings={"mydestination": ["$myhostname"]}, relay_log_file="/var/log/relay.log"
+    )
     sh(NODE, "logrotate --force /etc/logrotate.d/smtp-hardening-etc-postfix")
     wait_for(answers)
     wait_for(lambda: "connect from" in sh(NODE, "cat /var/log/relay.log || true"))
@@ -158,20 +155,20 @@ def test_an_open_relay_is_refused(networks, sentence):
 
 
 def test_a_public_range_that_is_confirmed_may_relay():
-    relay(relay_networks=["127.0.0.0/8", "198.51.100.0/24"], relay_public_networks=["198.51.100.0/24"])
+    relay(NODE, relay_networks=["127.0.0.0/8", "198.51.100.0/24"], relay_public_networks=["198.51.100.0/24"])
     assert "198.51.100.0/24" in sh(NODE, "postconf -h mynetworks")
 
 
 def test_a_client_that_talks_before_it_is_greeted_does_not_get_past_postscreen():
-    relay(relay_postscreen=True)
+    relay(NODE, relay_postscreen=True)
     hasty = f"exec 3<>/dev/tcp/{NODES[NODE]}/25; printf 'EHLO hasty.elsewhere.test\\r\\n' >&3; timeout 20 cat <&3"
     sh(NEIGHBOUR, f"bash -c {json.dumps(hasty)} || true")
     assert re.search("postscreen.*PREGREET", sh(NODE, f"cat {LOG}"))
     polite = swaks(NODE, "--timeout", "30")
     assert re.search("450 4.3.2|queued as", polite.stdout), "a new client is told to come again once it has passed"
     wait_for(lambda: "queued as" in swaks(NODE).stdout, 60)
-    assert changed(relay(relay_postscreen=True)) == 0
-    relay()
+    assert changed(relay(NODE, relay_postscreen=True)) == 0
+    relay(NODE)
     assert "queued as" in swaks(NODE).stdout
 
 

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Users log in at one relay, which checks their passwords with a real Dovecot; another relay logs in there as a smarthost."""
 
-import json
 import pathlib
 import re
 
 import pytest
 from mail import fqdn, probe, swaks, wait_for
 from on_node import begin_anew, sh
-from tasks import playbook, succeed
+from tasks import relay, succeed
 
 SERVER, CLIENT, RECIPIENT = "node1", "node2", "node3"
 USER, PASSWORD = "ann", "correct-horse-battery"
@@ -32,10 +31,6 @@ def server():
     for node in (SERVER, CLIENT):
         relay(node)
         begin_anew(node)
-
-
-def relay(node, *words, **variables):
-    return playbook("../molecule/shared/relay", "-e", json.dumps({"relay_hosts": node, **variables}), *words)
 
 
 def logs_in_at_server(*words):

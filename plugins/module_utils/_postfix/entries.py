@@ -29,8 +29,7 @@ def entry_changes(state: State, wanted: Sequence[EntryWish]) -> EntryChanges:
     overrides: Parameters = {}
     gone: List[str] = []
     for index, wish in enumerate(wanted):
-        name, _slash, kind = wish.name.rpartition("/")
-        service = state.service(name, kind)
+        service = state.service(*wish.name.rsplit("/", 1))
         if not wish.wanted:
             gone += [wish.name] if service else []
             continue

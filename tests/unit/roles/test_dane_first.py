@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import pathlib
 from types import SimpleNamespace
 
@@ -15,14 +14,6 @@ import pytest
 SCRIPT = pathlib.Path(__file__).parents[3] / "roles" / "relay" / "files" / "smtp-dane-first.py"
 STS = "OK secure match=mx.example.com servername=hostname"
 MATCHING = "3 1 1 " + "ab" * 32
-
-
-@pytest.fixture(scope="module")
-def program():
-    specification = importlib.util.spec_from_file_location("smtp_dane_first", SCRIPT)
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from __future__ import annotations
 import bz2
 import datetime
 import gzip
-import importlib.util
 import io
 import json
 import lzma
@@ -22,7 +21,6 @@ import socket
 import socketserver
 import ssl
 import struct
-import threading
 import time
 
 import pytest
@@ -30,14 +28,6 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certific
 from cryptography.hazmat.primitives.serialization import Encoding
 
 SCRIPT = pathlib.Path(__file__).parents[3] / "roles" / "relay" / "files" / "smtp-metrics.py"
-
-
-@pytest.fixture(scope="module")
-def program():
-    specification = importlib.util.spec_from_file_location("smtp_metrics", SCRIPT)
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
 
 
 SIDE = {
@@ -977,9 +967,8 @@ def test_a_listener_that_does_not_greet_is_a_complaint(program, instance, monkey
 
 
 @pytest.fixture
-def speak():
+def speak(serving):
     """Start a listener that says something to everybody, and keeps what it hears."""
-    running = []
 
     def start(says, context=None):
         class Dialogue(socketserver.BaseRequestHandler):
@@ -990,14 +979,9 @@ def speak():
 
         server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Dialogue)
         server.daemon_threads, server.heard = True, []
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        running.append(server)
-        return server
+        return serving(server)
 
-    yield start
-    for server in running:
-        server.shutdown()
-        server.server_close()
+    return start
 
 
 def greets(program, instance, server, **effective):

@@ -5,7 +5,6 @@ import pathlib
 import re
 import socket
 import socketserver
-import threading
 
 import dns.flags
 import dns.message
@@ -357,20 +356,13 @@ class Question(socketserver.BaseRequestHandler):
 
 
 @pytest.fixture
-def serve():
+def serve(serving):
     """Starts name servers on loopback; each call returns the address of one."""
-    servers = []
 
     def start(records, vouches=False):
-        server = Zone(records, vouches)
-        servers.append(server)
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        return f"127.0.0.1@{server.server_address[1]}"
+        return f"127.0.0.1@{serving(Zone(records, vouches)).server_address[1]}"
 
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    return start
 
 
 @pytest.fixture

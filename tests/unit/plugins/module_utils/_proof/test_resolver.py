@@ -5,7 +5,6 @@ import os
 import socket
 import socketserver
 import struct
-import threading
 
 import pytest
 import yaml
@@ -49,19 +48,8 @@ def reply(query, rcode=NOERROR, authenticated=True, number=None):
 
 
 @pytest.fixture
-def serve():
-    servers = []
-
-    def start(script):
-        server = Server(script)
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        servers.append(server)
-        return server
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+def serve(serving):
+    return lambda script: serving(Server(script))
 
 
 def question(server, name="partner.example", timeout=2.0):
