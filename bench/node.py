@@ -44,7 +44,7 @@ def switch(variant: str, settings: Dict[str, str]) -> None:
     for folder in (VARIANTS / variant / "units").iterdir():
         shutil.copytree(folder, units / folder.name)
     run("systemctl", "daemon-reload")
-    # The role lets Postfix start five times a minute.
+    # Debian's own unit may be started only five times in ten seconds.
     run("systemctl", "reset-failed", "postfix")
     for name, value in settings.items():
         # service/type/parameter, service/type:field, or a parameter of main.cf

@@ -147,7 +147,7 @@ def rcpt(clients, sender, shown):
             if shown in clients["files"]:
                 context.load_cert_chain(clients["files"][shown])
             smtp.starttls(context=context)
-            smtp.ehlo()
+        smtp.ehlo()
         smtp.mail(sender)
         code, text = smtp.rcpt(f"probe@{fqdn(NODE)}")
         return f"{code} {text.decode()}"

@@ -128,6 +128,7 @@ def test_harden_drains_a_node_and_lets_it_take_mail_again():
 
 
 def test_the_log_is_rotated_and_goes_on():
+    sh(NODE, "rm -f /var/log/relay.log*")
     relay(
         NODE, relay_log="file", relay_settings={"mydestination": ["$myhostname"]}, relay_log_file="/var/log/relay.log"
     )
