@@ -13,7 +13,7 @@ from ._errors import HardeningError, PostfixError
 from ._postfix.commands import Completed, Postfix
 from ._postfix.plan import Plan
 from ._postfix.state import State
-from ._proof.prove import check_addresses, prove, prove_twin
+from ._proof.prove import check_master, prove, prove_twin
 from ._transaction.change import Proofs, carry_out, turn
 from ._transaction.journal import Author
 
@@ -105,7 +105,7 @@ def bring_about(postfix: Postfix, state: State, plan: Plan, check_mode: bool, au
         "proof": [],
     }
     if plan.changed and not check_mode:
-        proofs = Proofs(check_addresses, prove_twin, lambda: prove(postfix, state.started_with))
+        proofs = Proofs(check_master, prove_twin, lambda: prove(postfix, state.started_with))
         result["proof"] = carry_out(postfix, state, plan, author, proofs)
     return result
 

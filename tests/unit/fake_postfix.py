@@ -231,7 +231,7 @@ def change(node, plan, live=lambda: None, twin=lambda twin, services: None, **ov
     """Carry a plan out with proofs that see nothing wrong, unless others are given."""
     postfix = over.get("postfix") or node.postfix
     author = over.get("author") or Author("smtp_settings", "Set it")
-    proofs = Proofs(over.get("addresses") or (lambda postfix, staged: None), twin, live)
+    proofs = Proofs(over.get("master") or (lambda postfix, staged: None), twin, live)
     return carry_out(postfix, read_state(node.postfix), plan, author, proofs)
 
 

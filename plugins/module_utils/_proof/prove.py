@@ -22,6 +22,7 @@ from .._postfix.state import State, read_state
 from .addresses import taken
 from .conversation import Conversation
 from .listeners import Listener, own_listeners
+from .master import gone_services, may_signal
 from .observe import Observation, answer_to_recipient, observe
 
 PATIENCE = 15.0
@@ -66,13 +67,22 @@ def prove_twin(twin: Postfix, services: Sequence[str]) -> List[Dict[str, Any]]:
     return facts
 
 
-def check_addresses(postfix: Postfix, staged: State) -> None:
-    """Refuse listeners whose address another program has: the live master would end at the reload."""
-    held = list(taken(staged, postfix.master_pid(staged.effective["queue_directory"])))
+def check_master(postfix: Postfix, staged: State) -> None:
+    """Refuse what the live master would not survive: it ends at a reload when another program has the address of a
+    listener, and hangs when a service goes whose processes it may not end."""
+    master = postfix.master_pid(staged.effective["queue_directory"])
+    held = list(taken(staged, master))
     if held:
         raise ProofFailed(
             f"Another program listens where master.cf wants {'; '.join(held)}. Postfix would end at the reload: stop that "
             "program, or take the service out of master.cf."
+        )
+    gone = gone_services(read_state(postfix), staged)
+    if gone and not may_signal(master):
+        raise ProofFailed(
+            f"Postfix would hang at the reload, until {', '.join(gone)} has no process any more: its master may not end "
+            "processes of other users. Add CAP_KILL to the CapabilityBoundingSet of its systemd unit (role relay does) and "
+            "restart it, or stop it, take the service out of master.cf and start it."
         )
 
 

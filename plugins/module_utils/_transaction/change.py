@@ -33,7 +33,7 @@ from .lock import locked
 class Proofs(NamedTuple):
     """How the wire is looked at; each raises where it shows something else than what was asked."""
 
-    addresses: Callable[[Postfix, State], Any]
+    master: Callable[[Postfix, State], Any]
     twin: Callable[[Postfix, Sequence[str]], Any]
     live: Callable[[], Any]
 
@@ -181,7 +181,7 @@ class _Transaction:
 
     def _prove_twin(self, proofs: Proofs) -> None:
         staged = read_state(self.postfix.at(self.stage))
-        proofs.addresses(self.postfix, staged)
+        proofs.master(self.postfix, staged)
         with twin.running(self.postfix, staged, self.stage) as second:
             try:
                 proofs.twin(second, [service.key for service in staged.services if service.is_listener])

@@ -40,7 +40,7 @@ def proven(monkeypatch, tmp_path):
     """The wire shows what it should, and systemd's units lie where a test may write."""
     monkeypatch.setattr(_work, "prove", lambda postfix, started_with: PROVEN)
     monkeypatch.setattr(_work, "prove_twin", lambda twin, services: [])
-    monkeypatch.setattr(_work, "check_addresses", lambda postfix, staged: None)
+    monkeypatch.setattr(_work, "check_master", lambda postfix, staged: None)
     monkeypatch.setattr(_hooks, "UNITS", str(tmp_path / "systemd"))
 
 

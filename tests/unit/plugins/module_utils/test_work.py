@@ -210,7 +210,7 @@ def proven(monkeypatch):
     asked = []
     monkeypatch.setattr(_work, "prove", lambda *given: asked.append(given) or [{"service": "smtp/inet"}])
     monkeypatch.setattr(_work, "prove_twin", lambda twin, services: [])
-    monkeypatch.setattr(_work, "check_addresses", lambda postfix, staged: None)
+    monkeypatch.setattr(_work, "check_master", lambda postfix, staged: None)
     return asked
 
 

@@ -27,7 +27,7 @@ def proven(monkeypatch):
     """The wire shows what it should."""
     monkeypatch.setattr(_work, "prove", lambda postfix, started_with: [])
     monkeypatch.setattr(_work, "prove_twin", lambda twin, services: [])
-    monkeypatch.setattr(_work, "check_addresses", lambda postfix, staged: None)
+    monkeypatch.setattr(_work, "check_master", lambda postfix, staged: None)
 
 
 def run(node, *domains, check_mode=False, **over):

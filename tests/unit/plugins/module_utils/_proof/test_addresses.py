@@ -7,7 +7,7 @@ import socket
 import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import PostfixError, ProofFailed
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.addresses import taken
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.prove import check_addresses
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.prove import check_master
 
 NOBODY = 999999999
 
@@ -68,7 +68,7 @@ def test_a_service_that_speaks_no_smtp_would_end_postfix_as_well(node, held):
 def test_the_sentence_names_service_program_and_remedy(node, held):
     state = with_service(node, f"127.0.0.1:{held}")
     with pytest.raises(ProofFailed, match=rf"wants 127.0.0.1:{held}/inet at port {held} .* stop that program"):
-        check_addresses(node.postfix, state)
+        check_master(node.postfix, state)
 
 
 def test_a_port_without_a_number_is_named(node, held):

@@ -141,7 +141,7 @@ def test_addresses_are_looked_at_before_a_twin_starts(node):
 
     before = everything(node)
     with pytest.raises(PostfixError, match="^Somebody else has this address.$") as failure:
-        change(node, plan(node), addresses=taken)
+        change(node, plan(node), master=taken)
     assert seen == [(node.config_dir, "may")]
     assert failure.value.facts == {"restored": True}
     assert not any(argv[0].endswith("/master") for argv in node.commands)
