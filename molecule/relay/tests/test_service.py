@@ -135,11 +135,12 @@ def test_a_stopped_relay_stays_stopped_until_it_is_to_run():
 
 
 def test_harden_drains_a_node_and_lets_it_take_mail_again():
+    sh(NODE, "postconf -e own_rules=reject_unauth_pipelining 'smtpd_data_restrictions = $own_rules' && postfix reload")
     domains = json.dumps({"smtp_domains": [{"name": "else.test", "level": "encrypt"}]})
     words = ["-e", "smtp_profile=lenient_default", "-e", "smtp_allow_weaker=true", "-e", domains, "--limit", NODE]
     output = playbook("harden", *words, "-e", "smtp_harden_drain=true")
     assert re.search(r"Wait until nothing is on its way.*Set what differs.*Take mail", output, re.S)
-    assert answers()
+    assert answers() and sh(NODE, "postconf -h smtpd_data_restrictions") == "$own_rules\n"
     begin_anew(NODE)
 
 
