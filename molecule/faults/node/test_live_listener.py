@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A bad configuration never reaches the listener that clients talk to."""
 
+import os
+import signal
 import smtplib
+import socket
 import ssl
 import threading
+import time
 
-from conftest import picture, run, start, succeed
+from conftest import answers, picture, run, sh, start, succeed
 from pems import HOST, Authority, key
 
 # Values that Postfix takes at first sight, and that break it, its TLS, or its answers to clients.
@@ -104,6 +108,48 @@ def test_while_bad_changes_are_tried_a_client_sees_no_failure_and_no_change(tmp_
     print(f"{tried} bad changes tried, {client.seen} handshakes meanwhile, {len(client.trouble)} of them disturbed")
     assert client.trouble == []
     assert client.seen > tried >= 30
+
+
+def test_a_good_change_stands_when_the_reload_has_left_a_listener_silent():
+    """An smtpd that takes a client while master(8) handles the reload stays counted as free: until its session ends,
+    nobody is asked to take the next one (_proof/prove.py)."""
+    succeed("smtp_settings", parameters={"smtpd_timeout": "12s"})
+    start()
+    assert answers(), "one process is there, and free"
+    with open("/var/spool/postfix/pid/master.pid") as handle:
+        master = int(handle.read())
+    results = []
+    change = threading.Thread(
+        target=lambda: results.append(run("smtp_settings", {"parameters": {"smtpd_banner": f"{HOST} ESMTP new"}}))
+    )
+    os.kill(master, signal.SIGSTOP)
+    try:
+        silent = socket.create_connection(("127.0.0.1", 25))
+        assert silent.recv(100).startswith(b"220 ")
+        change.start()
+        wait_for(lambda: signal.SIGHUP in pending(master))
+    finally:
+        os.kill(master, signal.SIGCONT)
+    begin = time.monotonic()
+    change.join()
+    silent.close()
+    print(f"the listener was silent for {time.monotonic() - begin:.0f} s after the reload")
+    assert results[0].data and results[0].data.get("changed"), results
+    assert sh("postconf", "-h", "smtpd_banner") == f"{HOST} ESMTP new\n" and answers()
+
+
+def pending(pid):
+    """Signals that wait for a process (proc_pid_status(5))."""
+    with open(f"/proc/{pid}/status") as handle:
+        mask = next(int(line.split()[1], 16) for line in handle if line.startswith("ShdPnd:"))
+    return {number for number in range(1, 32) if mask >> number - 1 & 1}
+
+
+def wait_for(condition, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_a_good_change_after_all_that_goes_through():

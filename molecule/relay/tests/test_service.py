@@ -86,7 +86,9 @@ def test_without_its_bounds_no_listener_goes_for_which_postfix_would_hang():
     if capabilities() & 1 << CAP_KILL:
         assert changed(relay(NODE, relay_service_hardening=False)) == 1
     else:
-        assert "would hang at the reload, until submissions/inet has no process" in refused(relay_service_hardening=False)
+        assert "would hang at the reload, until submissions/inet has no process" in refused(
+            relay_service_hardening=False
+        )
         assert sh(NODE, "cat /etc/postfix/master.cf") == before
     relay(NODE)
     assert "submissions" not in sh(NODE, "postconf -M") and answers()

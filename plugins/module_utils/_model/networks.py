@@ -25,10 +25,19 @@ def check_networks(option: str, value: Optional[str], confirmed: Iterable[Any]) 
             raise InvalidValue(
                 option, item, "hides whom it lets relay", "write the networks themselves, or name a file"
             )
-        if network is None or network.prefixlen == network.max_prefixlen:
+        if network is None:
             continue
         if network.prefixlen == 0:
             raise InvalidValue(option, item, "lets everybody relay", "list the networks of your own hosts")
+        if network.version == 6 and not pattern.startswith("["):
+            raise InvalidValue(
+                option,
+                item,
+                "would be the name of a table to Postfix",
+                "put the IPv6 address in [], as in [fd00:1::]/32",
+            )
+        if network.prefixlen == network.max_prefixlen:
+            continue
         if not _is_own(network) and not any(_within(network, other) for other in meant):
             raise InvalidValue(
                 option,

@@ -36,11 +36,11 @@ PUBLIC = [
     "198.51.100.0/24",
     "198.51.100.7/24",
     "[2001:db8::]/32",
-    "2001:db8::/64",
+    "[2001:db8::]/64",
     "0.0.0.0/1",
     "10.0.0.0/7",
     "172.16.0.0/11",
-    "fc00::/6",
+    "[fc00::]/6",
 ]
 
 
@@ -55,6 +55,12 @@ def test_a_confirmed_range_covers_what_lies_in_it_and_nothing_above_it():
     check_networks("parameters.mynetworks", "198.51.100.0/25", ["198.51.100.0/24"])
     with pytest.raises(InvalidValue):
         check_networks("parameters.mynetworks", "198.51.100.0/23", ["198.51.100.0/24"])
+
+
+@pytest.mark.parametrize("network", ["fd00:1::/32", "2001:db8::7", "::1"])
+def test_an_ipv6_address_without_brackets_is_refused(network):
+    with pytest.raises(InvalidValue, match=r"would be the name of a table to Postfix; put the IPv6 address in \[\]"):
+        check_networks("parameters.mynetworks", f"127.0.0.0/8 {network}", [network])
 
 
 def test_no_networks_at_all_are_fine():
@@ -160,7 +166,7 @@ def test_a_range_that_others_send_from_is_named_with_what_to_do(network):
         ("198.51.100.0/24", ["[198.51.100.0]/24"], True),
         ("198.51.100.0/24", ["192.0.2.0/24", "198.51.0.0/16"], True),
         ("[2001:db8:1::]/48", ["2001:db8::/32"], True),
-        ("2001:db8:1::/48", ["[2001:DB8::]/32"], True),
+        ("[2001:db8:1::]/48", ["[2001:DB8::]/32"], True),
         ("10.0.0.0/7", ["10.0.0.0/7"], True),
         ("198.51.101.0/24", ["198.51.100.0/24"], False),
         ("198.51.100.0/24", ["198.51.100.0/25", "198.51.100.128/25"], False),
