@@ -3,7 +3,7 @@
 
     bench.py relay            4 KiB, what the two targets need
     bench.py all              every variant, size, number of destinations and delay
-    bench.py try NAME=VALUE   strict with this parameter against strict (several: all of them together)
+    bench.py try NAME=VALUE   strict (or --base) with this parameter against without (several: all of them together)
 
 The parameter is one of main.cf, or service/type/parameter or service/type/field as postconf -P and -F take it.
 """
@@ -15,12 +15,13 @@ import datetime
 import itertools
 import json
 import pathlib
+from collections.abc import Sequence
 
 from fleet import Fleet, Load, Variant
 from report import SIZES, lay_out, picture, ratio, summarize, table
 
 RESULTS = pathlib.Path(__file__).parent / "results"
-STOCK, TUNED, LENIENT, NAIVE, STRICT = (
+VARIANTS = STOCK, TUNED, LENIENT, NAIVE, STRICT = tuple(
     Variant(name, name) for name in ("stock", "tuned", "lenient", "naive", "strict")
 )
 TARGETS = {"strict_vs_stock_plaintext_cpu": ("stock", 0.95), "strict_vs_tuned_plaintext_cpu": ("tuned", 1.10)}
@@ -32,6 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["relay", "all", "try"])
     parser.add_argument("settings", nargs="*", metavar="NAME=VALUE")
+    parser.add_argument("--base", choices=[variant.name for variant in VARIANTS], default="strict")
     parser.add_argument("--repetitions", type=int, default=5)
     arguments = parser.parse_args()
     fleet = Fleet()
@@ -42,7 +44,7 @@ def main() -> None:
             measure_all(fleet, arguments.repetitions)
         else:
             settings = dict(setting.split("=", 1) for setting in arguments.settings)
-            try_settings(fleet, arguments.repetitions, settings)
+            try_settings(fleet, arguments.repetitions, arguments.base, settings)
     finally:
         fleet.close()
 
@@ -87,23 +89,26 @@ def measure_all(fleet: Fleet, repetitions: int) -> None:
         Load(size, destinations, delay, counts[size])
         for size, destinations, delay in itertools.product(SIZES, (1, 20), (0, DELAY))
     ]
-    runs = interleave(fleet, [STOCK, TUNED, LENIENT, NAIVE, STRICT], loads, repetitions, warm_up=200)
+    runs = interleave(fleet, VARIANTS, loads, repetitions, warm_up=200)
     rows = summarize(runs)
     print(table(rows))
     write("all", fleet, runs, rows)
     (RESULTS / "all.svg").write_text(picture(rows))
 
 
-def try_settings(fleet: Fleet, repetitions: int, settings: dict) -> None:
+def try_settings(fleet: Fleet, repetitions: int, base: str, settings: dict) -> None:
     loads = [Load(4096, 1, delay, 1500) for delay in (0, DELAY)]
-    runs = interleave(fleet, [STRICT, Variant("tried", "strict", settings)], loads, repetitions, warm_up=500)
-    print(table(summarize(runs), "strict"))
+    variants = [Variant(base, base), Variant("tried", base, settings)]
+    runs = interleave(fleet, variants, loads, repetitions, warm_up=500)
+    print(table(summarize(runs), base))
     for load in loads:
-        cpu, rate = (ratio(runs, key, "tried", "strict", delay=load.delay) for key in ("cpu_ms", "per_second"))
+        cpu, rate = (ratio(runs, key, "tried", base, delay=load.delay) for key in ("cpu_ms", "per_second"))
         print(f"{load.delay} ms of delay: CPU per message {cpu}, messages per second {rate}")
 
 
-def interleave(fleet: Fleet, variants: list[Variant], loads: list[Load], repetitions: int, warm_up: int) -> list[dict]:
+def interleave(
+    fleet: Fleet, variants: Sequence[Variant], loads: list[Load], repetitions: int, warm_up: int
+) -> list[dict]:
     """Every variant in every repetition, so that what else the machine does hits all of them."""
     batches = {load.batch: (load.count, load.size, load.destinations) for load in loads}
     fleet.make_batches({**batches, WARM_UP: (warm_up, 4096, max(load.destinations for load in loads))})
