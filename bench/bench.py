@@ -61,6 +61,7 @@ def measure_relay(fleet: Fleet, repetitions: int) -> None:
     calls = {}
     for variant in variants:
         fleet.switch(variant)
+        fleet.set_delay(few.delay)
         fleet.send(WARM_UP)
         calls[variant.name] = fleet.count_calls(few)
 
@@ -87,7 +88,7 @@ def measure_all(fleet: Fleet, repetitions: int) -> None:
     counts = {4096: 400, 65536: 100, 1048576: 20}
     loads = [
         Load(size, destinations, delay, counts[size])
-        for size, destinations, delay in itertools.product(SIZES, (1, 20), (0, DELAY))
+        for delay, size, destinations in itertools.product((0, DELAY), SIZES, (1, 20))
     ]
     runs = interleave(fleet, VARIANTS, loads, repetitions, warm_up=200)
     rows = summarize(runs)
@@ -115,16 +116,13 @@ def interleave(
     runs = []
     for repetition, variant in itertools.product(range(repetitions), variants):
         fleet.switch(variant)
-        fleet.send(WARM_UP)
-        for load in loads:
-            place = {
-                "size": load.size,
-                "destinations": load.destinations,
-                "delay": load.delay,
-                "repetition": repetition,
-            }
-            runs.append({"variant": variant.name, **place, **fleet.measure(load)})
-            print(f"\r==> {len(runs)} of {repetitions * len(loads) * len(variants)} measured", end="", flush=True)
+        for delay, of_delay in itertools.groupby(loads, key=lambda load: load.delay):
+            fleet.set_delay(delay)
+            fleet.send(WARM_UP)
+            for load in of_delay:
+                place = {"size": load.size, "destinations": load.destinations, "delay": delay, "repetition": repetition}
+                runs.append({"variant": variant.name, **place, **fleet.measure(load)})
+                print(f"\r==> {len(runs)} of {repetitions * len(loads) * len(variants)} measured", end="", flush=True)
     print("\n")
     return sorted(runs, key=lambda run: (run["size"], run["destinations"], run["delay"]))
 

@@ -84,7 +84,7 @@ class Fleet:
         self.nodes = {name: Node(name) for name in ADDRESSES}
         self.sender, self.relay, self.sink = (self.nodes[name] for name in POSTFIXES)
         self.sink("sink")
-        self.netem = self._has_proxy = False
+        self.netem = False
         self._delay = self._proxied = 0
         self._set_routes(over_wire=False)
 
@@ -100,7 +100,6 @@ class Fleet:
 
     def measure(self, load: Load) -> dict:
         """Send the messages through the relay: its CPU per message in ms, and messages per second."""
-        self._set_delay(load.delay)
         self.relay("watch")
         sunk, before = self.sink("sunk"), self.relay("cpu")
         seconds = self.send(load.batch)
@@ -118,7 +117,6 @@ class Fleet:
 
     def count_calls(self, load: Load) -> dict[str, float]:
         """System calls of the relay per message; counting them slows it down, so that nothing else is measured."""
-        self._set_delay(load.delay)
         tracer = Node("relay", privileged=True)
         try:
             tracer("trace")
@@ -138,7 +136,8 @@ class Fleet:
         self.sender("route", RELAY_NETWORK, ADDRESSES["wire" if over_wire else "relay"])
         self.relay("route", SINK_NETWORK, ADDRESSES["wire" if over_wire else "sink"])
 
-    def _set_delay(self, milliseconds: int) -> None:
+    def set_delay(self, milliseconds: int) -> None:
+        """Delay each hop by so much from now on; connections that are open end first."""
         if milliseconds == self._delay:
             return
         for node in (self.sender, self.relay):

@@ -19,6 +19,14 @@ SPOOL = pathlib.Path("/var/spool/postfix")
 BATCHES = pathlib.Path("/run/batches")
 VARIANTS = pathlib.Path("/root/variants")
 SINK_LOG = pathlib.Path("/root/sink.count")
+FIELDS = (
+    "private",
+    "unprivileged",
+    "chroot",
+    "wakeup",
+    "process_limit",
+    "command",
+)  # of master.cf, as postconf -F has them
 background, watches = [], []
 
 
@@ -35,7 +43,7 @@ def start(*argv: str, output=subprocess.DEVNULL) -> subprocess.Popen:
 
 
 def switch(variant: str, settings: Dict[str, str]) -> None:
-    """Run Postfix with the variant's configuration, and these parameters of main.cf or PARAMETERS of one service."""
+    """Run Postfix with the variant's configuration, and these values of main.cf or of one service of master.cf."""
     run("systemctl", "stop", "postfix")
     run("rsync", "--archive", "--delete", f"{VARIANTS / variant}/postfix/", "/etc/postfix/")
     units = pathlib.Path("/etc/systemd/system")
@@ -47,8 +55,8 @@ def switch(variant: str, settings: Dict[str, str]) -> None:
     # Debian's own unit may be started only five times in ten seconds.
     run("systemctl", "reset-failed", "postfix")
     for name, value in settings.items():
-        # service/type/parameter, service/type:field, or a parameter of main.cf
-        option = "-P" if name.count("/") == 2 else "-F" if "/" in name else "-e"
+        service, _slash, last = name.rpartition("/")
+        option = "-e" if not service else "-F" if last in FIELDS else "-P"
         run("postconf", option, f"{name}={value}")
     run("postsuper", "-d", "ALL")
     # A main.cf that was changed less than a second ago makes each process wait for it.

@@ -21,7 +21,6 @@ manager may try again a second before, so that the second attempt need not be th
 # As molecule/inventory has them, or for these tests alone.
 SETTINGS = {
     "mydestination": ["$myhostname", "localhost"],
-    "maillog_file": LOG,
     "smtp_host_lookup": "dns",
     "smtp_connection_cache_on_demand": False,  # a connection for each message
     # What was deferred is tried again after seconds instead of minutes.

@@ -65,7 +65,9 @@ options:
         description: Whether it runs in a chroot. A new entry does what the entry C(smtp/unix) does.
         type: bool
       process_limit:
-        description: How many of its processes run at most; V(0) for no limit, V(default) for C(default_process_limit).
+        description:
+          - How many of its processes run at most; V(0) for no limit, V(default) for C(default_process_limit).
+          - Daemons that run with one limit only, such as C(tlsproxy) and C(postscreen), get it without being told.
         type: str
       parameters:
         description: Parameters that hold for this entry alone (C(-o)). V(none) takes one out.

@@ -186,7 +186,6 @@ def role_variables(anchor):
     return {
         "relay_settings": {
             "mydestination": ["$myhostname", "localhost"],
-            "maillog_file": LOG,
             "smtp_host_lookup": "dns",
         },
         "relay_resolver": "unbound",

@@ -49,7 +49,7 @@ def arrived(node, text):
 
 def test_a_node_without_postfix_is_foretold_what_comes_then_becomes_a_relay_and_stays_one():
     sh(NODE, "DEBIAN_FRONTEND=noninteractive apt-get -qq purge -y postfix python3-cryptography; rm -rf /etc/postfix")
-    foretold = relay(NODE, "--check", relay_submission=["submissions"], relay_log="file")
+    foretold = relay(NODE, "--check", relay_submission=["submissions"])
     there = sh(NODE, "command -v postconf || echo none")
     first = relay(NODE)
     again, check = relay(NODE), relay(NODE, "--check")
@@ -148,9 +148,7 @@ def test_harden_drains_a_node_and_lets_it_take_mail_again():
 
 def test_the_log_is_rotated_and_goes_on():
     sh(NODE, "rm -f /var/log/relay.log*")
-    relay(
-        NODE, relay_log="file", relay_settings={"mydestination": ["$myhostname"]}, relay_log_file="/var/log/relay.log"
-    )
+    relay(NODE, relay_log_file="/var/log/relay.log")
     sh(NODE, "logrotate --force /etc/logrotate.d/smtp-hardening-etc-postfix")
     wait_for(answers)
     wait_for(lambda: "connect from" in sh(NODE, "cat /var/log/relay.log || true"))

@@ -14,6 +14,13 @@ from .state import Service, State
 
 _CHROOT, _LIMIT, _COMMAND = 4, 6, 7
 
+_LIMITS = {
+    **dict.fromkeys(("anvil", "pickup", "postlogd", "postscreen", "qmgr", "scache", "tlsmgr", "verify"), "1"),
+    **dict.fromkeys(("bounce", "cleanup", "dnsblog", "flush", "tlsproxy"), "0"),
+}
+"""Daemons that end at once under any other process limit (CA_MAIL_SERVER_SOLITARY and CA_MAIL_SERVER_UNLIMITED in each one's
+main function). Nothing but the log says so: without tlsproxy, for one, mail waits."""
+
 
 class EntryChanges(NamedTuple):
     """As a plan takes them."""
@@ -44,9 +51,19 @@ def _entry(option: str, state: State, service: Optional[Service], wish: EntryWis
     columns = _columns(option, state, service, wish)
     if wish.chroot is not None:
         columns[_CHROOT] = "y" if wish.chroot else "n"
-    if wish.process_limit is not None:
-        columns[_LIMIT] = wish.process_limit
+    columns[_LIMIT] = _limit(option, columns, wish)
     return " ".join(columns)
+
+
+def _limit(option: str, columns: Sequence[str], wish: EntryWish) -> str:
+    daemon = columns[_COMMAND].split()[0]
+    needed = _LIMITS.get(daemon)
+    if needed and wish.process_limit not in (None, needed):
+        said = "default" if wish.process_limit == "-" else wish.process_limit
+        raise InvalidValue(
+            f"{option}.process_limit", said, f"is not what {daemon} runs with", f"leave it out, or say {needed}"
+        )
+    return needed or wish.process_limit or columns[_LIMIT]
 
 
 def _columns(option: str, state: State, service: Optional[Service], wish: EntryWish) -> List[str]:

@@ -45,12 +45,22 @@ def submitting(node):
         ({"name": "[::1]:10025", "process_limit": "7"}, "[::1]:10025 inet n - y - 7 smtpd"),
         ({"name": "smtpd/pass"}, "smtpd pass - - y - - smtpd"),
         ({"name": "slow/unix"}, "slow unix - - y - - smtpd"),
+        ({"name": "tlsproxy/unix", "command": "tlsproxy"}, "tlsproxy unix - - y - 0 tlsproxy"),
+        ({"name": "2525", "command": "postscreen"}, "2525 inet n - y - 1 postscreen"),
     ],
 )
 def test_a_new_entry_is_private_off_the_network_and_chrooted_as_the_smtp_client_is(node, item, entry):
     wanted = {"command": "smtpd", **item}
     name = read_entries([wanted])[0].name
     assert changes(node, wanted) == EntryChanges((f"{name}={entry}",), {}, ())
+
+
+@pytest.mark.parametrize(
+    ("daemon", "limit", "right"), [("tlsproxy", "5", "0"), ("postscreen", "0", "1"), ("scache", "default", "1")]
+)
+def test_a_daemon_that_would_end_at_once_under_a_process_limit_does_not_get_it(node, daemon, limit, right):
+    with pytest.raises(InvalidValue, match=f"process_limit.*is not what {daemon} runs with.*say {right}"):
+        changes(node, {"name": f"{daemon}/unix", "command": daemon, "process_limit": limit})
 
 
 @pytest.mark.parametrize(
