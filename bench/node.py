@@ -19,14 +19,8 @@ SPOOL = pathlib.Path("/var/spool/postfix")
 BATCHES = pathlib.Path("/run/batches")
 VARIANTS = pathlib.Path("/root/variants")
 SINK_LOG = pathlib.Path("/root/sink.count")
-FIELDS = (
-    "private",
-    "unprivileged",
-    "chroot",
-    "wakeup",
-    "process_limit",
-    "command",
-)  # of master.cf, as postconf -F has them
+# Of master.cf, as postconf -F has them.
+FIELDS = ("private", "unprivileged", "chroot", "wakeup", "process_limit", "command")
 background, watches = [], []
 
 
