@@ -196,21 +196,21 @@ class _Transaction:
         if not handover.is_needed(before, self.plan.effective_after(self.state)):
             return
         live = next(iter(log.saved))
-        master = self.postfix.master_pid(before["queue_directory"])
-        under_way = handover.senders(master)
-        self._put_without_reuse(live, live)
-        handover.wait_for_end(under_way, master)
-        self._put_without_reuse(live, os.path.join(self.stage, "main.cf"))
+        self._without_reuse(live, live, "smtp")
+        self._without_reuse(live, os.path.join(self.stage, "main.cf"), "tlsproxy")
 
-    def _put_without_reuse(self, live: str, source: str) -> None:
-        """Let Postfix run with a main.cf in which connections are not reused."""
+    def _without_reuse(self, live: str, source: str, daemon: str) -> None:
+        """Let Postfix run with a main.cf in which connections are not reused, once these daemons know no other."""
         here = os.path.join(self.stage, "without_reuse")
         files.make_folder(here, 0o700)
         for name, content in (("main.cf", files.read(source)), ("master.cf", b"")):
             files.write(os.path.join(here, name), content, 0o600)
         self.postfix.at(here).edit({handover.REUSE: "no"})
         self._replace(live, os.path.join(here, "main.cf"))
+        master = self.postfix.master_pid(self.state.effective["queue_directory"])
+        earlier = handover.daemons(master, daemon)
         self.postfix.reload()
+        handover.wait_for_end(earlier, master, daemon)
 
     def _swap(self, log: journal.Journal) -> None:
         """master.cf first: Postfix reads it at a reload only. main.cf is the commit point."""

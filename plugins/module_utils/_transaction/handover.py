@@ -10,8 +10,12 @@ more (it has left root's privileges and may be in a chroot), and the message is 
 reload, so neither order of the two is safe. Therefore no process speaks through tlsproxy meanwhile:
 
 1. the old configuration without reuse; processes that began with reuse end after the delivery at hand;
-2. the new configuration without reuse; the reload ends each tlsproxy that has the old files;
+2. the new configuration without reuse; each tlsproxy that has the old files ends, or leaves its socket to
+   others while it goes on with the sessions that it has;
 3. the new configuration.
+
+Which processes must end is looked at between the swap and the reload: one that starts later has read the
+new main.cf.
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ _FILES = tuple(
     f"smtp_tls_{name}" for name in "chain_files CAfile CApath cert_file key_file eccert_file eckey_file".split()
 )
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Seconds to wait for deliveries that are under way; one that takes longer may be deferred once."""
 
 
@@ -34,15 +38,15 @@ def is_needed(before: Mapping[str, str], after: Mapping[str, str]) -> bool:
     return before.get(REUSE) == "yes" and any(before.get(name) != after.get(name) for name in _FILES)
 
 
-def senders(master: int) -> List[int]:
-    """The processes by which a master sends mail now."""
-    return [pid for pid in _children(master) if _name(pid) == "smtp"] if master else []
+def daemons(master: int, name: str) -> List[int]:
+    """The processes of a master that run this program now."""
+    return [pid for pid in _children(master) if _name(pid) == name] if master else []
 
 
-def wait_for_end(pids: List[int], master: int) -> None:
-    """Wait until these have ended, which they do after the delivery at hand once Postfix has been reloaded."""
+def wait_for_end(pids: List[int], master: int, name: str) -> None:
+    """Wait until these have ended, which they do after the work at hand once Postfix has been reloaded."""
     deadline = time.monotonic() + PATIENCE
-    while set(pids) & set(senders(master)) and time.monotonic() < deadline:
+    while set(pids) & set(daemons(master, name)) and time.monotonic() < deadline:
         time.sleep(0.05)
 
 

@@ -30,20 +30,21 @@ def test_deliveries_end_first_where_they_are_reused_and_their_files_change(befor
     assert handover.is_needed(before, after) is needed
 
 
-def test_without_a_master_nobody_sends():
-    assert handover.senders(0) == []
+def test_without_a_master_there_are_no_daemons():
+    assert handover.daemons(0, "smtp") == []
 
 
-def test_only_processes_of_this_masters_session_that_are_named_smtp_send(tmp_path):
+def test_only_processes_of_this_masters_session_with_that_name_are_its_daemons(tmp_path):
     os.symlink(sys.executable, tmp_path / "smtp")
     argv = [str(tmp_path / "smtp"), "-c", "import sys; print(flush=True); sys.stdin.read()"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen(argv, start_new_session=True, **pipes) as sender:
         sender.stdout.readline()
-        assert handover.senders(sender.pid) == [sender.pid]
-        assert sender.pid not in handover.senders(os.getsid(0))
+        assert handover.daemons(sender.pid, "smtp") == [sender.pid]
+        assert handover.daemons(sender.pid, "tlsproxy") == []
+        assert sender.pid not in handover.daemons(os.getsid(0), "smtp")
         sender.stdin.close()
-    assert handover.senders(sender.pid) == []
+    assert handover.daemons(sender.pid, "smtp") == []
 
 
 @pytest.mark.parametrize(
@@ -52,10 +53,10 @@ def test_only_processes_of_this_masters_session_that_are_named_smtp_send(tmp_pat
         ([[]], 0),
         ([[8, 9]], 0),
         ([[7], [7, 8], [8]], 2),
-        ([[7]] * 1000, 201),
+        ([[7]] * 1000, 601),
     ],
 )
-def test_the_change_waits_for_deliveries_that_were_under_way_and_for_no_others(monkeypatch, answers, pauses):
+def test_the_change_waits_for_daemons_that_were_there_before_and_for_no_others(monkeypatch, answers, pauses):
     seen, clock = iter(answers), [0.0]
     slept = []
 
@@ -63,8 +64,8 @@ def test_the_change_waits_for_deliveries_that_were_under_way_and_for_no_others(m
         slept.append(seconds)
         clock[0] += seconds
 
-    monkeypatch.setattr(handover, "senders", lambda master: next(seen))
+    monkeypatch.setattr(handover, "daemons", lambda master, name: next(seen))
     monkeypatch.setattr(handover.time, "monotonic", lambda: clock[0])
     monkeypatch.setattr(handover.time, "sleep", sleep)
-    handover.wait_for_end([7], 42)
+    handover.wait_for_end([7], 42, "smtp")
     assert abs(len(slept) - pauses) <= (pauses > 100)
