@@ -2,6 +2,7 @@
 """Fixtures of all scenarios."""
 
 import datetime
+from concurrent.futures import ThreadPoolExecutor
 
 import on_node
 import pytest
@@ -11,7 +12,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from mail import NODES
 from pki import authority
-from tasks import ansible, cert, results
+
+CONVERGED = "/root/converged"
 
 
 @pytest.fixture
@@ -38,22 +40,30 @@ def outside():
     return root, authority("Outside Intermediate", root)
 
 
+@pytest.fixture(scope="session")
+def converged():
+    """What the scenario has made of the nodes, kept to be put back."""
+    for node in NODES:
+        on_node.sh(node, f"rsync --archive --delete /etc/postfix/ {CONVERGED}")
+
+
 @pytest.fixture
-def fleet():
-    """Each test leaves the nodes with the fleet's own certificates and nothing else."""
+def fleet(converged):
+    """Each test leaves the nodes as the scenario has made them: with the fleet's own certificates and nothing else."""
     yield
-    for node in NODES:
-        on_node.sh(node, "postconf -X smtpd_client_restrictions smtp_tls_fingerprint_cert_match; postfix reload")
-    done = ansible("nodes", "smtp_tls_cert", {"name": "fleet", "provider": "stored", "use": ["server", "client"]})
-    assert done.returncode == 0, done.stdout
-    for node in NODES:
-        for name in on_node.sh(node, "ls /etc/postfix/smtp_hardening/certificates").split():
-            if name == "fleet":
-                continue
-            gone = {"name": name, "state": "absent"}
-            if "msg" in results(node, "smtp_tls_cert", gone)[node]:  # it is still served by host name
-                cert(node, name=name, provider="stored", sni=[])
-                cert(node, **gone)
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(_put_back, NODES))
+
+
+def _put_back(node):
+    units = "/etc/systemd/system/smtp-hardening-*.path"
+    on_node.sh(
+        node,
+        f"for path in $(ls {units}); do name=$(basename $path .path); systemctl disable --now $name.path $name.service; "
+        "rm -f ${path%.path}.*; systemctl daemon-reload; systemctl reset-failed $name.service; done 2>/dev/null; "
+        "rm -f /etc/letsencrypt/renewal-hooks/deploy/smtp-hardening-*",
+    )
+    on_node.begin_anew(node, CONVERGED)
 
 
 def _self_signed(certificate_path, key_path):

@@ -24,6 +24,6 @@ def sh(node, command, stdin=None, check=True):
     return done.stdout
 
 
-def begin_anew(node):
-    """Put the configuration back that every scenario may begin with."""
-    sh(node, "rsync --archive --delete /root/prepared/ /etc/postfix/ && systemctl restart postfix")
+def begin_anew(node, kept="/root/prepared"):
+    """Put a configuration back; without another, that which every scenario may begin with."""
+    sh(node, f"rsync --archive --delete {kept}/ /etc/postfix/ && systemctl restart postfix")
