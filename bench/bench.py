@@ -15,7 +15,7 @@ import datetime
 import itertools
 import json
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from fleet import Fleet, Load, Variant
 from report import SIZES, lay_out, picture, ratio, summarize, table
@@ -52,7 +52,7 @@ def main() -> None:
 def measure_relay(fleet: Fleet, repetitions: int) -> None:
     loads = [Load(4096, 1, delay, 1500) for delay in (0, DELAY)]
     variants = [STOCK, TUNED, STRICT]
-    runs = interleave(fleet, variants, loads, repetitions, warm_up=500)
+    *_earlier, runs = interleave(fleet, variants, loads, repetitions, warm_up=500)
     rows = summarize(runs)
     result = {name: ratio(runs, "cpu_ms", "strict", other, size=4096) for name, (other, _most) in TARGETS.items()}
     rates = ratio(runs, "per_second", "strict", "stock", size=4096, delay=DELAY)
@@ -65,7 +65,7 @@ def measure_relay(fleet: Fleet, repetitions: int) -> None:
         fleet.send(WARM_UP)
         calls[variant.name] = fleet.count_calls(few)
 
-    print(table(rows), "\n")
+    print(f"\n\n{table(rows)}\n")
     processes = {row["variant"]: row["processes"] for row in rows if not row["delay"]}
     print(breakdown(processes, "process", "CPU ms per message"))
     print(breakdown(calls, "system call", "calls per message"))
@@ -90,18 +90,19 @@ def measure_all(fleet: Fleet, repetitions: int) -> None:
         Load(size, destinations, delay, counts[size])
         for delay, size, destinations in itertools.product((0, DELAY), SIZES, (1, 20))
     ]
-    runs = interleave(fleet, VARIANTS, loads, repetitions, warm_up=200)
-    rows = summarize(runs)
-    print(table(rows))
-    write("all", fleet, runs, rows)
-    (RESULTS / "all.svg").write_text(picture(rows))
+    for runs in interleave(fleet, VARIANTS, loads, repetitions, warm_up=200):
+        # At once, so that a run which is ended early leaves what it has measured.
+        rows = summarize(runs)
+        write("all", fleet, runs, rows)
+        (RESULTS / "all.svg").write_text(picture(rows))
+    print("\n\n" + table(rows))
 
 
 def try_settings(fleet: Fleet, repetitions: int, base: str, settings: dict) -> None:
     loads = [Load(4096, 1, delay, 1500) for delay in (0, DELAY)]
     variants = [Variant(base, base), Variant("tried", base, settings)]
-    runs = interleave(fleet, variants, loads, repetitions, warm_up=500)
-    print(table(summarize(runs), base))
+    *_earlier, runs = interleave(fleet, variants, loads, repetitions, warm_up=500)
+    print("\n\n" + table(summarize(runs), base))
     for load in loads:
         cpu, rate = (ratio(runs, key, "tried", base, delay=load.delay) for key in ("cpu_ms", "per_second"))
         print(f"{load.delay} ms of delay: CPU per message {cpu}, messages per second {rate}")
@@ -109,22 +110,22 @@ def try_settings(fleet: Fleet, repetitions: int, base: str, settings: dict) -> N
 
 def interleave(
     fleet: Fleet, variants: Sequence[Variant], loads: list[Load], repetitions: int, warm_up: int
-) -> list[dict]:
-    """Every variant in every repetition, so that what else the machine does hits all of them."""
+) -> Iterator[list[dict]]:
+    """Every variant in every repetition, so that what else the machine does hits all of them: all runs after each."""
     batches = {load.batch: (load.count, load.size, load.destinations) for load in loads}
     fleet.make_batches({**batches, WARM_UP: (warm_up, 4096, max(load.destinations for load in loads))})
-    runs = []
-    for repetition, variant in itertools.product(range(repetitions), variants):
-        fleet.switch(variant)
-        for delay, of_delay in itertools.groupby(loads, key=lambda load: load.delay):
-            fleet.set_delay(delay)
-            fleet.send(WARM_UP)
-            for load in of_delay:
-                place = {"size": load.size, "destinations": load.destinations, "delay": delay, "repetition": repetition}
-                runs.append({"variant": variant.name, **place, **fleet.measure(load)})
-                print(f"\r==> {len(runs)} of {repetitions * len(loads) * len(variants)} measured", end="", flush=True)
-    print("\n")
-    return sorted(runs, key=lambda run: (run["size"], run["destinations"], run["delay"]))
+    runs, expected = [], repetitions * len(loads) * len(variants)
+    for repetition in range(repetitions):
+        for variant in variants:
+            fleet.switch(variant)
+            for delay, of_delay in itertools.groupby(loads, key=lambda load: load.delay):
+                fleet.set_delay(delay)
+                fleet.send(WARM_UP)
+                for load in of_delay:
+                    what = {"size": load.size, "destinations": load.destinations, "delay": delay}
+                    runs.append({"variant": variant.name, **what, "repetition": repetition, **fleet.measure(load)})
+                    print(f"\r==> {len(runs)} of {expected} measured", end="", flush=True)
+        yield sorted(runs, key=lambda run: (run["size"], run["destinations"], run["delay"]))
 
 
 def breakdown(columns: dict[str, dict], title: str, unit: str) -> str:
