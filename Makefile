@@ -68,7 +68,7 @@ molecule: setup lab-packages ## Molecule on real nodes (SCENARIO="-s relay" for 
 faults: ## kill and disturb changes at every file-changing system call (hours; make molecule tries a sample)
 	@FAULT_STRIDE=1 EXAMPLES=500 $(MAKE) --no-print-directory molecule SCENARIO="-s faults"
 
-bench: setup lab-packages ## what every variant costs per message, in every size (45 minutes); bench/results/
+bench: setup lab-packages ## what every variant costs per message, in every size (20 minutes); bench/results/
 	@$(call on_bench_nodes,all)
 
 bench-relay: setup lab-packages ## what strict costs per message beside plaintext (10 minutes); bench/results/relay.json
