@@ -69,7 +69,7 @@ def _read(path: str) -> bytes:
 def _run_command(
     argv: List[str], data: Optional[str] = None, environ_update: Any = None, handle_exceptions: bool = False
 ) -> Tuple[int, str, str]:
-    """As AnsibleModule.run_command answers, which is not here: this runs without Ansible."""
+    """Return code, output and errors of a command, as the rooms expect them of whoever runs commands; no Ansible is here."""
     environment = {**os.environ, **(environ_update or {})}
     # pylint: disable-next=ansible-bad-function
     done = subprocess.run(argv, input=data, capture_output=True, text=True, check=False, env=environment)
