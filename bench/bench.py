@@ -65,7 +65,7 @@ def measure_relay(fleet: Fleet, repetitions: int) -> None:
         fleet.send(WARM_UP)
         calls[variant.name] = fleet.count_calls(few)
 
-    print(f"\n\n{table(rows)}\n")
+    print(table(rows), "\n")
     processes = {row["variant"]: row["processes"] for row in rows if not row["delay"]}
     print(breakdown(processes, "process", "CPU ms per message"))
     print(breakdown(calls, "system call", "calls per message"))
@@ -95,14 +95,14 @@ def measure_all(fleet: Fleet, repetitions: int) -> None:
         rows = summarize(runs)
         write("all", fleet, runs, rows)
         (RESULTS / "all.svg").write_text(picture(rows))
-    print("\n\n" + table(rows))
+    print(table(rows))
 
 
 def try_settings(fleet: Fleet, repetitions: int, base: str, settings: dict) -> None:
     loads = [Load(4096, 1, delay, 1500) for delay in (0, DELAY)]
     variants = [Variant(base, base), Variant("tried", base, settings)]
     *_earlier, runs = interleave(fleet, variants, loads, repetitions, warm_up=500)
-    print("\n\n" + table(summarize(runs), base))
+    print(table(summarize(runs), base))
     for load in loads:
         cpu, rate = (ratio(runs, key, "tried", base, delay=load.delay) for key in ("cpu_ms", "per_second"))
         print(f"{load.delay} ms of delay: CPU per message {cpu}, messages per second {rate}")
@@ -126,6 +126,7 @@ def interleave(
                     runs.append({"variant": variant.name, **what, "repetition": repetition, **fleet.measure(load)})
                     print(f"\r==> {len(runs)} of {expected} measured", end="", flush=True)
         yield sorted(runs, key=lambda run: (run["size"], run["destinations"], run["delay"]))
+    print("\n")
 
 
 def breakdown(columns: dict[str, dict], title: str, unit: str) -> str:

@@ -137,11 +137,11 @@ class Fleet:
         self.relay("route", SINK_NETWORK, ADDRESSES["wire" if over_wire else "sink"])
 
     def set_delay(self, milliseconds: int) -> None:
-        """Delay each hop by so much from now on; connections that are open end first."""
+        """Delay each hop by so much from now on; connections that are open end first: on another route, nobody would hear of it."""
         if milliseconds == self._delay:
             return
         for node in (self.sender, self.relay):
-            node("hang_up")
+            node("restart")
         self._delay = milliseconds
         if not milliseconds:
             for node in (self.sender, self.sink):

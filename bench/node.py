@@ -46,8 +46,6 @@ def switch(variant: str, settings: Dict[str, str]) -> None:
     for folder in (VARIANTS / variant / "units").iterdir():
         shutil.copytree(folder, units / folder.name)
     run("systemctl", "daemon-reload")
-    # Debian's own unit may be started only five times in ten seconds.
-    run("systemctl", "reset-failed", "postfix")
     for name, value in settings.items():
         service, _slash, last = name.rpartition("/")
         option = "-e" if not service else "-F" if last in FIELDS else "-P"
@@ -55,17 +53,18 @@ def switch(variant: str, settings: Dict[str, str]) -> None:
     run("postsuper", "-d", "ALL")
     # A main.cf that was changed less than a second ago makes each process wait for it.
     run("touch", "-d", "1 hour ago", "/etc/postfix/main.cf", "/etc/postfix/master.cf")
+    restart()
+
+
+def restart() -> None:
+    """Run Postfix anew, without the connections that it had."""
+    # Debian's own unit may be started only five times in ten seconds.
+    run("systemctl", "reset-failed", "postfix")
     run("systemctl", "restart", "postfix")
 
 
 def route(network: str, via: str) -> None:
     run("ip", "route", "replace", network, "via", via)
-
-
-def hang_up() -> None:
-    """End this node's idle connections to other servers: on another route, nobody would hear that they end."""
-    run("systemctl", "reset-failed", "postfix")
-    run("systemctl", "restart", "postfix")
 
 
 def netem(milliseconds: int) -> bool:
@@ -229,7 +228,7 @@ def about() -> Dict[str, str]:
 
 
 COMMANDS = (
-    *(switch, route, hang_up, netem, no_netem, proxy, sink, sunk, make_batch, put, release, wait),
+    *(switch, restart, route, netem, no_netem, proxy, sink, sunk, make_batch, put, release, wait),
     *(cpu, watch, watched, trace, traced, about),
 )
 
