@@ -5,6 +5,7 @@ DISTRO ?= trixie
 PROFILE ?=
 INVENTORY ?=
 SCENARIO ?= --all
+LAB ?= lab
 
 CACHE := .cache
 VENV := .venv
@@ -12,16 +13,15 @@ COLLECTION := $(CACHE)/collections/ansible_collections/mailfleet/smtp_hardening
 LAB_INVENTORY := molecule/inventory/hosts.yml
 BIN := $(CURDIR)/$(VENV)/bin
 
-export DISTRO
+export DISTRO LAB
 export PATH := $(BIN):$(PATH)
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/$(CACHE)/collections
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
-export MOLECULE_EPHEMERAL_DIRECTORY := $(CURDIR)/$(CACHE)/molecule
-export MOLECULE_GLOB := molecule/*/molecule.yml
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help harden test lab lab-destroy lint unit sanity molecule faults bench bench-relay clean setup lab-packages
+.PHONY: help harden check test test-again test-all lab lab-destroy lint types unit sanity molecule bench bench-relay clean setup \
+    lab-packages
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,11 +38,19 @@ else
 	ansible-playbook -i $(INVENTORY) playbooks/harden.yml $(if $(PROFILE),-e smtp_profile=$(PROFILE))
 endif
 
-test: ## run every test: lint, sanity, unit, molecule
-	@tools/run-tests
+check: lint types unit ## lint, types and unit tests: after each edit
 
-lab: setup lab-packages ## bring up three Postfix nodes (DISTRO=bullseye|bookworm|trixie|forky)
-	@echo "==> bringing up the lab ($(DISTRO))"
+test: setup lab-packages ## every kind of test, with each Molecule scenario in a lab of its own (JOBS=4 at once)
+	@python tools/run_tests.py all
+
+test-again: setup lab-packages ## what failed in the last make test, and nothing else
+	@python tools/run_tests.py again
+
+test-all: setup lab-packages ## as make test, with every fault, example and race (hours; CONTRIBUTING.md)
+	@FAULT_STRIDE=1 EXAMPLES=500 python tools/run_tests.py all
+
+lab: setup lab-packages ## bring up three Postfix nodes (DISTRO=bullseye|bookworm|trixie|forky; LAB=name for one more)
+	@echo "==> bringing up the lab $(LAB) ($(DISTRO))"
 	@ansible-playbook -i $(LAB_INVENTORY) molecule/default/create.yml molecule/default/prepare.yml
 
 lab-destroy: setup ## remove the lab's nodes and network; the images stay
@@ -61,12 +69,8 @@ unit: setup ## unit tests
 sanity: setup ## ansible-test sanity
 	@tools/sanity
 
-molecule: setup lab-packages ## Molecule on real nodes (SCENARIO="-s relay" for one)
-	@rm -rf $(MOLECULE_EPHEMERAL_DIRECTORY) # what Molecule remembers of a lab that is gone
-	molecule --base-config molecule/config.yml test --no-command-borders $(SCENARIO)
-
-faults: ## kill and disturb changes at every file-changing system call (hours; make molecule tries a sample)
-	@FAULT_STRIDE=1 EXAMPLES=500 $(MAKE) --no-print-directory molecule SCENARIO="-s faults"
+molecule: setup lab-packages ## Molecule in one lab (SCENARIO=relay for one, REPEAT=20 as often, KEEP=1 leaves the lab)
+	@python tools/run_tests.py scenarios $(SCENARIO)
 
 bench: setup lab-packages ## what every variant costs per message, in every size (20 minutes); bench/results/
 	@$(call on_bench_nodes,all)
@@ -81,7 +85,7 @@ trap 'ansible-playbook -i bench/inventory/hosts.yml molecule/default/destroy.yml
 echo "==> preparing the nodes of the benchmark ($(DISTRO)), about two minutes"; \
 ansible-playbook -i bench/inventory/hosts.yml molecule/default/create.yml bench/prepare.yml >$(CACHE)/bench.log 2>&1 \
     || { tail -n 40 $(CACHE)/bench.log; exit 1; }; \
-python bench/bench.py $(1)
+PYTHONPATH=molecule/shared python bench/bench.py $(1)
 endef
 
 clean: ## remove the lab, the environment and all caches

@@ -6,17 +6,17 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import pathlib
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-TOP = pathlib.Path(__file__).resolve().parent.parent
-STATE = TOP / ".cache/bench"
-ADDRESSES = {"sender": "10.89.78.11", "relay": "10.89.78.12", "sink": "10.89.78.13", "wire": "10.89.78.14"}
-RELAY_NETWORK, RELAY_ADDRESS = "10.89.78.64/26", "10.89.78.65"
-SINK_NETWORK, SINK_ADDRESSES = "10.89.78.128/26", [f"10.89.78.{number}" for number in range(129, 149)]
+from lab import TOP, Lab
+
+LAB = Lab(TOP / "bench" / "inventory", "-bench")
+ADDRESSES = LAB.nodes
+RELAY_NETWORK, RELAY_ADDRESS = f"{LAB.address(64)}/26", LAB.address(65)
+SINK_NETWORK, SINK_ADDRESSES = f"{LAB.address(128)}/26", [LAB.address(number) for number in range(129, 149)]
 POSTFIXES = ("sender", "relay", "sink")
 SECONDS = 300
 
@@ -49,12 +49,19 @@ class Node:
 
     def __init__(self, name: str, *, privileged: bool = False) -> None:
         self.name = name
-        known = ["-o", f"UserKnownHostsFile={STATE}/known_hosts", "-o", "StrictHostKeyChecking=accept-new"]
         program = ["python3", "-u", "/root/node.py"]
-        argv = ["ssh", "-q", "-i", f"{STATE}/id_ed25519", *known, f"root@{ADDRESSES[name]}", *program]
+        argv = LAB.ssh(name, *program)
         if privileged:  # to trace processes of other users, which root of a container may not
             sudo = [] if os.geteuid() == 0 else ["sudo"]
-            argv = [*sudo, "podman", "exec", "--interactive", "--privileged", f"smtp-hardening-bench-{name}", *program]
+            argv = [
+                *sudo,
+                "podman",
+                "exec",
+                "--interactive",
+                "--privileged",
+                f"smtp-hardening-{LAB.name}-{name}",
+                *program,
+            ]
         self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def __call__(self, command: str, *arguments: Any) -> Any:
@@ -74,7 +81,7 @@ class Fleet:
     """Sender, relay and sink, with the wire between them."""
 
     def __init__(self) -> None:
-        self._lock = (STATE / "lock").open("w")
+        self._lock = (LAB.state / "lock").open("w")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -4,6 +4,7 @@
 import datetime
 from concurrent.futures import ThreadPoolExecutor
 
+import explain
 import on_node
 import pytest
 import trustme
@@ -16,10 +17,26 @@ from pki import authority
 CONVERGED = "/root/converged"
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    explain.begin(item.path)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Beneath the failure of a test stands what may explain it; "Captured stdout" takes it into the JUnit report, too."""
+    report = yield
+    if report.failed:
+        if "host" in item.fixturenames and "host" in item.funcargs:
+            explain.used(item.funcargs["host"].backend.hostname)
+        report.sections += [(f"Captured stdout: {title}", text) for title, text in explain.sections()]
+    return report
+
+
 @pytest.fixture
 def node(host):
     """The node's name in the inventory."""
-    return host.backend.host
+    return host.backend.hostname
 
 
 @pytest.fixture(scope="session")

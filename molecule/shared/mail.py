@@ -10,9 +10,12 @@ import subprocess
 import time
 import uuid
 
+import explain
 from cryptography import x509
+from fleet_lab import FLEET
 
-NODES = {"node1": "10.89.77.11", "node2": "10.89.77.12", "node3": "10.89.77.13"}
+NODES = FLEET.nodes
+"""The address of each."""
 DOMAIN = "fleet.test"
 
 
@@ -26,6 +29,7 @@ def probe(node):
 
 def swaks(node, *options):
     """One swaks conversation with a node; the completed process."""
+    explain.used(node)
     from_ = ["--ehlo", "client.elsewhere.test", "--from", "somebody@elsewhere.test"]
     argv = ["swaks", "--server", NODES[node], "--to", probe(node), *from_, *options]
     return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
@@ -33,6 +37,7 @@ def swaks(node, *options):
 
 def s_client(node, *options):
     """One STARTTLS handshake by OpenSSL's client; the completed process."""
+    explain.used(node)
     argv = ["openssl", "s_client", "-starttls", "smtp", "-connect", f"{NODES[node]}:25"]
     if not {"-servername", "-noservername"} & set(options):
         argv += ["-servername", fqdn(node)]

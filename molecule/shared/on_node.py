@@ -1,25 +1,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Commands on a node, over the same SSH that Ansible uses."""
+"""Commands on a node, over SSH connections that are kept."""
 
 import subprocess
 
-from mail import NODES
-from tasks import LAB
-
-
-def argv(node, command):
-    known = f'UserKnownHostsFile="{LAB / "known_hosts"}"'
-    return ["ssh", "-q", "-i", str(LAB / "id_ed25519"), "-o", known, f"root@{NODES[node]}", command]
+import explain
+from fleet_lab import FLEET
 
 
 def start(node, command, **options):
     """A command under way."""
-    return subprocess.Popen(argv(node, command), **options)
+    explain.used(node)
+    return subprocess.Popen(FLEET.ssh(node, command), **options)
 
 
 def sh(node, command, stdin=None, check=True):
     """A command's output."""
-    done = subprocess.run(argv(node, command), input=stdin, capture_output=True, text=True, check=False, timeout=120)
+    explain.used(node)
+    argv = FLEET.ssh(node, command)
+    done = subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False, timeout=120)
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

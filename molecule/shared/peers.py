@@ -15,6 +15,7 @@ from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 import zones
 from cryptography.hazmat.primitives import serialization
+from fleet_lab import FLEET
 from mail import NODES, wait_for
 from on_node import sh
 from pki import Identity, authority, certify, ec_key
@@ -72,33 +73,29 @@ class Peer(NamedTuple):
         return slug(self.title)
 
 
-def address(number):
-    return f"10.89.77.{number}"
-
-
 def slug(title):
     return re.sub("[^a-z0-9]+", "-", title.lower()).strip("-")
 
 
 PEERS = (
-    Peer("valid", address(101)),
-    Peer("expired", address(102), flaws={"begin": -30, "end": -1}),
-    Peer("wrong name", address(103), flaws={"names": ["mx.elsewhere.test"]}),
-    Peer("self-signed", address(104), issuer=None),
-    Peer("unknown CA", address(105), issuer="Unknown CA"),
-    Peer("no STARTTLS offered", address(106), options={"smtpd_tls_security_level": "none"}),
-    Peer("STARTTLS answered 454", address(107), cut=100),
-    Peer("handshake broken off", address(108), program="breaks_off"),
-    Peer("TLS 1.1 only", address(109), options=OLD_TLS),
-    Peer("pin matches", address(110)),
-    Peer("old pin", address(111), pinned="former"),
-    Peer("TLSA matches", address(112), tlsa="3 1 1 {current}"),
-    Peer("TLSA mismatch", address(113), tlsa="3 1 1 {former}"),
-    Peer("bogus DNSSEC", address(114), tlsa="3 1 1 {current}", bogus=True),
+    Peer("valid", FLEET.address(101)),
+    Peer("expired", FLEET.address(102), flaws={"begin": -30, "end": -1}),
+    Peer("wrong name", FLEET.address(103), flaws={"names": ["mx.elsewhere.test"]}),
+    Peer("self-signed", FLEET.address(104), issuer=None),
+    Peer("unknown CA", FLEET.address(105), issuer="Unknown CA"),
+    Peer("no STARTTLS offered", FLEET.address(106), options={"smtpd_tls_security_level": "none"}),
+    Peer("STARTTLS answered 454", FLEET.address(107), cut=100),
+    Peer("handshake broken off", FLEET.address(108), program="breaks_off"),
+    Peer("TLS 1.1 only", FLEET.address(109), options=OLD_TLS),
+    Peer("pin matches", FLEET.address(110)),
+    Peer("old pin", FLEET.address(111), pinned="former"),
+    Peer("TLSA matches", FLEET.address(112), tlsa="3 1 1 {current}"),
+    Peer("TLSA mismatch", FLEET.address(113), tlsa="3 1 1 {former}"),
+    Peer("bogus DNSSEC", FLEET.address(114), tlsa="3 1 1 {current}", bogus=True),
 )
-ASKING_TLS13 = Peer("asks in TLS 1.3", address(115), options={**ASKING, "smtpd_tls_protocols": "TLSv1.3"})
-ASKING_TLS12 = Peer("asks in TLS 1.2", address(116), options={**ASKING, "smtpd_tls_protocols": "TLSv1.2"})
-MIDDLE = address(120)
+ASKING_TLS13 = Peer("asks in TLS 1.3", FLEET.address(115), options={**ASKING, "smtpd_tls_protocols": "TLSv1.3"})
+ASKING_TLS12 = Peer("asks in TLS 1.2", FLEET.address(116), options={**ASKING, "smtpd_tls_protocols": "TLSv1.2"})
+MIDDLE = FLEET.address(120)
 """Relays to the valid peer and takes STARTTLS out."""
 
 

@@ -3,19 +3,22 @@
 
 import json
 import os
-import pathlib
 import re
 import subprocess
 
-TOP = pathlib.Path(__file__).parents[2]
-INVENTORY = TOP / "molecule" / "inventory" / "hosts.yml"
-LAB = TOP / ".cache" / "lab"
+import explain
+from fleet_lab import FLEET
+from lab import TOP
+
+INVENTORY = FLEET.inventory / "hosts.yml"
+LAB = FLEET.state
 COLLECTION = "mailfleet.smtp_hardening"
 
 
 def ansible(node, module, options, *words):
     """The completed process of one task on one node, or on a group of nodes."""
     arguments = json.dumps({"config_dir": "/etc/postfix", **options})
+    explain.used(node)
     argv = ["ansible", "-i", str(INVENTORY), node, "-m", f"{COLLECTION}.{module}", "-a", arguments, *words]
     environment = {**_plain(), "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"}
     return subprocess.run(argv, capture_output=True, text=True, check=False, env=environment, timeout=300)
@@ -32,6 +35,8 @@ def results(node, module, options, *words):
     parts = re.split(r"^(\w+) \| (?:\w+!?) => ", done.stdout, flags=re.MULTILINE)
     found = {name: json.JSONDecoder().raw_decode(text)[0] for name, text in zip(parts[1::2], parts[2::2])}
     assert found, done.stdout + done.stderr
+    for name, result in found.items():
+        explain.returned(name, module, result)
     return found
 
 
@@ -63,5 +68,6 @@ def playbook(name, *words):
     """The output of a playbook of the collection, which must not fail."""
     argv = ["ansible-playbook", "-i", str(INVENTORY), str(TOP / "playbooks" / f"{name}.yml"), *words]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, env=_plain(), timeout=600)
+    explain.returned("the controller", name, done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -6,10 +6,11 @@ import pathlib
 import shlex
 from typing import NamedTuple, Tuple
 
+from fleet_lab import FLEET
 from on_node import sh
 
 NODE = "node3"
-ADDRESS = "10.89.77.53"
+ADDRESS = FLEET.address(53)
 SERVE = pathlib.Path(__file__).parents[1] / "domains" / "node" / "serve_zones.py"
 
 

@@ -18,14 +18,15 @@ import trustme
 import zones
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from fleet_lab import FLEET
 from mail import NODES, wait_for
 from on_node import begin_anew, sh
 from tasks import relay, succeed
 
 RELAY, SERVERS = "node3", "node2"
 PROGRAMS = pathlib.Path(__file__).parents[1] / "node"
-POLICY_HOST, UNTRUSTED_POLICY_HOST, SILENT = "10.89.77.130", "10.89.77.131", "10.89.77.139"
-VALID, UNTRUSTED, MISNAMED, PLAIN = (f"10.89.77.{number}" for number in range(132, 136))
+POLICY_HOST, UNTRUSTED_POLICY_HOST, SILENT = map(FLEET.address, (130, 131, 139))
+VALID, UNTRUSTED, MISNAMED, PLAIN = map(FLEET.address, range(132, 136))
 LOG = "/var/log/mail.log"
 DATABASE = "/var/lib/mta-sts/cache.db"
 SETTINGS = {**peers.SETTINGS, "relay_domains": "sts.test, dane.test"}

@@ -21,6 +21,8 @@ MODULES = "ansible_collections.mailfleet.smtp_hardening.plugins.modules"
 sys.path.insert(0, HERE)
 
 Result = collections.namedtuple("Result", "rc data stderr")
+RETURNED = collections.deque(maxlen=3)
+"""What modules have said, the last of them."""
 
 
 def sh(*argv, check=True):
@@ -45,6 +47,7 @@ def run(module, options, check_mode=False, before=(), **environment):
         timeout=180,
         env={**os.environ, **environment},
     )
+    RETURNED.append(f"{module}: {done.stdout}{done.stderr}"[:6000])
     try:
         return Result(done.returncode, json.loads(done.stdout), done.stderr)
     except ValueError:
@@ -123,6 +126,19 @@ def put_back(folder=OLD):
     if not is_running():
         start()
     sh("postfix", "reload")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failure explains itself, in the report too."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.failed:
+        said = sh("sh", os.path.join(HERE, "explain.sh"), check=False)
+        report.sections += [
+            ("Captured stdout: modules returned", "\n".join(RETURNED)),
+            ("Captured stdout: the node says", said),
+        ]
 
 
 @pytest.fixture(autouse=True)

@@ -9,12 +9,13 @@ import subprocess
 import threading
 import uuid
 
+from fleet_lab import FLEET
 from mail import NODES, probe
 from on_node import start
 
 PROGRAMS = pathlib.Path(__file__).parent / "node"
 RELAY, CROWD, OTHERS = "node1", "node2", "node3"
-ADDRESSES = [f"10.89.77.{number}" for number in range(201, 206)]
+ADDRESSES = [FLEET.address(number) for number in range(201, 206)]
 """Of the crowd."""
 
 

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The tests in ../node, as pytest on the nodes runs them: what it finds there, and what becomes of each.
+
+There they start modules without a controller, under strace, hundreds of times. The nodes share them out among themselves,
+those that take long one by one, the others by file.
+"""
+
+import io
+import os
+import pathlib
+import queue
+import re
+import shlex
+import subprocess
+import tarfile
+import threading
+from xml.etree import ElementTree
+from typing import NamedTuple
+
+import ansible
+import pytest
+from lab import TOP
+from mail import NODES
+from on_node import sh, start
+
+COLLECTION = "ansible_collections/mailfleet/smtp_hardening"
+HERE = TOP / "molecule" / "faults" / "node"
+ALONE = "test_interrupted.py"
+"""Each test in it takes a minute."""
+SECONDS = 4 * 60 * 60
+ENVIRONMENT = {
+    # A sample by default: every point takes hours (make test-all).
+    "STRIDE": os.environ.get("FAULT_STRIDE", "37"),
+    "SEED": os.environ.get("SEED", "0"),
+    "EXAMPLES": os.environ.get("EXAMPLES", "25"),
+}
+
+
+SAID = pytest.StashKey[list]()
+"""What the tests on the nodes have printed about themselves."""
+
+
+class Outcome(NamedTuple):
+    """Of one test."""
+
+    word: str
+    """C(passed), C(failed) or C(skipped)."""
+    text: str
+    seconds: float
+
+
+def collect():
+    """The tests on the nodes, each as C(file::name), once they are there."""
+    packed = _archive()
+    for node in NODES:
+        unpacked = start(node, "rm -rf /root/lab && mkdir /root/lab && tar x -C /root/lab", stdin=subprocess.PIPE)
+        unpacked.communicate(packed)
+        assert unpacked.returncode == 0
+    return re.findall(r"^\S+\.py::.*$", sh(next(iter(NODES)), _pytest("--collect-only", "-q")), re.MULTILINE)
+
+
+class Run:
+    """Tests under way on all nodes."""
+
+    def __init__(self, tests):
+        self.said = []
+        """What the tests print about themselves."""
+        self._outcomes = {}
+        self._more = threading.Condition()
+        self._ended = False
+        self._processes = set()
+        self._chunks = queue.SimpleQueue()
+        for chunk in _chunks(tests):
+            self._chunks.put(chunk)
+        self._threads = [threading.Thread(target=self._work, args=[node], daemon=True) for node in NODES]
+        for thread in self._threads:
+            thread.start()
+
+    def outcome(self, test):
+        """What has become of a test, once that is known."""
+        with self._more:
+            self._more.wait_for(lambda: test in self._outcomes)
+            return self._outcomes[test]
+
+    def end(self):
+        self._ended = True
+        for process in list(self._processes):
+            process.kill()
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self, node):
+        while not self._ended:
+            try:
+                chunk = self._chunks.get_nowait()
+            except queue.Empty:
+                return
+            found = dict.fromkeys(chunk, Outcome("failed", f"pytest on {node} said nothing of it", 0))
+            try:
+                found.update(self._run(node, chunk))
+            finally:
+                with self._more:
+                    self._outcomes.update(found)
+                    self._more.notify_all()
+
+    def _run(self, node, chunk):
+        process = start(
+            node,
+            _pytest("-s", "--junitxml=report.xml", *chunk),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self._processes.add(process)
+        said, _nothing = process.communicate()
+        self.said += re.findall(r".*(?: points, | tried, | refused$).*", said, re.MULTILINE)
+        report = sh(node, "cat /root/lab/report.xml && rm /root/lab/report.xml", check=False)
+        if not report:
+            return dict.fromkeys(chunk, Outcome("failed", said, 0))
+        return dict(_read(report))
+
+
+def _pytest(*words):
+    environment = " ".join(f"{name}={shlex.quote(value)}" for name, value in ENVIRONMENT.items())
+    seed = f"--hypothesis-seed={ENVIRONMENT['SEED']}"
+    command = f"timeout {SECONDS} python3 -B -m pytest -p no:cacheprovider {seed} {shlex.join(words)}"
+    return f"cd /root/lab && {environment} {command}"
+
+
+def _chunks(tests):
+    by_file = {}
+    for test in tests:
+        file = test.partition("::")[0]
+        by_file.setdefault(test if file == ALONE else file, []).append(test)
+    return sorted(by_file.values(), key=lambda chunk: not chunk[0].startswith(ALONE))
+
+
+def _read(report):
+    """The outcomes in a JUnit report."""
+    for case in ElementTree.fromstring(report).iter("testcase"):
+        word, text = "passed", ""
+        for child in case:
+            if child.tag in {"failure", "error", "skipped"}:
+                word = "skipped" if child.tag == "skipped" else "failed"
+                text += f"{child.get('message')}\n{child.text}\n"
+            elif word == "failed":
+                text += child.text or ""
+        test = f"{case.get('classname').rpartition('.')[2]}.py::{case.get('name')}"
+        yield test, Outcome(word, text, float(case.get("time")))
+
+
+def _archive():
+    """The collection, what Ansible would send along with a module, and the tests."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo("ansible/__init__.py"))
+        tar.add(pathlib.Path(ansible.__file__).parent / "module_utils", "ansible/module_utils", filter=_source)
+        tar.add(TOP / "plugins", f"{COLLECTION}/plugins", filter=_source)
+        tar.add(HERE, ".", filter=_source)
+        tar.add(TOP / "molecule" / "shared" / "explain.sh", "explain.sh", filter=_source)
+    return packed.getvalue()
+
+
+def _source(member):
+    member.uid = member.gid = 0
+    return None if "__pycache__" in member.name else member

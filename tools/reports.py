@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a run of the tests leaves behind, and what it tells a person at its end."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import re
+from xml.etree import ElementTree  # noqa: S405  # reads and writes reports of our own tests
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple, TextIO
+
+Text = TextIO
+SLOWEST = 20
+SUMMARY = re.compile(
+    r"^(All checks passed|Found \d+ error|Passed: |Failed: |Success: no issues|=+ .*(passed|failed|error).* =+$|FATAL: )"
+)
+"""Lines with which the programs that a job calls close."""
+
+
+class Outcome(NamedTuple):
+    passed: bool
+    seconds: float
+
+
+class Test(NamedTuple):
+    job: str
+    name: str
+    seconds: float
+
+
+def write(logs: pathlib.Path, outcomes: Mapping[str, Outcome]) -> None:
+    """As JSON for the next run, and as a JUnit report beside those of the tests."""
+    (logs / "jobs.json").write_text(json.dumps({name: outcome._asdict() for name, outcome in outcomes.items()}))
+    failures = sum(not outcome.passed for outcome in outcomes.values())
+    suite = ElementTree.Element("testsuite", name="jobs", tests=str(len(outcomes)), failures=str(failures))
+    for name, outcome in outcomes.items():
+        case = ElementTree.SubElement(suite, "testcase", classname="jobs", name=name, time=f"{outcome.seconds:.1f}")
+        if not outcome.passed:
+            ElementTree.SubElement(case, "failure", message=f"see {name}.log")
+    ElementTree.ElementTree(suite).write(logs / "jobs.xml")
+
+
+def failed(logs: pathlib.Path) -> list[str]:
+    """The jobs that failed in the last run."""
+    try:
+        outcomes = json.loads((logs / "jobs.json").read_text())
+    except FileNotFoundError:
+        raise SystemExit("Nothing is known of a run before: make test") from None
+    return [name for name, outcome in outcomes.items() if not outcome["passed"]]
+
+
+def has_failures(report: pathlib.Path) -> bool:
+    return report.exists() and any(True for _case in ElementTree.parse(report).iter("failure"))  # noqa: S314
+
+
+def tests(logs: pathlib.Path) -> Iterator[Test]:
+    for report in sorted(logs.glob("*.xml")):
+        if report.stem == "jobs":
+            continue
+        for case in ElementTree.parse(report).iter("testcase"):  # noqa: S314
+            yield Test(report.stem, case.get("name", ""), float(case.get("time", 0)))
+
+
+def tell(logs: pathlib.Path, outcomes: Mapping[str, Outcome], seconds: float) -> str:
+    """Why what failed has failed, how each kind of test closed, the slowest tests, and the time of each job."""
+    lines = []
+    for name in (name for name, outcome in outcomes.items() if not outcome.passed):
+        lines += ["", f"==> {name} FAILED, the end of {logs / name}.log:", *_log(logs, name)[-400:]]
+    lines += ["", "==> summaries"]
+    for name in outcomes:
+        lines += [f"-- {name}", *[line for line in _log(logs, name) if SUMMARY.match(line)]]
+    slow = sorted(tests(logs), key=lambda test: test.seconds, reverse=True)[:SLOWEST]
+    lines += [
+        "",
+        f"==> the {SLOWEST} slowest tests",
+        *(f"{test.seconds:7.1f} s  {test.job}: {test.name}" for test in slow),
+    ]
+    lines += ["", "==> jobs"]
+    lines += [
+        f"{outcome.seconds:7.0f} s  {name}{'' if outcome.passed else '  FAILED'}" for name, outcome in outcomes.items()
+    ]
+    bad = [name for name, outcome in outcomes.items() if not outcome.passed]
+    return "\n".join(
+        [*lines, f"{seconds:7.0f} s  in all", f"==> failed: {', '.join(bad)}" if bad else "==> all passed"]
+    )
+
+
+def _log(logs: pathlib.Path, name: str) -> list[str]:
+    return (logs / f"{name}.log").read_text(errors="replace").splitlines()
