@@ -21,7 +21,6 @@ REQUIRETLS = "smtp_requiretls_policy"
 PARENTS = "parent_domain_matches_subdomains"
 WITHOUT_RELAY = "debug_peer_list, mynetworks, smtpd_access_maps"
 ASKING = "smtpd_tls_security_level = may\nsmtpd_tls_ask_ccert = yes\nsmtpd_tls_CAfile = /etc/ssl/ca.pem\n"
-"""A server that offers TLS, asks for certificates and trusts a CA."""
 
 
 def plan(node, *items, today=TODAY, **options):
