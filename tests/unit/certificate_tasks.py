@@ -4,16 +4,18 @@
 from __future__ import annotations
 
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils import _signing
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates import tlsa
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import certificates_pem
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.issue import (
     CertificateSpec,
+    requested_names,
     sign_request,
     split_requests,
 )
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.keys import write_key
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.keys import public_bytes, write_key
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.validity import utc_now
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.certificates import read_wish
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix import store
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix import store, supply
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.certificates import plan_certificate
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import change
 
@@ -35,6 +37,9 @@ DEFAULTS = {
 }
 SMALL = {"key_type": "ecdsa"}
 """Options of a key that is made at once."""
+MADE_HERE = ["self_signed", "csr", "own_ca"]
+BOTH = {"key_type": "both", "key_size": 2048}
+SERVED = {"use": ["server"]}
 
 
 def task(provider="self_signed", given=None, **over):
@@ -71,3 +76,45 @@ def sign(request, ca, names=("mx1.example.com",), days=90):
     spec = CertificateSpec(tuple(names), days)
     leaves = [sign_request(part, spec, *ca, utc_now()) for part in split_requests(request)]
     return certificates_pem(leaves).decode()
+
+
+def public(chains):
+    return [public_bytes(chain.key.public_key()) for chain in chains]
+
+
+def records(chains):
+    return [tlsa.of_key(chain.key.public_key()) for chain in chains]
+
+
+class Fleet:
+    """Tasks of each provider on one node, with the CA's part played between two calls."""
+
+    def __init__(self, node, ca, issue):
+        self.node, self.ca, self.issue = node, ca, issue
+        self.signed = self.reason = None
+
+    def options(self, provider, given=None):
+        given = {**SMALL, **(given or {})}
+        if provider == "own_ca":
+            given["ca_certificate"] = certificates_pem([self.ca[0]]).decode()
+        return given
+
+    def run(self, provider, given=None, **over):
+        """Until nothing is awaited but an announcement; the CA signs what is asked for."""
+        options = self.options(provider, given)
+        if provider == "csr" and self.signed:
+            options["certificate"] = self.signed
+        planned = apply(self.node, wish(provider, options, **over))
+        self.reason = planned.reason
+        if planned.awaits != supply.SIGNATURE:
+            return planned
+        names = requested_names(planned.next.request)[0]
+        self.signed = sign(planned.next.request, self.ca, names)
+        return apply(self.node, wish(provider, {**options, "certificate": self.signed}, **over))
+
+    def again(self, provider, given=None, **over):
+        """What another run of the same task would do."""
+        options = self.options(provider, given)
+        if provider == "csr":
+            options["certificate"] = self.signed
+        return plan(self.node, wish(provider, options, **over))

@@ -23,6 +23,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certific
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.keys import KeySpec, make_key
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix import trust
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.commands import Completed
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.domain_tasks import REQUIRETLS
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import (
     DEFAULTS,
     DEFAULTS_3_5,
@@ -55,6 +56,13 @@ def node(tmp_path):
 def old_node(node):
     """A node with Postfix 3.5, as Debian bullseye has it."""
     node.defaults.update(DEFAULTS_3_5)
+    return node
+
+
+@pytest.fixture
+def new_node(node):
+    """A node with Postfix 3.11, which knows REQUIRETLS."""
+    node.defaults.update({"mail_version": "3.11.1", REQUIRETLS: "opportunistic"})
     return node
 
 

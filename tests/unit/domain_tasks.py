@@ -13,6 +13,14 @@ from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import
 TODAY = datetime.date(2027, 3, 31)
 YESTERDAY, TOMORROW = "2027-03-30", "2027-04-01"
 PINS = [":".join([pair] * 32) for pair in ("AB", "CD", "EF")]
+PARTNER = {"name": "partner.example", "level": "secure", "route": "[mx.partner.example]:25"}
+LOCAL = {"name": "example.com", "local": True}
+MTA_STS = "socketmap:inet:127.0.0.1:8461:postfix"
+SOURCES = "smtp_hardening_policy_sources"
+REQUIRETLS = "smtp_requiretls_policy"
+PARENTS = "parent_domain_matches_subdomains"
+WITHOUT_RELAY = "debug_peer_list, mynetworks, smtpd_access_maps"
+ASKING = "smtpd_tls_security_level = may\nsmtpd_tls_ask_ccert = yes\nsmtpd_tls_CAfile = /etc/ssl/ca.pem\n"
 
 
 def plan(node, *items, today=TODAY, **options):

@@ -8,6 +8,16 @@ import struct
 from mail import NODES, probe
 
 SENDER = b"<abuse@elsewhere.test>"
+UNKNOWN = {"500", "502"}
+"""To a command that it does not know, Postfix answers 502 before 3.6."""
+
+
+def message(subject, body=b"hello"):
+    return b"Subject: %s\r\n\r\n%s" % (subject.encode(), body)
+
+
+def codes(replies):
+    return [reply[:3] for reply in replies]
 
 
 class Client:

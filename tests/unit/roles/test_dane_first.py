@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 import asyncio
-import pathlib
 from types import SimpleNamespace
 
 import dns.rdata
 import dns.resolver
 import pytest
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.roles.programs import RELAY
 
-SCRIPT = pathlib.Path(__file__).parents[3] / "roles" / "relay" / "files" / "smtp-dane-first.py"
+SCRIPT = RELAY / "smtp-dane-first.py"
 STS = "OK secure match=mx.example.com servername=hostname"
 MATCHING = "3 1 1 " + "ab" * 32
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""What a fleet is to publish in DNS and as its MTA-STS policy."""
+
 from __future__ import annotations
 
 import pathlib
 import re
-import socket
-import socketserver
 
 import dns.flags
 import dns.message
@@ -17,64 +17,25 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.mailfleet.smtp_hardening.plugins.filter import smtp_dns_records
 from ansible_collections.mailfleet.smtp_hardening.plugins.filter.smtp_dns_records import FilterModule, dns_records
 from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils import _dns_answers
-
-MX1, MX2 = "mx1.example.com", "mx2.example.com"
-TLSA1, TLSA2 = f"_25._tcp.{MX1}.", f"_25._tcp.{MX2}."
-STS, REPORTS = "_mta-sts.example.com.", "_smtp._tls.example.com."
-RUA = "mailto:reports@example.com"
-
-
-def key(digits):
-    return f"3 1 1 {digits * 32}"
-
-
-def of_ca(digits):
-    return f"2 1 1 {digits * 32}"
-
-
-def certificate(*tlsa, **over):
-    found = {
-        "name": "default",
-        "self_signed": False,
-        "subject_alternative_names": ["*.example.com"],
-        "not_after": "2026-04-01T00:00:00Z",
-        "days_left": 89,
-    }
-    return {**found, "tlsa": list(tlsa), **over}
-
-
-def stored(*chains, server=False, client=False, sni=(), announced=()):
-    return {
-        "active": {"server": server, "client": client},
-        "sni": list(sni),
-        "chains": list(chains),
-        "next": {"tlsa": list(announced)} if announced else None,
-    }
-
-
-def node(*served, certificates=None, sni=None, level="may", announced=()):
-    """What smtp_tls_info returns; ``announced`` are the next keys of the certificate that is active."""
-    return {
-        "server": {"level": level},
-        "active": {"server": list(served), "client": []},
-        "certificates": certificates or {"default": stored(*served, server=True, announced=announced)},
-        "sni": sni or {},
-    }
-
-
-def fleet(**infos):
-    return {f"{host}.example.com": {"smtp_tls_info": info} for host, info in infos.items()}
-
-
-def said(hostvars, **options):
-    return dns_records(list(hostvars), hostvars, **options)
-
-
-def values(found, kind="TLSA"):
-    return [(record["name"], record["value"]) for record in found["records"] if record["type"] == kind]
-
-
-ONE = fleet(mx1=node(certificate(key("AA"))))
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.dns_fleet import (
+    MX1,
+    MX2,
+    ONE,
+    REPORTS,
+    RUA,
+    TLSA1,
+    TLSA2,
+    TWO,
+    certificate,
+    fleet,
+    key,
+    node,
+    of_ca,
+    said,
+    stored,
+    sts_id,
+    values,
+)
 
 
 @pytest.mark.parametrize(
@@ -175,14 +136,6 @@ def test_a_policy_that_is_withdrawn_needs_no_mx_host():
     assert dns_records([], {}, domains="example.com", mode="none", max_age=86400)["policies"] == {
         "example.com": "version: STSv1\r\nmode: none\r\nmax_age: 86400\r\n"
     }
-
-
-TWO = fleet(mx1=node(certificate(key("AA"))), mx2=node(certificate(key("BB"))))
-
-
-def sts_id(hostvars=TWO, **options):
-    value = dict(values(said(hostvars, **{"domains": ["example.com"], **options}), "TXT"))[STS]
-    return re.fullmatch(r"v=STSv1; id=([A-Za-z0-9]{1,32});", value)[1]
 
 
 @pytest.mark.parametrize(
@@ -323,217 +276,6 @@ def test_the_missing_library_is_named(monkeypatch):
     assert said(ONE)["records"]
     with pytest.raises(AnsibleFilterError, match="pip install dnspython"):
         said(ONE, compare=True)
-
-
-class Zone(socketserver.ThreadingUDPServer):
-    """A name server of (name, type): values; a code in place of the values is answered as that."""
-
-    daemon_threads = True
-
-    def __init__(self, records, vouches):
-        super().__init__(("127.0.0.1", 0), Question)
-        self.records, self.vouches = records, vouches
-
-    def answer(self, data):
-        query = dns.message.from_wire(data)
-        asked = query.question[0]
-        reply = dns.message.make_response(query)
-        found = self.records.get((str(asked.name), asked.rdtype.name), dns.rcode.NXDOMAIN)
-        if isinstance(found, dns.rcode.Rcode):
-            reply.set_rcode(found)
-        elif found:
-            texts = [f'"{one}"' if asked.rdtype.name == "TXT" else one for one in found]
-            reply.answer.append(dns.rrset.from_text(asked.name, 300, "IN", asked.rdtype, *texts))
-        if self.vouches:
-            reply.flags |= dns.flags.AD
-        return reply.to_wire()
-
-
-class Question(socketserver.BaseRequestHandler):
-    def handle(self):
-        data, server = self.request
-        server.sendto(self.server.answer(data), self.client_address)
-
-
-@pytest.fixture
-def serve(serving):
-    """Starts name servers on loopback; each call returns the address of one."""
-
-    def start(records, vouches=False):
-        return f"127.0.0.1@{serving(Zone(records, vouches)).server_address[1]}"
-
-    return start
-
-
-@pytest.fixture
-def silent():
-    """The address of a name server that never answers."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as held:
-        held.bind(("127.0.0.1", 0))
-        yield f"127.0.0.1@{held.getsockname()[1]}"
-
-
-PUBLIC = fleet(mx1=node(certificate(key("AA"), of_ca("CC")), announced=[key("DD")]))
-WANTED = {"domains": ["example.com"], "rua": [RUA, "https://reports.example/v1"]}
-ID = sts_id(PUBLIC)
-TXT = f"v=STSv1; id={ID};"
-REPORT = f"v=TLSRPTv1; rua={RUA},https://reports.example/v1"
-ALL = {
-    (TLSA1, "TLSA"): [key("AA"), key("DD")],
-    (STS, "TXT"): [TXT],
-    (REPORTS, "TXT"): [REPORT],
-}
-
-
-def compared(server, **options):
-    found = said(PUBLIC, **WANTED, compare=True, resolvers=[server], timeout=1, **options)
-    return [one["published"] for one in found["records"]], found["differences"]
-
-
-@pytest.mark.parametrize(
-    "over",
-    [
-        {},
-        {(TLSA1, "TLSA"): [key("DD"), key("AA").lower(), of_ca("CC")]},
-        {(STS, "TXT"): [f"v=STSv1 ;id={ID}", "v=spf1 -all", "something=else"]},
-        {(REPORTS, "TXT"): [f"v=TLSRPTv1;rua=https://reports.example/v1 , {RUA};"]},
-    ],
-    ids=[
-        "as they are",
-        "the CA that is sent along too",
-        "other blanks and other records",
-        "addresses in another order",
-    ],
-)
-def test_nothing_differs_where_all_is_published(serve, over):
-    assert compared(serve({**ALL, **over})) == ([True] * 4, [])
-
-
-@pytest.mark.parametrize(
-    ("over", "published", "differs", "advice"),
-    [
-        (
-            {(TLSA1, "TLSA"): dns.rcode.NXDOMAIN},
-            [False, False, True, True],
-            [(TLSA1, "missing", [key("AA")]), (TLSA1, "missing", [key("DD")])],
-            "once the zone is signed",
-        ),
-        (
-            {(TLSA1, "TLSA"): []},
-            [False, False, True, True],
-            [(TLSA1, "missing", [key("AA")]), (TLSA1, "missing", [key("DD")])],
-            "once the zone is signed",
-        ),
-        (
-            {(TLSA1, "TLSA"): [key("AA")]},
-            [True, False, True, True],
-            [(TLSA1, "missing", [key("DD")])],
-            "before the key is used.*its TTL; here 3600 seconds.*published_tlsa",
-        ),
-        (
-            {(TLSA1, "TLSA"): [key("DD")]},
-            [False, True, True, True],
-            [(TLSA1, "missing", [key("AA")])],
-            "at once, before anything is removed.*hold their mail",
-        ),
-        (
-            {(TLSA1, "TLSA"): [of_ca("CC"), key("DD")]},
-            [False, True, True, True],
-            [(TLSA1, "missing", [key("AA")])],
-            "^Publish it; it protects",
-        ),
-        (
-            {(TLSA1, "TLSA"): [key("AA"), key("DD"), key("EE"), of_ca("EE")]},
-            [True, True, True, True],
-            [(TLSA1, "stale", [key("EE"), of_ca("EE")])],
-            "^Remove what is of no key",
-        ),
-        (
-            {(TLSA1, "TLSA"): [key("AA"), key("EE")]},
-            [True, False, True, True],
-            [(TLSA1, "missing", [key("DD")]), (TLSA1, "stale", [key("EE")])],
-            "^Publish what is missing at this name first.*Then remove",
-        ),
-        (
-            {(STS, "TXT"): ["v=STSv1", "v=STSv2; id=1;"]},
-            [True, True, False, True],
-            [(STS, "missing", [TXT])],
-            "^First serve the policy at https://mta-sts.example.com/.well-known/mta-sts.txt. Publish it.$",
-        ),
-        (
-            {(STS, "TXT"): ["v=STSv1; id=1;"]},
-            [True, True, False, True],
-            [(STS, "outdated", ["v=STSv1; id=1;"])],
-            f"^First serve the policy at .* Publish '{TXT}' in its place",
-        ),
-        (
-            {(STS, "TXT"): [TXT, "v=STSv1; id=1;"]},
-            [True, True, False, True],
-            [(STS, "several", [TXT, "v=STSv1; id=1;"])],
-            f"Leave '{TXT}' alone there: senders take several as if there were none",
-        ),
-        (
-            {(REPORTS, "TXT"): [f"v=TLSRPTv1; rua={RUA}"]},
-            [True, True, True, False],
-            [(REPORTS, "outdated", [f"v=TLSRPTv1; rua={RUA}"])],
-            "^Publish 'v=TLSRPTv1",
-        ),
-        (
-            {(TLSA1, "TLSA"): dns.rcode.SERVFAIL},
-            [None, None, True, True],
-            [(TLSA1, "unknown", [])],
-            "DNS gave no answer .*SERVFAIL.*senders with DANE hold their mail",
-        ),
-        (
-            {(STS, "TXT"): dns.rcode.REFUSED},
-            [True, True, None, True],
-            [(STS, "unknown", [])],
-            "DNS gave no answer .*REFUSED",
-        ),
-    ],
-)
-def test_what_differs_is_told_with_what_to_do(serve, over, published, differs, advice):
-    seen, found = compared(serve({**ALL, **over}))
-    assert seen == published
-    assert sorted((one["name"], one["problem"], sorted(one["values"])) for one in found) == sorted(
-        (name, problem, sorted(texts)) for name, problem, texts in differs
-    )
-    assert any(re.search(advice, one["advice"]) for one in found)
-
-
-@pytest.mark.parametrize(
-    ("info", "published", "advice"),
-    [
-        (node(certificate(key("AA")), announced=[key("AA")]), [], "^Publish it; it protects"),
-        (node(certificate(key("AA")), announced=[key("AA")]), [key("EE")], "^Publish it at once"),
-        (node(certificate(key("BB")), certificate(key("AA"))), [key("BB")], "^Publish it at once"),
-        (node(certificate(key("BB")), certificate(key("AA"), of_ca("CC"))), [of_ca("CC")], "^Publish it; it protects"),
-    ],
-    ids=["served and announced", "beside a stale one", "beside another key", "beside its CA"],
-)
-def test_a_key_that_is_served_now_is_published_now(serve, info, published, advice):
-    found = said(fleet(mx1=info), compare=True, resolvers=[serve({(TLSA1, "TLSA"): published})])
-    (missing,) = [one for one in found["differences"] if one["problem"] == "missing"]
-    assert key("AA") in missing["values"]
-    assert re.search(advice, missing["advice"])
-
-
-def test_a_stale_record_is_found_where_no_key_is_served(serve):
-    found = said(fleet(mx1=node()), compare=True, resolvers=[serve({(TLSA1, "TLSA"): [key("EE")]})])
-    assert [(one["problem"], one["values"]) for one in found["differences"]] == [("stale", [key("EE")])]
-
-
-def test_a_name_server_that_is_silent_is_not_one_that_has_no_records(silent):
-    seen, found = compared(silent)
-    assert seen == [None] * 4
-    assert [one["problem"] for one in found] == ["unknown"] * 3
-    assert all("DNS gave no answer" in one["advice"] for one in found)
-
-
-@pytest.mark.parametrize("vouches", [True, False])
-def test_it_is_told_whether_dnssec_vouches_for_the_answer(serve, vouches):
-    found = said(PUBLIC, compare=True, resolvers=serve(ALL, vouches))
-    assert [one["authenticated"] for one in found["records"]] == [vouches] * 2
 
 
 def test_nothing_is_said_of_dns_where_it_was_not_asked():

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-import importlib
+import importlib.util
 
 import pytest
 import yaml
@@ -94,6 +94,12 @@ def test_a_module_takes_the_options_that_it_documents(call, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_module_has_a_check_mode(call, name):
     assert call(name)["supports_check_mode"] is True
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_module_that_remembers_its_task_is_told_of_it_by_an_action_of_its_name(call, name):
+    there = importlib.util.find_spec(f"ansible_collections.mailfleet.smtp_hardening.plugins.action.{name}")
+    assert ("task" in call(name)["argument_spec"]) is (there is not None)
 
 
 @pytest.mark.parametrize("name", NAMES)

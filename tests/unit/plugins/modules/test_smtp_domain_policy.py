@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils import _work
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import InvalidValue
 from ansible_collections.mailfleet.smtp_hardening.plugins.modules import smtp_domain_policy
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.domain_tasks import explicit
@@ -20,14 +19,6 @@ OPTIONS = {
 }
 KNOWN = {"name": "known.example", "incoming": {"level": "may"}}
 ROUTED = {"name": "routed.example", "route": "[mx.routed.example]"}
-
-
-@pytest.fixture(autouse=True)
-def proven(monkeypatch):
-    """The wire shows what it should."""
-    monkeypatch.setattr(_work, "prove", lambda postfix, started_with: [])
-    monkeypatch.setattr(_work, "prove_twin", lambda twin, services: [])
-    monkeypatch.setattr(_work, "check_master", lambda postfix, staged: None)
 
 
 def run(node, *domains, check_mode=False, **over):

@@ -16,14 +16,6 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.modules import smtp_ro
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import change, picture, read, write
 
 
-@pytest.fixture(autouse=True)
-def proven(monkeypatch):
-    """The wire shows what it should."""
-    monkeypatch.setattr(_work, "prove", lambda postfix, started_with: [{"service": "smtp/inet"}])
-    monkeypatch.setattr(_work, "prove_twin", lambda twin, services: [])
-    monkeypatch.setattr(_work, "check_master", lambda postfix, staged: None)
-
-
 def roll_back(node, to=None, allow_weaker=False, check_mode=False):
     options = {"to": to, "allow_weaker": allow_weaker, "task": "Undo it"}
     return smtp_rollback.work(node.postfix, options, check_mode)

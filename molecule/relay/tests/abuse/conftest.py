@@ -3,15 +3,17 @@
 
 import pathlib
 import sys
+import uuid
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "abuse"))
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "abuse"))
 from witnesses import Relay
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def besieged():
+    """Ends with the last test of this folder: those of other files restart Postfix and write to the same mailbox."""
     relay = Relay()
     relay.serves_others()
     yield relay
@@ -24,3 +26,8 @@ def relay(besieged):
     yield besieged
     besieged.serves_others()
     assert besieged.stored() == []
+
+
+@pytest.fixture
+def mark():
+    return uuid.uuid4().hex

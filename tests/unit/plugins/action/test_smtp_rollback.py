@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+from ansible_collections.mailfleet.smtp_hardening.plugins.action import smtp_rollback as action
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        {},
+        {"to": 3},
+        {"to": 3, "allow_weaker": True, "config_dir": "/etc/postfix-out"},
+    ],
+)
+@pytest.mark.parametrize("async_val", [0, 300])
+def test_a_rollback_goes_to_the_node_as_it_is_with_the_name_of_its_task(told, args, async_val):
+    assert told(action, "smtp_rollback", args, "relay : Do it", async_val) == (
+        {"task": "relay : Do it", **args},
+        async_val,
+    )
+
+
+def test_who_names_the_task_otherwise_is_believed(told):
+    given, _async_val = told(action, "smtp_rollback", {"task": "Ticket 7"})
+    assert given == {"task": "Ticket 7"}

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is in the way of a record on this node: a relayhost, a CA that is missing, a table of the operator."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+import pytest
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import InvalidValue
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.domain_checks import check_shadowed
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.domain_tasks import (
+    LOCAL,
+    PARTNER,
+    SOURCES,
+    apply,
+    is_refused,
+    plan,
+)
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import write
+
+
+def test_a_route_takes_a_domain_past_the_relayhost(node):
+    node.write("relayhost = [smarthost.example]\n")
+    planned = plan(node, PARTNER, LOCAL)
+    assert (planned.plan.changed, planned.unmet) == (True, None)
+
+
+def test_a_level_hidden_by_the_relayhost_is_not_met(node):
+    node.write("relayhost = [smarthost.example]:587\n")
+    assert plan(node, PARTNER, {"name": "bank.example", "level": "encrypt"}).unmet == (
+        "domains: 'bank.example' has a level or requiretls but no route, while relayhost = [smarthost.example]:587 takes all mail, "
+        "so that would never be looked up; give the domain a route, or set the level for the smarthost."
+    )
+
+
+@pytest.mark.parametrize("level", ["secure", "verify"])
+def test_a_level_that_trusts_a_ca_is_not_met_where_there_is_none(node, level):
+    node.defaults["smtp_tls_CApath"] = ""
+    assert plan(node, {"name": "a.example", "level": level}).unmet == (
+        f"domains: 'a.example' has level {level}, but smtp_tls_CAfile names no CA, so all its mail would be deferred; "
+        "set client.ca_file of smtp_tls_mode first, or trust.authorities of smtp_tls_cert."
+    )
+    assert plan(node, {"name": "a.example", "level": level, "mode": "testing"}).unmet is None
+
+
+@pytest.mark.parametrize(
+    ("parameter", "rows", "hidden"),
+    [
+        ("transport_maps", {"partner.example": "smtp:[old.example]"}, "partner.example"),
+        ("transport_maps", {"partner.example": "smtp:[mx.partner.example]:25"}, None),
+        ("transport_maps", {"other.example": "smtp:[old.example]"}, None),
+        ("transport_maps", {".partner.example": "smtp:[old.example]"}, ".partner.example"),
+        ("transport_maps", {"b.partner.example": "smtp:[old.example]"}, None),
+        ("smtp_tls_policy_maps", {"[mx.partner.example]:25": "may"}, "[mx.partner.example]:25"),
+        ("smtp_tls_policy_maps", {"[mx.partner.example]:25": "secure"}, None),
+        ("smtp_tls_policy_maps", {"[mx.partner.example]": "may"}, None),
+        ("relay_domains", {"partner.example": "anything"}, None),
+    ],
+)
+def test_a_key_that_an_operators_table_answers_in_another_way_is_refused(node, parameter, rows, hidden):
+    path = write(node.path("own"), "".join(f"{key}\t{value}\n" for key, value in rows.items()))
+    node.postfix.build_table(path, "hash")
+    node.append(f"{parameter} = hash:{path}\n")
+    planned = plan(node, {**PARTNER, "local": True, "subdomains": True, "name": "partner.example"})
+    if hidden is None:
+        check_shadowed(node.postfix, node.state, planned.plan, planned.after)
+        return
+    with pytest.raises(InvalidValue) as refusal:
+        check_shadowed(node.postfix, node.state, planned.plan, planned.after)
+    assert str(refusal.value) == (
+        f"domains: '{hidden}' has an entry in hash:{path} too, which says something else; take it out."
+    )
+
+
+@pytest.mark.parametrize("own", ["hash:/nowhere/own", "pcre:/etc/postfix/own.pcre", "static:smtp:[mx.example]", ""])
+def test_only_tables_of_local_files_are_asked(node, own):
+    node.append(f"transport_maps = {own}\n")
+    planned = plan(node, PARTNER)
+    check_shadowed(node.postfix, node.state, planned.plan, planned.after)
+    assert not [argv for argv in node.commands if argv[0] == "postmap"]
+
+
+def test_a_table_named_by_way_of_a_parameter_is_asked_too(node):
+    path = write(node.path("own"), "partner.example\tsmtp:[old.example]\n")
+    node.postfix.build_table(path, "hash")
+    node.append("transport_maps = hash:$config_directory/own\n")
+    state = node.state
+    expanded = {**state.effective, "transport_maps": f"hash:{path}"}
+    state = type(state)(**{**vars(state), "effective": expanded})
+    planned = plan(node, PARTNER)
+    with pytest.raises(InvalidValue, match="has an entry in"):
+        check_shadowed(node.postfix, state, planned.plan, planned.after)
+
+
+def test_an_operators_transport_that_takes_a_domain_past_its_level_is_refused(node):
+    """As a relayhost does: Postfix would look for a policy of [gateway.example]."""
+    path = write(node.path("own"), "bank.example\tsmtp:[gateway.example]\n")
+    node.postfix.build_table(path, "hash")
+    node.append(f"transport_maps = hash:{path}\n")
+
+    def planned():
+        made = plan(node, {"name": "bank.example", "level": "secure"})
+        check_shadowed(node.postfix, node.state, made.plan, made.after)
+        return made
+
+    assert is_refused(planned)
+
+
+def own_table(node, rows):
+    path = write(node.path("own"), "".join(f"{key}\t{value}\n" for key, value in rows.items()))
+    node.postfix.build_table(path, "hash")
+    return path
+
+
+def shadowed(node, *items, state=None):
+    """Whether a table of an operator is in the way."""
+    planned = plan(node, *items)
+    try:
+        check_shadowed(node.postfix, state or node.state, planned.plan, planned.after)
+    except InvalidValue:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("requiretls", [None, "enforce"])
+@pytest.mark.parametrize("level", [None, "encrypt"])
+@pytest.mark.parametrize(
+    ("routed", "hides"), [("smtp:[gateway.example]", True), ("smtp:", False), ("slow:", False), ("relay:hub", True)]
+)
+def test_a_transport_with_a_next_hop_hides_what_is_looked_up_by_the_domain(new_node, routed, hides, level, requiretls):
+    path = own_table(new_node, {"a.example": routed})
+    new_node.append(f"transport_maps = hash:{path}\n")
+    record = {"name": "a.example", "level": level, "requiretls": requiretls, "incoming": {"level": "may"}}
+    assert shadowed(new_node, record) is (hides and (level or requiretls) is not None)
+
+
+@pytest.mark.parametrize("kind", ["hash:", "proxy:hash:"])
+@pytest.mark.parametrize("lost", ["own", None])
+def test_an_operators_table_is_asked_by_way_of_the_proxy_and_without_its_source_too(node, kind, lost):
+    path = own_table(node, {"partner.example": "smtp:[old.example]"})
+    node.append(f"transport_maps = {kind}{path}\n")
+    if lost:
+        os.unlink(path)
+    assert shadowed(node, PARTNER)
+
+
+def test_a_source_that_is_asked_last_may_say_what_it_likes(node):
+    path = own_table(node, {"[mx.partner.example]:25": "may"})
+    apply(node, sources=(f"hash:{path}",))
+    effective = {**node.state.effective, "smtp_tls_policy_maps": f"hash:{path}"}
+    assert not shadowed(node, PARTNER, state=dataclasses.replace(node.state, effective=effective))
+    node.postfix.edit({SOURCES: "hash:/nowhere"})
+    assert shadowed(node, PARTNER, state=dataclasses.replace(node.state, effective=effective))
+
+
+def test_a_run_that_changes_nothing_asks_no_table_of_an_operator(node):
+    bank = {"name": "bank.example", "level": "secure"}
+    apply(node, bank)
+    path = own_table(node, {"bank.example": "smtp:[gateway.example]"})
+    node.append(f"transport_maps = hash:{path}\n")
+    del node.commands[:]
+    assert not shadowed(node, bank)
+    assert not node.asked("postmap")

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Keys that DNS must announce before they are used."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates import tlsa
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import certificates_pem
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.issue import requested_names
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix import store
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.certificate_tasks import (
+    BOTH,
+    SERVED,
+    SMALL,
+    apply,
+    plan,
+    public,
+    records,
+    sign,
+    wish,
+)
+
+OTHER_RECORD = "3 1 1 " + "AB" * 32
+
+
+@pytest.mark.parametrize("provider", ["self_signed", "own_ca"])
+@pytest.mark.parametrize("given", [{}, BOTH])
+def test_a_renewal_waits_with_the_same_key_until_its_record_is_listed_and_uses_exactly_that_key(fleet, provider, given):
+    first = fleet.run(provider, given, **SERVED)
+    listed = {**SERVED, "published_tlsa": records(first.chains)}
+    due = {**listed, "renew_now": True}
+    waiting = fleet.run(provider, given, **due)
+    assert (waiting.awaits, waiting.keeps, waiting.path) == ("announcement", True, first.path)
+    assert public(waiting.chains) == public(first.chains)
+    again = fleet.again(provider, given, **due)
+    assert (again.keeps, again.plan.changed) == (False, False)
+    wanted = [tlsa.of_key(key.public_key()) for key in waiting.next.keys]
+    assert wanted == [tlsa.of_key(key.public_key()) for key in again.next.keys]
+    due["published_tlsa"] = [*due["published_tlsa"], *wanted]
+    renewed = fleet.run(provider, given, **due)
+    assert records(renewed.chains) == wanted
+    assert fleet.node.state.explicit["smtpd_tls_chain_files"] == renewed.path
+    assert not os.path.exists(store.next_key(fleet.node.state, "default"))
+
+
+@pytest.mark.parametrize("provider", ["self_signed", "own_ca"])
+def test_a_renewal_that_keeps_its_key_waits_for_no_announcement(fleet, provider):
+    first = fleet.run(provider, **SERVED)
+    listed = {**SERVED, "published_tlsa": records(first.chains), "renew_now": True, "renew_key": "keep"}
+    renewed = fleet.run(provider, **listed)
+    assert renewed.awaits is None
+    assert records(renewed.chains) == records(first.chains)
+
+
+def test_an_announced_ca_makes_the_announcement_of_keys_needless(node, hierarchy):
+    root, issuing, _chain = hierarchy
+    given = {**SMALL, "ca_certificate": certificates_pem([issuing[0], root]).decode()}
+    record = tlsa.of_key(issuing[0].public_key()).replace("3 1 1", "2 1 1")
+    asked = apply(node, wish("own_ca", given, **SERVED, published_tlsa=[record]))
+    assert asked.awaits == "signature"
+
+
+def test_an_announced_ca_counts_for_what_it_has_signed_on_request(node, hierarchy):
+    root, issuing, _chain = hierarchy
+    asked = apply(node, wish("csr", SMALL, **SERVED))
+    signed = sign(asked.next.request, issuing) + certificates_pem([issuing[0], root]).decode()
+    record = tlsa.of_key(issuing[0].public_key()).replace("3 1 1", "2 1 1")
+    planned = plan(node, wish("csr", {**SMALL, "certificate": signed}, **SERVED, published_tlsa=[record]))
+    assert planned.awaits is None
+
+
+def test_a_request_whose_key_is_not_announced_comes_with_its_record(node):
+    planned = apply(node, wish("csr", SMALL, **SERVED, published_tlsa=[OTHER_RECORD]))
+    assert (planned.awaits, planned.path) == ("announcement", None)
+    assert requested_names(planned.next.request) == [("mx1.example.com",)]
