@@ -108,7 +108,7 @@ def in_own_lab(settings: Settings, name: str, again: bool) -> Job:
     lab = f"{settings.lab}-{name.replace('_', '-')}"
     return Job(
         name,
-        [scenario(name)],
+        scenario(name, lab),
         [] if settings.keep else [DESTROY],
         {**pytest(settings, name, again), **environment(lab)},
     )
@@ -122,7 +122,7 @@ def pytest(settings: Settings, name: str, again: bool = False) -> dict[str, str]
         f"cache_dir={CACHE / 'pytest' / name}",
         *(["--last-failed"] if again else []),
     ]
-    return {"PYTEST_ADDOPTS": shlex.join(words), "SEED": str(settings.seed), "JUNIT": str(LOGS / name)}
+    return {"PYTEST_ADDOPTS": shlex.join(words), "SEED": str(settings.seed)}
 
 
 def environment(lab: str) -> dict[str, str]:
@@ -134,19 +134,13 @@ def environment(lab: str) -> dict[str, str]:
     }
 
 
-def scenario(name: str) -> list[str]:
-    return [
-        "molecule",
-        "--base-config",
-        "molecule/config.yml",
-        "test",
-        "--no-command-borders",
-        "--destroy=never",
-        "-s",
-        name,
-    ]
+def scenario(name: str, lab: str) -> list[list[str]]:
+    """Without what Molecule remembers of a lab that is gone."""
+    forget = ["rm", "-rf", str(CACHE / "molecule" / lab)]
+    return [forget, ["molecule", "--base-config", "molecule/config.yml", "test", *OPTIONS, "-s", name]]
 
 
+OPTIONS = ["--no-command-borders", "--destroy=never"]
 DESTROY = ["ansible-playbook", "-i", "molecule/inventory/hosts.yml", "molecule/default/destroy.yml"]
 EXPLAIN = ["python", "molecule/shared/explain.py"]
 
@@ -233,10 +227,9 @@ def run_scenarios(settings: Settings, names: Sequence[str]) -> int:
         for name in names:
             for number in range(1, settings.repeat + 1):
                 title = name if settings.repeat == 1 else f"{name}.{number}"
-                shutil.rmtree(
-                    CACHE / "molecule" / settings.lab, ignore_errors=True
-                )  # what Molecule remembers of another lab
-                job = Job(title, [scenario(name)], (), {**pytest(settings, title), **environment(settings.lab)})
+                job = Job(
+                    title, scenario(name, settings.lab), (), {**pytest(settings, title), **environment(settings.lab)}
+                )
                 with busy_loops(2 if number == settings.repeat > 1 else 0):
                     outcomes[title] = attempt(job, shown=True)
         if not settings.keep:
