@@ -22,5 +22,11 @@ Result = Dict[str, Any]
 Facts = Mapping[str, Any]
 """Return values that come back: by hostvars, or from a file in JSON."""
 
+Variables = Dict[str, Any]
+"""What an action plugin is told of the inventory."""
+
+Filters = Dict[str, Callable[..., object]]
+"""What a filter plugin has, by name; Jinja passes on whatever a template says."""
+
 End = Callable[..., None]
 """``exit_json`` and ``fail_json``, which take return values by name."""
