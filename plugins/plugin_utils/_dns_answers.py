@@ -17,8 +17,8 @@ try:
     import dns.exception
     import dns.flags
     import dns.rdata
-    import dns.rdtypes.tlsabase
-    import dns.rdtypes.txtbase
+    import dns.rdtypes.ANY.TLSA
+    import dns.rdtypes.ANY.TXT
     import dns.resolver
 
     HAS_DNSPYTHON = True
@@ -115,9 +115,9 @@ def _answer(resolver: dns.resolver.Resolver, name: str, kind: str) -> Answer:
 
 
 def _text(data: dns.rdata.Rdata) -> str:
-    if isinstance(data, dns.rdtypes.txtbase.TXTBase):
+    if isinstance(data, dns.rdtypes.ANY.TXT.TXT):
         return b"".join(data.strings).decode("utf-8", "replace")
-    if isinstance(data, dns.rdtypes.tlsabase.TLSABase):
+    if isinstance(data, dns.rdtypes.ANY.TLSA.TLSA):
         return f"{data.usage} {data.selector} {data.mtype} {data.cert.hex().upper()}"
     return data.to_text()
 
