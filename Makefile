@@ -63,6 +63,9 @@ lint: setup ## ansible-lint, yamllint, ruff, changelog fragments
 	ansible-lint --offline
 	antsibull-changelog lint
 
+types: setup ## mypy: what one room hands to another is what that expects
+	mypy
+
 unit: setup ## unit tests
 	PYTHONPATH=$(CACHE)/collections python -m pytest tests/unit
 

@@ -11,9 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-from report import Measured
-
 from lab import TOP, Lab
+from report import Measured
 
 LAB = Lab(TOP / "bench" / "inventory", "-bench")
 ADDRESSES = LAB.nodes

@@ -6,9 +6,9 @@ from __future__ import annotations
 import json
 import pathlib
 import re
-from xml.etree import ElementTree  # noqa: S405  # reads and writes reports of our own tests
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple, TextIO
+from xml.etree import ElementTree  # noqa: S405  # reads and writes reports of our own tests
 
 Text = TextIO
 SLOWEST = 20
