@@ -63,7 +63,9 @@ class Node:
                 f"smtp-hardening-{LAB.name}-{name}",
                 *program,
             ]
-        self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(  # noqa: S603 -- no shell; all words stand above
+            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         self._input, self._output = _pipe(self._process.stdin), _pipe(self._process.stdout)
 
     def __call__(self, command: str, *arguments: object) -> Any:  # type: ignore[explicit-any]  # whatever the command answers

@@ -26,13 +26,15 @@ watches: List[Watch] = []
 
 
 def run(*argv: str, timeout: Optional[int] = 300) -> str:
-    return subprocess.run(
+    return subprocess.run(  # noqa: S603 -- no shell; on a node that is made for this
         argv, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout
     ).stdout
 
 
 def start(*argv: str, output: Union[int, IO[bytes]] = subprocess.DEVNULL) -> None:
-    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+    process = subprocess.Popen(  # noqa: S603 -- as above
+        argv, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+    )
     background.append(process)
 
 
@@ -70,18 +72,17 @@ def route(network: str, via: str) -> None:
 def netem(milliseconds: int) -> bool:
     """Whether this kernel could be told to delay what this node sends."""
     delay = ["root", "netem", "delay", f"{milliseconds}ms", "limit", "100000"]
-    return (
-        subprocess.run(["tc", "qdisc", "replace", "dev", "eth0", *delay], capture_output=True, check=False).returncode
-        == 0
-    )
+    argv = ["tc", "qdisc", "replace", "dev", "eth0", *delay]
+    return subprocess.run(argv, capture_output=True, check=False).returncode == 0  # noqa: S603 -- as above
 
 
 def no_netem() -> None:
-    subprocess.run(["tc", "qdisc", "del", "dev", "eth0", "root"], capture_output=True, check=False)
+    argv = ["tc", "qdisc", "del", "dev", "eth0", "root"]
+    subprocess.run(argv, capture_output=True, check=False)  # noqa: S603 -- as above
 
 
 def proxy(milliseconds: int, *routes: str) -> None:
-    process = subprocess.Popen(
+    process = subprocess.Popen(  # noqa: S603 -- as above
         [sys.executable, "/root/delay.py", str(milliseconds), *routes], stdout=subprocess.PIPE, text=True
     )
     background.append(process)
