@@ -56,12 +56,16 @@ lab: setup lab-packages ## bring up three Postfix nodes (DISTRO=bullseye|bookwor
 lab-destroy: setup ## remove the lab's nodes and network; the images stay
 	@ansible-playbook -i $(LAB_INVENTORY) molecule/default/destroy.yml
 
-lint: setup ## ansible-lint, yamllint, ruff, changelog fragments
+lint: setup ## ansible-lint, yamllint, ruff, bandit, changelog fragments
 	ruff check .
 	ruff format --check .
+	bandit --quiet --configfile pyproject.toml --recursive plugins tools bench roles/*/files
 	yamllint --strict .
 	ansible-lint --offline
 	antsibull-changelog lint
+
+types: setup ## mypy: what one room hands to another is what that expects
+	mypy
 
 unit: setup ## unit tests
 	PYTHONPATH=$(CACHE)/collections python -m pytest tests/unit

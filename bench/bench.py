@@ -18,7 +18,7 @@ import pathlib
 from collections.abc import Iterator, Sequence
 
 from fleet import Fleet, Load, Variant
-from report import SIZES, lay_out, picture, ratio, summarize, table
+from report import SIZES, Row, Run, lay_out, picture, ratio, summarize, table
 
 RESULTS = pathlib.Path(__file__).parent / "results"
 VARIANTS = STOCK, TUNED, LENIENT, NAIVE, STRICT = tuple(
@@ -98,7 +98,7 @@ def measure_all(fleet: Fleet, repetitions: int) -> None:
     print(table(rows))
 
 
-def try_settings(fleet: Fleet, repetitions: int, base: str, settings: dict) -> None:
+def try_settings(fleet: Fleet, repetitions: int, base: str, settings: dict[str, str]) -> None:
     loads = [Load(4096, 1, delay, 1500) for delay in (0, DELAY)]
     variants = [Variant(base, base), Variant("tried", base, settings)]
     *_earlier, runs = interleave(fleet, variants, loads, repetitions, warm_up=500)
@@ -110,11 +110,12 @@ def try_settings(fleet: Fleet, repetitions: int, base: str, settings: dict) -> N
 
 def interleave(
     fleet: Fleet, variants: Sequence[Variant], loads: list[Load], repetitions: int, warm_up: int
-) -> Iterator[list[dict]]:
+) -> Iterator[list[Run]]:
     """Every variant in every repetition, so that what else the machine does hits all of them: all runs after each."""
     batches = {load.batch: (load.count, load.size, load.destinations) for load in loads}
     fleet.make_batches({**batches, WARM_UP: (warm_up, 4096, max(load.destinations for load in loads))})
-    runs, expected = [], repetitions * len(loads) * len(variants)
+    runs: list[Run] = []
+    expected = repetitions * len(loads) * len(variants)
     for repetition in range(repetitions):
         for variant in variants:
             fleet.switch(variant)
@@ -122,39 +123,46 @@ def interleave(
                 fleet.set_delay(delay)
                 fleet.send(WARM_UP)
                 for load in of_delay:
-                    what = {"size": load.size, "destinations": load.destinations, "delay": delay}
-                    runs.append({"variant": variant.name, **what, "repetition": repetition, **fleet.measure(load)})
+                    runs.append(
+                        {
+                            "variant": variant.name,
+                            "size": load.size,
+                            "destinations": load.destinations,
+                            "delay": delay,
+                            "repetition": repetition,
+                            **fleet.measure(load),
+                        }
+                    )
                     print(f"\r==> {len(runs)} of {expected} measured", end="", flush=True)
         yield sorted(runs, key=lambda run: (run["size"], run["destinations"], run["delay"]))
     print("\n")
 
 
-def breakdown(columns: dict[str, dict], title: str, unit: str) -> str:
+def breakdown(columns: dict[str, dict[str, float]], title: str, unit: str) -> str:
     """The largest parts of each variant, side by side."""
     names = sorted({name for parts in columns.values() for name in parts}, key=lambda name: -_largest(columns, name))
     rows = [[name, *(f"{parts.get(name, 0):.2f}" for parts in columns.values())] for name in names[:12]]
     return lay_out([[f"{title} ({unit})", *columns], *rows]) + "\n"
 
 
-def _largest(columns: dict[str, dict], name: str) -> float:
+def _largest(columns: dict[str, dict[str, float]], name: str) -> float:
     return max(parts.get(name, 0) for parts in columns.values())
 
 
-def write(name: str, fleet: Fleet, runs: list[dict], rows: list[dict], **more) -> None:
+def write(name: str, fleet: Fleet, runs: list[Run], rows: list[Row], **more: object) -> None:
     RESULTS.mkdir(exist_ok=True)
-    rows = [{**row, "cpu_ms": row["cpu_ms"]._asdict(), "per_second": row["per_second"]._asdict()} for row in rows]
     result = {
         **more,
         "measured": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="minutes"),
         **fleet.relay("about"),
         "delay_by": "netem" if fleet.netem else "proxy",
-        "rows": rows,
+        "rows": [{**row, "cpu_ms": row["cpu_ms"]._asdict(), "per_second": row["per_second"]._asdict()} for row in rows],
         "runs": runs,
     }
     (RESULTS / f"{name}.json").write_text(json.dumps(_rounded(result), indent=1) + "\n")
 
 
-def _rounded(value):
+def _rounded(value: object) -> object:
     if isinstance(value, float):
         return round(value, 4)
     if isinstance(value, dict):

@@ -10,7 +10,9 @@ Usage: delay.py MILLISECONDS LISTEN-ADDRESS=TARGET-ADDRESS ...
 from __future__ import annotations
 
 import asyncio
+import functools
 import sys
+from collections.abc import Callable
 
 PORT = 25
 
@@ -20,9 +22,6 @@ class Server(asyncio.Protocol):
 
     def __init__(self, client: asyncio.Transport) -> None:
         self.client = client
-
-    def connection_made(self, transport: asyncio.Transport) -> None:
-        self.transport = transport
 
     def data_received(self, data: bytes) -> None:
         self.client.write(data)
@@ -37,9 +36,11 @@ class Client(asyncio.Protocol):
     def __init__(self, target: str, delay: float) -> None:
         self.target, self.delay = target, delay
         self.server: asyncio.Transport | None = None
-        self.early = []
+        self.early: list[Callable[[asyncio.Transport], None]] = []
 
-    def connection_made(self, transport: asyncio.Transport) -> None:
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if not isinstance(transport, asyncio.Transport):
+            raise TypeError("a TCP connection has a transport for both directions")
         self.loop, self.transport = asyncio.get_running_loop(), transport
         self.task = self.loop.create_task(self.connect())
 
@@ -53,23 +54,29 @@ class Client(asyncio.Protocol):
             self.transport.close()
             return
         for action in self.early:
-            action()
+            action(self.server)
 
-    def later(self, action) -> None:
-        self.loop.call_later(self.delay, lambda: action() if self.server else self.early.append(action))
+    def later(self, action: Callable[[asyncio.Transport], None]) -> None:
+        self.loop.call_later(self.delay, self.act, action)
+
+    def act(self, action: Callable[[asyncio.Transport], None]) -> None:
+        if self.server is None:
+            self.early.append(action)
+        else:
+            action(self.server)
 
     def data_received(self, data: bytes) -> None:
-        self.later(lambda: self.server.write(data))
+        self.later(lambda server: server.write(data))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.later(lambda: self.server and self.server.close())
+        self.later(lambda server: server.close())
 
 
 async def main(milliseconds: str, *routes: str) -> None:
     loop = asyncio.get_running_loop()
     for route in routes:
         address, target = route.split("=")
-        await loop.create_server(lambda target=target: Client(target, int(milliseconds) / 1000), address, PORT)
+        await loop.create_server(functools.partial(Client, target, int(milliseconds) / 1000), address, PORT)
     print("ready", flush=True)
     await asyncio.get_running_loop().create_future()
 

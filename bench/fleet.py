@@ -9,9 +9,10 @@ import os
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import IO, Any
 
 from lab import TOP, Lab
+from report import Measured
 
 LAB = Lab(TOP / "bench" / "inventory", "-bench")
 ADDRESSES = LAB.nodes
@@ -27,7 +28,7 @@ class Variant:
 
     name: str
     base: str
-    settings: dict = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -62,19 +63,28 @@ class Node:
                 f"smtp-hardening-{LAB.name}-{name}",
                 *program,
             ]
-        self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(  # noqa: S603 -- no shell; all words stand above
+            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self._input, self._output = _pipe(self._process.stdin), _pipe(self._process.stdout)
 
-    def __call__(self, command: str, *arguments: Any) -> Any:
-        self._process.stdin.write(json.dumps([command, *arguments]) + "\n")
-        self._process.stdin.flush()
-        answer = json.loads(self._process.stdout.readline() or '{"error": "the node is gone"}')
+    def __call__(self, command: str, *arguments: object) -> Any:  # type: ignore[explicit-any]  # whatever the command answers
+        self._input.write(json.dumps([command, *arguments]) + "\n")
+        self._input.flush()
+        answer = json.loads(self._output.readline() or '{"error": "the node is gone"}')
         if "error" in answer:
             raise RuntimeError(f"{self.name}: {command}: {answer['error']}")
         return answer["result"]
 
     def close(self) -> None:
-        self._process.stdin.close()
+        self._input.close()
         self._process.wait()
+
+
+def _pipe(stream: IO[str] | None) -> IO[str]:
+    if stream is None:
+        raise RuntimeError("the node's program was started without pipes")
+    return stream
 
 
 class Fleet:
@@ -95,7 +105,7 @@ class Fleet:
         self._delay = self._proxied = 0
         self._set_routes(over_wire=False)
 
-    def make_batches(self, batches: dict[str, tuple]) -> None:
+    def make_batches(self, batches: dict[str, tuple[int, int, int]]) -> None:
         """``{name: (count, size, destinations)}``: taken once, in the same way for all."""
         self.sender("switch", "stock", {})
         for name, values in batches.items():
@@ -105,7 +115,7 @@ class Fleet:
         with ThreadPoolExecutor() as pool:
             list(pool.map(lambda name: self.nodes[name]("switch", variant.base, variant.settings), POSTFIXES))
 
-    def measure(self, load: Load) -> dict:
+    def measure(self, load: Load) -> Measured:
         """Send the messages through the relay: its CPU per message in ms, and messages per second."""
         self.relay("watch")
         sunk, before = self.sink("sunk"), self.relay("cpu")
@@ -135,9 +145,10 @@ class Fleet:
     def send(self, batch: str) -> float:
         """Let a batch go: the seconds until its last message had left the relay."""
         self.sender("put", batch)
-        begin = self.sender("release")
+        begin: float = self.sender("release")
         self.sender("wait", SECONDS)
-        return self.relay("wait", SECONDS) - begin
+        end: float = self.relay("wait", SECONDS)
+        return end - begin
 
     def _set_routes(self, over_wire: bool) -> None:
         self.sender("route", RELAY_NETWORK, ADDRESSES["wire" if over_wire else "relay"])
@@ -165,7 +176,7 @@ class Fleet:
 
     def _has_netem(self, milliseconds: int) -> bool:
         """Whether the kernel itself delays what the sender sends to the relay, and the sink's answers to it."""
-        return self.sender("netem", milliseconds) and self.sink("netem", milliseconds)
+        return bool(self.sender("netem", milliseconds) and self.sink("netem", milliseconds))
 
     def close(self) -> None:
         for node in self.nodes.values():

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from typing import Dict, Optional, Tuple
+from typing import IO, Callable, Dict, List, Optional, Tuple, Union
 
 SPOOL = pathlib.Path("/var/spool/postfix")
 BATCHES = pathlib.Path("/run/batches")
@@ -21,19 +21,21 @@ VARIANTS = pathlib.Path("/root/variants")
 SINK_LOG = pathlib.Path("/root/sink.count")
 # Of master.cf, as postconf -F has them.
 FIELDS = ("private", "unprivileged", "chroot", "wakeup", "process_limit", "command")
-background, watches = [], []
+background: List[Union[subprocess.Popen[bytes], subprocess.Popen[str]]] = []
+watches: List[Watch] = []
 
 
 def run(*argv: str, timeout: Optional[int] = 300) -> str:
-    return subprocess.run(
+    return subprocess.run(  # noqa: S603 -- no shell; on a node that is made for this
         argv, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout
     ).stdout
 
 
-def start(*argv: str, output=subprocess.DEVNULL) -> subprocess.Popen:
-    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+def start(*argv: str, output: Union[int, IO[bytes]] = subprocess.DEVNULL) -> None:
+    process = subprocess.Popen(  # noqa: S603 -- as above
+        argv, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+    )
     background.append(process)
-    return process
 
 
 def switch(variant: str, settings: Dict[str, str]) -> None:
@@ -70,22 +72,22 @@ def route(network: str, via: str) -> None:
 def netem(milliseconds: int) -> bool:
     """Whether this kernel could be told to delay what this node sends."""
     delay = ["root", "netem", "delay", f"{milliseconds}ms", "limit", "100000"]
-    return (
-        subprocess.run(["tc", "qdisc", "replace", "dev", "eth0", *delay], capture_output=True, check=False).returncode
-        == 0
-    )
+    argv = ["tc", "qdisc", "replace", "dev", "eth0", *delay]
+    return subprocess.run(argv, capture_output=True, check=False).returncode == 0  # noqa: S603 -- as above
 
 
 def no_netem() -> None:
-    subprocess.run(["tc", "qdisc", "del", "dev", "eth0", "root"], capture_output=True, check=False)
+    argv = ["tc", "qdisc", "del", "dev", "eth0", "root"]
+    subprocess.run(argv, capture_output=True, check=False)  # noqa: S603 -- as above
 
 
 def proxy(milliseconds: int, *routes: str) -> None:
-    process = subprocess.Popen(
+    process = subprocess.Popen(  # noqa: S603 -- as above
         [sys.executable, "/root/delay.py", str(milliseconds), *routes], stdout=subprocess.PIPE, text=True
     )
     background.append(process)
-    assert process.stdout.readline() == "ready\n"
+    if process.stdout is None or process.stdout.readline() != "ready\n":
+        raise RuntimeError("delay.py does not start")
 
 
 def sink() -> None:
@@ -153,7 +155,8 @@ def group() -> pathlib.Path:
 
 def seconds_used(folder: pathlib.Path) -> float:
     """CPU of all processes that are or were in a control group (cgroup-v2: cpu.stat)."""
-    return int(re.search(r"^usage_usec (\d+)", (folder / "cpu.stat").read_text(), re.M)[1]) / 1e6
+    lines = (folder / "cpu.stat").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("usage_usec ")) / 1e6
 
 
 def cpu() -> Dict[str, float]:
@@ -167,7 +170,7 @@ class Watch(threading.Thread):
     def __init__(self) -> None:
         super().__init__(daemon=True)
         self.begin = {pid: used for pid, (_name, used) in self._look().items()}
-        self.last = {}
+        self.last: Dict[str, Tuple[str, float]] = {}
         self.finished = threading.Event()
 
     def run(self) -> None:
@@ -178,7 +181,7 @@ class Watch(threading.Thread):
         self.finished.set()
         self.join()
         self.last.update(self._look())
-        totals = collections.Counter()
+        totals: Dict[str, float] = collections.defaultdict(float)
         for pid, (name, used) in self.last.items():
             totals[name] += used - self.begin.get(pid, 0)
         return dict(totals)
@@ -234,12 +237,13 @@ COMMANDS = (
 
 
 def main() -> None:
-    commands = {f.__name__: f for f in COMMANDS}
+    # Which function, and with what, each line of JSON says.
+    commands: Dict[str, Callable[..., object]] = {f.__name__: f for f in COMMANDS}  # type: ignore[explicit-any]
     try:
         for line in sys.stdin:
             name, *arguments = json.loads(line)
             try:
-                answer = {"result": commands[name](*arguments)}
+                answer: Dict[str, object] = {"result": commands[name](*arguments)}
             except subprocess.CalledProcessError as error:
                 answer = {"error": f"{error}: {error.stdout}"}
             except Exception as error:  # whatever it is, the controller shall say it

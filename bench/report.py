@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from statistics import median
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypedDict
 from xml.sax.saxutils import escape
 
 SIZES = {4096: "4 KiB", 65536: "64 KiB", 1048576: "1 MiB"}
@@ -31,9 +31,47 @@ class Spread(NamedTuple):
         return f"{self.median:.{digits}f} ({self.low:.{digits}f}-{self.high:.{digits}f})"
 
 
-def summarize(runs: list[dict]) -> list[dict]:
+class Measured(TypedDict):
+    """What one measurement found: CPU of the relay per message in ms, by kind of process too, and messages per second."""
+
+    cpu_ms: float
+    per_second: float
+    processes: dict[str, float]
+
+
+class Run(Measured):
+    """What it was a measurement of."""
+
+    variant: str
+    size: int
+    destinations: int
+    delay: int
+    repetition: int
+
+
+class Row(TypedDict):
+    """All repetitions of one variant under one load."""
+
+    size: int
+    destinations: int
+    delay: int
+    variant: str
+    cpu_ms: Spread
+    per_second: Spread
+    processes: dict[str, float]
+
+
+class Loading(NamedTuple):
+    """What a row has been measured under."""
+
+    size: int
+    destinations: int
+    delay: int
+
+
+def summarize(runs: list[Run]) -> list[Row]:
     """One row for each variant and load, in the order of the runs."""
-    groups = defaultdict(list)
+    groups: dict[tuple[int, int, int, str], list[Run]] = defaultdict(list)
     for run in runs:
         groups[run["size"], run["destinations"], run["delay"], run["variant"]].append(run)
     return [
@@ -50,21 +88,23 @@ def summarize(runs: list[dict]) -> list[dict]:
     ]
 
 
-def _medians(breakdowns: list[dict]) -> dict[str, float]:
+def _medians(breakdowns: list[dict[str, float]]) -> dict[str, float]:
     names = {name for breakdown in breakdowns for name in breakdown}
     middle = {name: median(breakdown.get(name, 0) for breakdown in breakdowns) for name in names}
     return {name: value for name, value in sorted(middle.items(), key=lambda item: -item[1]) if value >= 0.005}
 
 
-def ratio(runs: list[dict], key: str, variant: str, other: str, **load: int) -> Spread:
+def ratio(runs: list[Run], key: Literal["cpu_ms", "per_second"], variant: str, other: str, **load: int) -> Spread:
     """``variant`` to ``other``, each repetition against its neighbor of the same minute: what drifts falls out."""
-    chosen = [run for run in runs if all(run[name] == value for name, value in load.items())]
-    by_place = {(run["variant"], run["repetition"], run["destinations"], run["delay"]): run[key] for run in chosen}
-    pairs = [(value, by_place[(other, *place)]) for (name, *place), value in by_place.items() if name == variant]
-    return Spread.of([mine / theirs for mine, theirs in pairs])
+    chosen = [run for run in runs if all(dict(run)[name] == value for name, value in load.items())]
+    mine, theirs = (
+        {(run["repetition"], run["destinations"], run["delay"]): run[key] for run in chosen if run["variant"] == name}
+        for name in (variant, other)
+    )
+    return Spread.of([value / theirs[place] for place, value in mine.items()])
 
 
-def table(rows: list[dict], baseline: str = "stock") -> str:
+def table(rows: list[Row], baseline: str = "stock") -> str:
     """A table that reads on a terminal and in Markdown alike."""
     bases = {_load(row): row["cpu_ms"].median for row in rows if row["variant"] == baseline}
     cells = [
@@ -86,11 +126,11 @@ def lay_out(cells: list[list[str]]) -> str:
     return "\n".join([lines[0], rule, *lines[1:]])
 
 
-def _load(row: dict) -> tuple:
-    return row["size"], row["destinations"], row["delay"]
+def _load(row: Row) -> Loading:
+    return Loading(row["size"], row["destinations"], row["delay"])
 
 
-def picture(rows: list[dict]) -> str:
+def picture(rows: list[Row]) -> str:
     """An SVG: a group of bars for each load, CPU per message relative to the group's longest bar."""
     loads = list(dict.fromkeys(_load(row) for row in rows))
     variants = list(dict.fromkeys(row["variant"] for row in rows))
@@ -107,7 +147,9 @@ def picture(rows: list[dict]) -> str:
         group = [row for row in rows if _load(row) == load]
         scale = width / max(row["cpu_ms"].high for row in group)
         size, destinations, delay = load
-        title = f"{SIZES.get(size, size)}, {destinations} destination{'s' * (destinations > 1)}, {delay} ms of delay"
+        title = (
+            f"{SIZES.get(size, str(size))}, {destinations} destination{'s' * (destinations > 1)}, {delay} ms of delay"
+        )
         parts.append(f'<text x="10" y="{top + 12}" font-weight="bold">{escape(title)}</text>')
         top += 16
         for row in group:

@@ -46,7 +46,7 @@ class Settings(NamedTuple):
     jobs: int = int(os.environ.get("JOBS") or 4)
     repeat: int = int(os.environ.get("REPEAT") or 1)
     keep: bool = bool(os.environ.get("KEEP"))
-    seed: int = int(os.environ.get("SEED") or random.randrange(2**32))  # noqa: S311  # nothing to guess
+    seed: int = int(os.environ.get("SEED") or random.randrange(2**32))  # noqa: S311 -- nobody is to guess it
 
 
 class Job(NamedTuple):
@@ -175,7 +175,7 @@ def attempt(job: Job, shown: bool = False) -> reports.Outcome:
 
 def run(command: Sequence[str], job: Job, log: reports.Text, shown: bool) -> bool:
     """Whether the command ends well, and in time; with what it starts it has a session of its own, to be ended as a whole."""
-    process = subprocess.Popen(
+    process = subprocess.Popen(  # noqa: S603 -- no shell; all commands stand above
         command,
         cwd=TOP,
         env={**os.environ, "NO_COLOR": "1", "ANSIBLE_NOCOLOR": "1", **job.environment},
@@ -190,8 +190,7 @@ def run(command: Sequence[str], job: Job, log: reports.Text, shown: bool) -> boo
         RUNNING[process.pid] = process
     timer = threading.Timer(DEADLINE, kill, [process])
     timer.start()
-    assert process.stdout  # noqa: S101  # a pipe, as asked for above
-    for line in process.stdout:
+    for line in process.stdout or ():
         log.write(line)
         if shown:
             print(line, end="", flush=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import pathlib
 from collections.abc import Iterator
+from typing import TypedDict
 
 import yaml
 
@@ -44,7 +45,14 @@ class Lab:
         return ["ssh", "-q", "-F", str(self.state / "ssh_config"), node, *command]
 
 
-def _hosts(group: dict) -> Iterator[tuple[str, int]]:
+class Group(TypedDict, total=False):
+    """One of an inventory in YAML."""
+
+    hosts: dict[str, dict[str, int]] | None
+    children: dict[str, Group] | None
+
+
+def _hosts(group: Group) -> Iterator[tuple[str, int]]:
     for name, variables in (group.get("hosts") or {}).items():
         if "lab_number" in variables:
             yield name, variables["lab_number"]

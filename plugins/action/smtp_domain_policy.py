@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, Optional
+from typing import Optional
 
 from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._edge import Arguments, Variables
 from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils._named_task import ActionModule as NamedTask
 from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils._record_file import read_records
 
@@ -16,7 +17,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils._record_f
 class ActionModule(NamedTask):
     """Gives the node the contents of the controller's file as ``domains``."""
 
-    def arguments(self, task_vars: Dict[str, Any]) -> Dict[str, Any]:
+    def arguments(self, task_vars: Variables) -> Arguments:
         given = super().arguments(task_vars)
         src: Optional[str] = given.get("src")
         if src is None:
@@ -26,7 +27,7 @@ class ActionModule(NamedTask):
         if given.get("domains") is not None:
             raise AnsibleActionFail("src and domains exclude each other; keep the records in one place.")
         try:
-            path = self._find_needle("files", src)
+            path: str = self._find_needle("files", src)  # type: ignore[no-untyped-call]  # ActionBase does not annotate it
             with open(self._loader.get_real_file(path), encoding="utf-8", newline="") as handle:
                 records = read_records(os.path.splitext(path)[1], handle.read())
         except (AnsibleError, OSError, ValueError) as problem:

@@ -5,13 +5,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional
+from typing import List, Optional, Union
 
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import lookup_loader
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates import library
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._edge import (
+    Arguments,
+    Options,
+    Result,
+    Variables,
+)
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import HardeningError
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model import words
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.certificates import DEFAULT_DAYS, PEM_MARK
@@ -24,7 +30,7 @@ CONTROLLER_ONLY = ("ca_private_key", "ca_passphrase", "ca_create", "domains")
 class ActionModule(ActionBase):
     """Gives the node the contents of the controller's CA files, and signs where the provider is own_ca."""
 
-    def run(self, tmp: Optional[str] = None, task_vars: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
+    def run(self, tmp: Optional[str] = None, task_vars: Optional[Variables] = None) -> Result:
         super().run(tmp, task_vars)
         given = self._task.args
         own_ca = dict(given["own_ca"]) if isinstance(given.get("own_ca"), dict) else None
@@ -39,7 +45,7 @@ class ActionModule(ActionBase):
         except HardeningError as problem:
             raise AnsibleActionFail(str(problem)) from problem
 
-    def _with_authorities(self, arguments: Dict[str, Any], task_vars: Dict[str, Any]) -> Dict[str, Any]:
+    def _with_authorities(self, arguments: Arguments, task_vars: Variables) -> Arguments:
         """The task with the contents of the CAs that it trusts, which lie on the controller."""
         trust = arguments.get("trust")
         if not isinstance(trust, dict) or not trust.get("authorities"):
@@ -47,9 +53,7 @@ class ActionModule(ActionBase):
         contents = [self._content(str(item), task_vars) for item in _as_list(trust["authorities"])]
         return {**arguments, "trust": {**trust, "authorities": contents}}
 
-    def _with_own_ca(
-        self, arguments: Dict[str, Any], own_ca: Dict[str, Any], task_vars: Dict[str, Any]
-    ) -> Dict[str, Any]:
+    def _with_own_ca(self, arguments: Arguments, own_ca: Options, task_vars: Variables) -> Result:
         if library.MISSING:
             raise AnsibleActionFail(
                 "The Python library cryptography is missing on the controller; install python3-cryptography there."
@@ -66,7 +70,7 @@ class ActionModule(ActionBase):
         certificate = options["ca_certificate"] = self._content(own_ca["ca_certificate"], task_vars)
         if following:
             options["next_ca"] = {"ca_certificate": self._content(following["ca_certificate"], task_vars)}
-        first = self._execute_module(module_args={**arguments, "own_ca": options}, task_vars=task_vars)
+        first: Result = self._execute_module(module_args={**arguments, "own_ca": options}, task_vars=task_vars)
         wanted = first.pop("signing_request", None)
         if first.get("failed") or not wanted:
             return first
@@ -77,7 +81,8 @@ class ActionModule(ActionBase):
         names = [
             words.certificate_name("own_ca.names", name) for name in _as_list(options.get("names") or wanted["names"])
         ]
-        _fleet_ca.check_domains(names, _as_list(own_ca.get("domains")))
+        domains = own_ca.get("domains")
+        _fleet_ca.check_domains(names, None if domains is None else _as_list(domains))
         options["certificate"] = authority.sign(wanted["csr"], names, days)
         second = self._execute_module(module_args={**arguments, "own_ca": options}, task_vars=task_vars)
         if second.pop("signing_request", None):
@@ -87,25 +92,26 @@ class ActionModule(ActionBase):
             )
         return second
 
-    def _create_ca(self, given: Dict[str, Any]) -> bool:
+    def _create_ca(self, given: Options) -> bool:
         """Make the CA where that is asked for; ``False`` where check mode keeps it from being made."""
         if not boolean(given.get("ca_create") or False):
             return True
-        paths = [self._loader.path_dwim(given[name]) for name in ("ca_certificate", "ca_private_key")]
+        certificate, key = (self._loader.path_dwim(given[name]) for name in ("ca_certificate", "ca_private_key"))
         if self._task.check_mode:
-            return _fleet_ca.exists(*paths)
-        _fleet_ca.create_if_missing(*paths, given.get("ca_passphrase"))
+            return _fleet_ca.exists(certificate, key)
+        _fleet_ca.create_if_missing(certificate, key, given.get("ca_passphrase"))
         return True
 
-    def _content(self, value: str, task_vars: Dict[str, Any]) -> str:
+    def _content(self, value: str, task_vars: Variables) -> str:
         """PEM as it is, or the file of that name, decrypted in memory where it is a vault."""
         if PEM_MARK in value:
             return value
         lookup = lookup_loader.get("ansible.builtin.file", loader=self._loader, templar=self._templar)
-        return lookup.run([value], variables=task_vars)[0]
+        content: str = lookup.run([value], variables=task_vars)[0]
+        return content
 
 
-def _for_the_node(own_ca: Dict[str, Any]) -> Dict[str, Any]:
+def _for_the_node(own_ca: Options) -> Arguments:
     """The suboption without what never leaves the controller, whatever the task is about."""
     options = {name: value for name, value in own_ca.items() if name not in CONTROLLER_ONLY}
     if isinstance(options.get("next_ca"), dict):
@@ -115,12 +121,12 @@ def _for_the_node(own_ca: Dict[str, Any]) -> Dict[str, Any]:
     return options
 
 
-def _check_given(option: str, values: Dict[str, Any], *names: str) -> None:
+def _check_given(option: str, values: Options, *names: str) -> None:
     for name in names:
         if not values.get(name):
             raise AnsibleActionFail(f"{option}.{name}: is missing; give it as a path on the controller or as content.")
 
 
-def _as_list(value: Any) -> Any:
+def _as_list(value: Union[str, List[str]]) -> List[str]:
     """A list as Ansible's options take it: one word stands for a list of one."""
     return [value] if isinstance(value, str) else value

@@ -5,19 +5,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import List, Mapping, Sequence
 
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._edge import Facts, Filters
 from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils._table import table
 
 HEAD = ["node", "use", "names", "issuer", "days left", "public key (sha256)", "was"]
 
 
-def certificate_table(hosts: Sequence[str], hostvars: Mapping[str, Any]) -> str:
+def certificate_table(hosts: Sequence[str], hostvars: Mapping[str, Facts]) -> str:
     """One row an active certificate; fingerprints are cut, enough to compare nodes with one another."""
     return table(HEAD, [row for host in hosts for row in _rows(host, hostvars[host])])
 
 
-def _rows(host: str, variables: Mapping[str, Any]) -> List[List[str]]:
+def _rows(host: str, variables: Facts) -> List[List[str]]:
     before, after = variables["smtp_rotate_before"]["active"], variables["smtp_rotate_after"]["active"]
     return [
         [
@@ -34,12 +35,13 @@ def _rows(host: str, variables: Mapping[str, Any]) -> List[List[str]]:
     ]
 
 
-def _short(certificate: Mapping[str, Any]) -> str:
-    return certificate["public_key_sha256"][:23]
+def _short(certificate: Facts) -> str:
+    fingerprint: str = certificate["public_key_sha256"]
+    return fingerprint[:23]
 
 
 class FilterModule:
     """Filters of this collection."""
 
-    def filters(self) -> Dict[str, Any]:
+    def filters(self) -> Filters:
         return {"smtp_certificate_table": certificate_table}

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Dict, List, Mapping, Optional, Sequence
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._edge import Facts, Filters
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import HardeningError, InvalidValue
 from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils import _dns_answers as answers
 from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils import _dns_records as records
@@ -16,23 +17,23 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils import _d
 
 def dns_records(
     hosts: Sequence[str],
-    hostvars: Mapping[str, Any],
+    hostvars: Mapping[str, Facts],
     *,
-    domains: Any = (),
+    domains: object = (),
     result: str = "smtp_tls_info",
-    mx_names: Optional[Mapping[str, Any]] = None,
+    mx_names: Optional[Mapping[str, object]] = None,
     mode: str = "testing",
     max_age: int = 604800,
-    rua: Any = (),
+    rua: object = (),
     ttl: int = 3600,
     port: int = 25,
     compare: bool = False,
-    resolvers: Any = (),
+    resolvers: object = (),
     timeout: int = 5,
-) -> Dict[str, Any]:
+) -> Dict[str, object]:
     """What to publish; with ``compare``, what DNS says otherwise as well."""
     try:
-        nodes = [_node(host, hostvars, result, mx_names or {}) for host in records.listed(hosts)]
+        nodes = [_node(host, hostvars, result, mx_names or {}) for host in map(str, records.listed(hosts))]
         sts = records.Sts(records.read_mode(mode), records.read_number("max_age", max_age, 0, records.MAX_AGE))
         served = records.read_domains(domains, records.fleet_names(nodes), sts.mode)
         seconds = records.read_number("ttl", ttl, 0, records.MAX_TTL)
@@ -43,7 +44,7 @@ def dns_records(
             *records.domain_records(served, sts, reports, seconds),
         ]
         also_right = records.tlsa_of_authorities(nodes, number)
-        said = {
+        said: Dict[str, object] = {
             "records": [_facts(record) for record in wanted],
             "policies": {domain.name: sts.policy(domain) for domain in served},
             "zone": "".join(f"{record.line()}\n" for record in wanted),
@@ -54,7 +55,7 @@ def dns_records(
         raise AnsibleFilterError(f"smtp_dns_records: {problem}") from problem
 
 
-def _node(host: str, hostvars: Mapping[str, Any], result: str, mx_names: Mapping[str, Any]) -> records.Node:
+def _node(host: str, hostvars: Mapping[str, Facts], result: str, mx_names: Mapping[str, object]) -> records.Node:
     variables = hostvars[host] if host in hostvars else {}
     info = variables[result] if result in variables else {}
     if "active" not in info or "certificates" not in info:
@@ -68,7 +69,7 @@ def _node(host: str, hostvars: Mapping[str, Any], result: str, mx_names: Mapping
     return records.Node(host, tuple(_mx_name(host, name) for name in records.listed(given)), info)
 
 
-def _mx_name(host: str, name: Any) -> str:
+def _mx_name(host: str, name: object) -> str:
     try:
         return records.read_host("mx_names", name)
     except InvalidValue:
@@ -80,13 +81,13 @@ def _mx_name(host: str, name: Any) -> str:
         ) from None
 
 
-def _facts(record: records.Record) -> Dict[str, Any]:
+def _facts(record: records.Record) -> Dict[str, object]:
     return {name: value for name, value in asdict(record).items() if name != "announced"}
 
 
 def _compared(
-    wanted: Sequence[records.Record], also_right: Mapping[str, Sequence[str]], resolvers: List[Any], timeout: int
-) -> Dict[str, Any]:
+    wanted: Sequence[records.Record], also_right: Mapping[str, Sequence[str]], resolvers: List[object], timeout: int
+) -> Dict[str, object]:
     """Each node's name is asked for, even where no key is served, since a stale TLSA record there stops mail."""
     questions = [(name, "TLSA") for name in also_right] + [(record.name, record.type) for record in wanted]
     found = answers.ask(questions, resolvers, timeout)
@@ -106,5 +107,5 @@ def _compared(
 class FilterModule:
     """Filters of this collection."""
 
-    def filters(self) -> Dict[str, Any]:
+    def filters(self) -> Filters:
         return {"smtp_dns_records": dns_records}

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping, Sequence
+from typing import Mapping, Sequence
 
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._edge import Facts, Filters
 from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils._table import table
 
 HEAD = ["node", "state", "time", "proven", "by", "summary"]
@@ -14,7 +15,7 @@ WIDTH = 100
 """Longer summaries are cut: the whole one is in the node's history."""
 
 
-def history_table(hosts: Sequence[str], hostvars: Mapping[str, Any]) -> str:
+def history_table(hosts: Sequence[str], hostvars: Mapping[str, Facts]) -> str:
     """One row a state, oldest first; a sentence where no node remembers any."""
     rows = [
         [
@@ -38,5 +39,5 @@ def _cut(text: str) -> str:
 class FilterModule:
     """Filters of this collection."""
 
-    def filters(self) -> Dict[str, Any]:
+    def filters(self) -> Filters:
         return {"smtp_history_table": history_table}

@@ -5,15 +5,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import List, Mapping, Sequence
 
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._edge import Facts, Filters
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._profiles import PROFILES
 from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils._table import table
 
 HEAD = ["node", "what", "before", "after"]
 
 
-def pending_table(hosts: Sequence[str], hostvars: Mapping[str, Any]) -> str:
+def pending_table(hosts: Sequence[str], hostvars: Mapping[str, Facts]) -> str:
     """One row a value that differs; a sentence where none does."""
     rows: List[List[str]] = []
     for host in hosts:
@@ -23,7 +24,7 @@ def pending_table(hosts: Sequence[str], hostvars: Mapping[str, Any]) -> str:
     return table(HEAD, rows) if rows else "Nothing differs: every node is as its profile says."
 
 
-def _policies(mode: Mapping[str, Any]) -> List[List[str]]:
+def _policies(mode: Facts) -> List[List[str]]:
     if not mode.get("changed"):
         return []
     rows = []
@@ -35,18 +36,18 @@ def _policies(mode: Mapping[str, Any]) -> List[List[str]]:
     return rows or [["parameters", "", ", ".join([*mode["pending"]["set"], *mode["pending"]["unset"]])]]
 
 
-def _domains(result: Mapping[str, Any]) -> List[List[str]]:
+def _domains(result: Facts) -> List[List[str]]:
     if not result.get("changed"):
         return []
     return [["domains", _word([d["name"] for d in result["before"]]), _word([d["name"] for d in result["after"]])]]
 
 
-def _word(value: Any) -> str:
+def _word(value: object) -> str:
     return (", ".join(value) if isinstance(value, list) else str(value)) or "-"
 
 
 class FilterModule:
     """Filters of this collection."""
 
-    def filters(self) -> Dict[str, Any]:
+    def filters(self) -> Filters:
         return {"smtp_pending_table": pending_table}

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import List, Mapping, Sequence
 
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._edge import Facts, Filters
 from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils._table import table
 
 SEEN = "smtp_harden_seen"
@@ -26,7 +27,7 @@ REHEARSAL_HEAD = ["node", "domain", "level", "if enforced", "TLS", "detail"]
 MAIL_HEAD = ["from", "to", "mail", "TLS", "detail"]
 
 
-def wire_table(hosts: Sequence[str], hostvars: Mapping[str, Any]) -> str:
+def wire_table(hosts: Sequence[str], hostvars: Mapping[str, Facts]) -> str:
     """One row a listener, then one row a message from a node to another, then one row a domain that was rehearsed."""
     seen = {host: hostvars[host][SEEN] for host in hosts if SEEN in hostvars[host]}
     listeners = [_listener(host, o) for host, result in seen.items() for o in result.get("observations", [])]
@@ -37,10 +38,10 @@ def wire_table(hosts: Sequence[str], hostvars: Mapping[str, Any]) -> str:
     return "\n\n".join(tables)
 
 
-def _listener(host: str, seen: Mapping[str, Any]) -> List[str]:
+def _listener(host: str, seen: Facts) -> List[str]:
     if seen["error"]:
         return [host, seen["listener"], "?", seen["error"], *[""] * (len(LISTENER_HEAD) - 4)]
-    certificate: Dict[str, Any] = seen["certificate"] or {}
+    certificate: Facts = seen["certificate"] or {}
     spoken = [name for name, answer in seen["protocols"].items() if answer == "accepted"]
     return [
         host,
@@ -56,13 +57,13 @@ def _listener(host: str, seen: Mapping[str, Any]) -> List[str]:
     ]
 
 
-def _mail(host: str, delivery: Mapping[str, Any]) -> List[str]:
+def _mail(host: str, delivery: Facts) -> List[str]:
     status = delivery["status"] or "still in the queue"
     detail = delivery["tls_detail"] if status == "sent" else delivery["reply"]
     return [host, delivery["recipient"], status, delivery["tls"] or "none", detail or ""]
 
 
-def _rehearsal(host: str, seen: Mapping[str, Any]) -> List[str]:
+def _rehearsal(host: str, seen: Facts) -> List[str]:
     fate = "goes out" if seen["delivered"] else "would wait"
     return [host, seen["domain"], seen["level"], fate, seen["tls"] or "none", seen["reason"] or ""]
 
@@ -70,5 +71,5 @@ def _rehearsal(host: str, seen: Mapping[str, Any]) -> List[str]:
 class FilterModule:
     """Filters of this collection."""
 
-    def filters(self) -> Dict[str, Any]:
+    def filters(self) -> Filters:
         return {"smtp_wire_table": wire_table}

@@ -8,14 +8,15 @@ Beside the module, the node's own renewal program does it (_renewal.py).
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Iterator
+from typing import Callable, Dict, Iterator
 
 from . import _hooks
 from ._certificates.validity import not_after, utc_now
+from ._edge import Options, Result
 from ._model import words
 from ._model.certificates import CertificateWish, read_wish
 from ._postfix import store
-from ._postfix.certificates import CertificatePlan, plan_certificate, plan_removal, report
+from ._postfix.certificates import CertificatePlan, describe_next, plan_certificate, plan_removal, report
 from ._postfix.commands import Postfix
 from ._postfix.state import read_state
 from ._postfix.supply import ANNOUNCEMENT, SIGNATURE
@@ -26,14 +27,14 @@ from ._work import bring_about
 MODULE = "smtp_tls_cert"
 
 
-def work(postfix: Postfix, options: Dict[str, Any], check_mode: bool) -> Dict[str, Any]:
+def work(postfix: Postfix, options: Options, check_mode: bool) -> Result:
     """The work of the module, as ``attempt`` takes it. Everything is planned before anything is written."""
     state = read_state(postfix)
     author = Author(MODULE, options["task"])
     if options["state"] == "absent":
         name = words.store_name("name", options["name"])
         planned, hook = plan_removal(state, name), _hooks.plan_no_hook(state, name)
-        result = {**bring_about(postfix, state, planned.plan, check_mode, author), **report(planned)}
+        result: Result = {**bring_about(postfix, state, planned.plan, check_mode, author), **report(planned)}
         return _with_hook(result, hook, check_mode, lambda: _hooks.install(postfix, state, name, hook))
     wish = read_wish(options, state.effective["myhostname"], store.read_given)
     planned, hook = plan_certificate(state, wish, check_mode), _hooks.plan_hook(state, wish, options)
@@ -50,9 +51,7 @@ def work(postfix: Postfix, options: Dict[str, Any], check_mode: bool) -> Dict[st
     return _with_hook(result, hook, check_mode, lambda: _hooks.install(postfix, state, wish.name, hook))
 
 
-def _with_hook(
-    result: Dict[str, Any], hook: _hooks.HookPlan, check_mode: bool, install: Callable[[], None]
-) -> Dict[str, Any]:
+def _with_hook(result: Result, hook: _hooks.HookPlan, check_mode: bool, install: Callable[[], None]) -> Result:
     """After the certificate is in place, what brings its renewals in."""
     if not hook.changed:
         return result
@@ -69,8 +68,9 @@ def _warnings(wish: CertificateWish, planned: CertificatePlan) -> Iterator[str]:
             yield f"{wish.name}: the certificate has {left} days left; see to its renewal."
         return
     since = "" if left is None else f" The stored certificate has {left} days left."
-    if planned.awaits == ANNOUNCEMENT and planned.next is not None:
-        records = "; ".join(report(planned)["next"]["tlsa"])
+    announced = describe_next(planned.next)
+    if planned.awaits == ANNOUNCEMENT and announced is not None:
+        records = "; ".join(announced["tlsa"])
         yield (
             f"{wish.name}: publish the TLSA record {records} beside the old one, wait until the old answer has left all caches "
             f"(its TTL), then list it in published_tlsa: only then the new key is used.{since}"
@@ -82,6 +82,6 @@ def _warnings(wish: CertificateWish, planned: CertificatePlan) -> Iterator[str]:
 def _kept(wish: CertificateWish, planned: CertificatePlan) -> Dict[str, str]:
     """A diff of what is kept for later: public keys, never private ones."""
     title = f"next key of certificate {wish.name}"
-    made = report(planned)["next"]
+    made = describe_next(planned.next)
     after = "\n".join(made["tlsa"]) if made else "\n".join(f"{key.kind} {key.size}" for key in wish.keys)
     return {"before_header": title, "after_header": title, "before": "", "after": f"{after}\n"}

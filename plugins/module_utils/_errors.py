@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional, TypeVar
+from typing import Optional, TypeVar
 
 T = TypeVar("T")
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 class HardeningError(Exception):
     """Something a person must know, in one sentence that ends with what to do."""
 
-    def __init__(self, message: str, **facts: Any) -> None:
+    def __init__(self, message: str, **facts: object) -> None:
         super().__init__(message)
         self.facts = facts
         """Return values that help to understand the failure, never secrets."""
@@ -22,7 +22,7 @@ class HardeningError(Exception):
 class InvalidValue(HardeningError):
     """An option holds a value that cannot be meant: nothing was written."""
 
-    def __init__(self, option: str, value: Any, problem: str, remedy: str) -> None:
+    def __init__(self, option: str, value: object, problem: str, remedy: str) -> None:
         super().__init__(f"{option}: {value!r} {problem}; {remedy}.")
         self.option = option
 

@@ -14,12 +14,14 @@ import json
 import os
 import shlex
 import sys
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, Iterable, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from . import _program
+from ._edge import Facts, Options
 from ._errors import InvalidValue, PostfixError
 from ._model.certificates import PROVIDERS, CertificateWish, External
 from ._postfix.commands import Postfix
+from ._postfix.plan import Diff
 from ._postfix.state import State
 from ._transaction.change import put_beside, take_away
 
@@ -44,13 +46,13 @@ class HookPlan(NamedTuple):
     def changed(self) -> bool:
         return bool(self.write or self.take_away)
 
-    def diff(self) -> List[Dict[str, str]]:
+    def diff(self) -> Diff:
         """The files' names say enough."""
         written = [{"prepared": f"{path}: written, a hook for renewals\n"} for path in self.write]
         return written + [{"prepared": f"{path}: taken away, a hook for renewals\n"} for path in self.take_away]
 
 
-def plan_hook(state: State, wish: CertificateWish, options: Mapping[str, Any]) -> HookPlan:
+def plan_hook(state: State, wish: CertificateWish, options: Options) -> HookPlan:
     """Have a hook for a certificate that another tool renews, and none for any other. Writes nothing."""
     if wish.provider == "stored":
         return HookPlan({}, ())
@@ -86,10 +88,10 @@ def install(postfix: Postfix, state: State, name: str, plan: HookPlan) -> None:
 def renewed_by(state: State, name: str) -> Optional[str]:
     """The tool that renews a certificate on this node."""
     content = _read(_options_path(state, name))
-    return json.loads(content)["external"]["tool"] if content else None
+    return _external(content).tool if content else None
 
 
-def _files(state: State, wish: CertificateWish, external: External, options: Mapping[str, Any]) -> Dict[str, HookFile]:
+def _files(state: State, wish: CertificateWish, external: External, options: Options) -> Dict[str, HookFile]:
     command = [sys.executable or "/usr/bin/python3", "-B", _program_path(state), wish.name]
     files = {
         _program_path(state): HookFile(_program.archive(), 0o644),
@@ -104,7 +106,7 @@ def _files(state: State, wish: CertificateWish, external: External, options: Map
     return files
 
 
-def _kept_options(options: Mapping[str, Any], external: External) -> bytes:
+def _kept_options(options: Options, external: External) -> bytes:
     """What a renewal needs of the task's options. What is active, served and trusted stays what it is then."""
     kept = {**options, **dict.fromkeys(PROVIDERS[:-1]), "task": f"a renewal by {external.tool}"}
     kept.update(use=[], withdraw=[], sni=None, trust=None)
@@ -159,13 +161,18 @@ def _quoted(word: str) -> str:
     return f'"{escaped}"'
 
 
+def _external(content: bytes) -> External:
+    """Of which files the kept options speak."""
+    found: Facts = json.loads(content)["external"]
+    return External(found["tool"], found["private_key"], found["certificate"])
+
+
 def _installed(state: State, name: str) -> Tuple[str, ...]:
     """The files of a certificate's hook that are there; not the program, which all share."""
     content = _read(_options_path(state, name))
     if content is None:
         return ()
-    found = json.loads(content)["external"]
-    external = External(found["tool"], found["private_key"], found["certificate"])
+    external = _external(content)
     paths = [f"{UNITS}/{_unit(state, name)}.{kind}" for kind in ("path", "service")]
     if external.tool == "certbot":
         paths = [_certbot_hook(state, name, external, [])[0]]

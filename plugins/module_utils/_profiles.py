@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, NamedTuple, Optional, Tuple
+from typing import List, NamedTuple, Optional, Tuple, Union
 
+from ._edge import Options
 from ._errors import InvalidValue
 from ._model.policies import ClientPolicy, ServerPolicy, read_client_policy, read_server_policy
 
@@ -16,7 +17,7 @@ class Setting(NamedTuple):
     """One value of a profile: the option of C(smtp_tls_mode) that it stands for, and why."""
 
     option: str
-    value: Any
+    value: Union[str, bool, List[str]]
     why: str
 
 
@@ -38,7 +39,7 @@ class Profile:
     def client(self) -> ClientPolicy:
         return read_client_policy(self._side("client"))
 
-    def _side(self, side: str) -> Dict[str, Any]:
+    def _side(self, side: str) -> Options:
         prefix = side + "."
         return {s.option[len(prefix) :]: s.value for s in self.settings if s.option.startswith(prefix)}
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import sys
 import zipfile
-from typing import Dict
+from typing import Dict, Optional
 
 from ._errors import present
 
@@ -33,7 +33,13 @@ def _sources() -> Dict[str, str]:
     for name, module in list(sys.modules.items()):
         if name == PACKAGE or name.startswith(f"{PACKAGE}."):
             spec = present(module.__spec__)
-            source = spec.loader.get_source(name) if hasattr(spec.loader, "get_source") else ""
+            source = _source(spec.loader, name)
             path = name.replace(".", "/")
-            files[f"{path}/__init__.py" if spec.submodule_search_locations is not None else f"{path}.py"] = source or ""
+            files[f"{path}/__init__.py" if spec.submodule_search_locations is not None else f"{path}.py"] = source
     return files
+
+
+def _source(loader: object, name: str) -> str:
+    """Ansible's importers have ``get_source`` without being what importlib calls an InspectLoader."""
+    found: Optional[str] = loader.get_source(name) if hasattr(loader, "get_source") else None
+    return found or ""

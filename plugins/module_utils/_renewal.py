@@ -10,12 +10,15 @@ import os
 import subprocess
 import sys
 import time
-from typing import Any, List, Mapping, Optional, Tuple
+from typing import List, Mapping, Optional, Tuple
 
 from ._certificate_task import work
 from ._certificates.chain import read_chains
+from ._edge import Options
 from ._errors import HardeningError
 from ._work import Outcome, attempt
+
+__all__ = ["main", "work"]
 
 PATIENCE = 60.0
 """Seconds in which a tool must have written both the key and the certificate."""
@@ -26,7 +29,7 @@ def main(argv: List[str]) -> int:
     program, name = argv
     try:
         with open(os.path.join(os.path.dirname(program), f"{name}.json"), encoding="utf-8") as handle:
-            options = json.load(handle)
+            options: Options = json.load(handle)
     except (OSError, ValueError) as problem:
         sys.stderr.write(f"smtp_tls_cert {name}: {problem}; run the task that installs this certificate again.\n")
         return 1
@@ -67,12 +70,19 @@ def _read(path: str) -> bytes:
 
 
 def _run_command(
-    argv: List[str], data: Optional[str] = None, environ_update: Any = None, handle_exceptions: bool = False
+    argv: List[str],
+    /,
+    *,
+    data: Optional[str] = None,
+    environ_update: Optional[Mapping[str, str]] = None,
+    handle_exceptions: bool = False,
 ) -> Tuple[int, str, str]:
     """Return code, output and errors of a command, as the rooms expect them of whoever runs commands; no Ansible is here."""
     environment = {**os.environ, **(environ_update or {})}
     # pylint: disable-next=ansible-bad-function
-    done = subprocess.run(argv, input=data, capture_output=True, text=True, check=False, env=environment)
+    done = subprocess.run(  # noqa: S603 -- no shell; what the rooms would have Ansible run
+        argv, input=data, capture_output=True, text=True, check=False, env=environment
+    )
     return done.returncode, done.stdout, done.stderr
 
 

@@ -6,41 +6,56 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
+from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Protocol, Tuple, TypedDict
 
 from ._certificates import library
+from ._edge import Arguments, End, Options, Result
 from ._errors import HardeningError, PostfixError
 from ._postfix.commands import Completed, Postfix
-from ._postfix.plan import Plan
+from ._postfix.plan import Diff, Plan
 from ._postfix.state import State
 from ._proof.prove import check_master, prove, prove_twin
-from ._transaction.change import Proofs, carry_out, turn
+from ._transaction.change import Interrupted, Proofs, carry_out, turn
 from ._transaction.journal import Author
 
-COMMON_ARGUMENTS: Dict[str, Any] = {"config_dir": {"type": "path", "default": "/etc/postfix"}}
+COMMON_ARGUMENTS: Arguments = {"config_dir": {"type": "path", "default": "/etc/postfix"}}
 
-CHANGE_ARGUMENTS: Dict[str, Any] = {"task": {"type": "str"}, **COMMON_ARGUMENTS}
+CHANGE_ARGUMENTS: Arguments = {"task": {"type": "str"}, **COMMON_ARGUMENTS}
 """Of modules that change something. The action plugin fills in the task's name."""
 
-Work = Callable[[Postfix, Dict[str, Any], bool], Dict[str, Any]]
+Work = Callable[[Postfix, Options, bool], Result]
 """``work(postfix, options, check_mode)``: the return values of a module."""
+
+
+class RunCommand(Protocol):
+    """AnsibleModule.run_command, as far as it is used: return code, output and errors."""
+
+    def __call__(
+        self,
+        argv: List[str],
+        /,
+        *,
+        data: Optional[str] = None,
+        environ_update: Optional[Mapping[str, str]] = None,
+        handle_exceptions: bool = True,
+    ) -> Tuple[int, str, str]: ...
 
 
 class Outcome(NamedTuple):
     """How a module ends."""
 
     failed: bool
-    result: Dict[str, Any]
+    result: Result
     warnings: List[str]
 
-    def report(self, warn: Callable[[str], None], fail: Callable[..., None], succeed: Callable[..., None]) -> None:
+    def report(self, warn: Callable[[str], object], fail: End, succeed: End) -> None:
         """Tell Ansible, by the three methods that a module has for it."""
         for warning in self.warnings:
             warn(warning)
         (fail if self.failed else succeed)(**self.result)
 
 
-def attempt(work: Work, options: Dict[str, Any], check_mode: bool, run_command: Callable[..., Any]) -> Outcome:
+def attempt(work: Work, options: Options, check_mode: bool, run_command: RunCommand) -> Outcome:
     """Do the work of a module; what a person must know becomes a failure of one sentence.
 
     One run at a time on one instance: the lock is held from before the first read to the end.
@@ -51,7 +66,7 @@ def attempt(work: Work, options: Dict[str, Any], check_mode: bool, run_command: 
         sentence = "The Python library cryptography is missing on this node; install python3-cryptography."
         return Outcome(True, {"msg": sentence, "exception": library.MISSING}, [])
 
-    def run(argv: List[str], stdin: Any = None) -> Completed:
+    def run(argv: List[str], stdin: Optional[str] = None) -> Completed:
         environment = {"LC_ALL": "C", "LANG": "C"}
         try:
             done = run_command(list(argv), data=stdin, environ_update=environment, handle_exceptions=False)
@@ -62,7 +77,7 @@ def attempt(work: Work, options: Dict[str, Any], check_mode: bool, run_command: 
         return Completed(*done)
 
     postfix = Postfix(run, options["config_dir"])
-    interrupted = None
+    interrupted: Optional[Interrupted] = None
     try:
         with turn(postfix, check_mode) as interrupted:
             result = work(postfix, options, check_mode)
@@ -84,7 +99,7 @@ _NOT_YET = (
 )
 
 
-def _is_installed(config_dir: str, run_command: Callable[..., Any]) -> bool:
+def _is_installed(config_dir: str, run_command: RunCommand) -> bool:
     """Whether a change can be planned, or an earlier task of the same run will have to install something first."""
     if library.MISSING:
         return False
@@ -96,9 +111,23 @@ def _is_installed(config_dir: str, run_command: Callable[..., Any]) -> bool:
         return False
 
 
-def bring_about(postfix: Postfix, state: State, plan: Plan, check_mode: bool, author: Author) -> Dict[str, Any]:
+class Brought(TypedDict):
+    """What every module returns that changes something."""
+
+    changed: bool
+    diff: Diff
+    pending: Dict[str, object]
+    proof: List[Dict[str, object]]
+
+
+class Restart(TypedDict):
+    restart_needed: bool
+    warnings: List[str]
+
+
+def bring_about(postfix: Postfix, state: State, plan: Plan, check_mode: bool, author: Author) -> Brought:
     """Carry a plan out, unless this is check mode or nothing differs; the common return values."""
-    result: Dict[str, Any] = {
+    result: Brought = {
         "changed": plan.changed,
         "diff": plan.diff(),
         "pending": plan.summary(),
@@ -110,7 +139,7 @@ def bring_about(postfix: Postfix, state: State, plan: Plan, check_mode: bool, au
     return result
 
 
-def _failure(sentence: str, interrupted: Any, **facts: Any) -> Outcome:
+def _failure(sentence: str, interrupted: Optional[Interrupted], **facts: object) -> Outcome:
     undone = bool(interrupted and interrupted["undone"])
     return Outcome(True, {"msg": sentence, "changed": undone, "interrupted": interrupted, **facts}, _tell(interrupted))
 
@@ -123,7 +152,7 @@ def unmet(check_mode: bool, *lacking: Optional[str]) -> List[str]:
     return [f"{sentence} (check mode cannot know whether an earlier task sees to it)" for sentence in found]
 
 
-def restart(needed: bool) -> Dict[str, Any]:
+def restart(needed: bool) -> Restart:
     """Return values that say whether a reload is not enough, and why."""
     reason = (
         "Postfix reads inet_interfaces and inet_protocols at its start only (postconf(5)): "
@@ -132,7 +161,7 @@ def restart(needed: bool) -> Dict[str, Any]:
     return {"restart_needed": needed, "warnings": [reason] if needed else []}
 
 
-def _tell(interrupted: Any) -> List[str]:
+def _tell(interrupted: Optional[Interrupted]) -> List[str]:
     if interrupted is None:
         return []
     deed = "has been undone" if interrupted["undone"] else "will be undone by the next run that is not in check mode"

@@ -254,11 +254,12 @@ interrupted:
   sample: null
 """
 
-from typing import Any, Dict, Iterator, List
+from typing import Iterator, List
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._certificates.validity import utc_now
+from ..module_utils._edge import Options, Result
 from ..module_utils._errors import InvalidValue
 from ..module_utils._model.domains import Mode, RequireTls, read_domains
 from ..module_utils._model.incoming import Unlisted
@@ -270,7 +271,8 @@ from ..module_utils._postfix.domains import DomainPlan, DomainWish, plan_domains
 from ..module_utils._postfix.incoming import bypassed
 from ..module_utils._postfix.state import State, read_state
 from ..module_utils._proof import resolver
-from ..module_utils._work import CHANGE_ARGUMENTS, Author, attempt, bring_about, unmet
+from ..module_utils._transaction.journal import Author
+from ..module_utils._work import CHANGE_ARGUMENTS, attempt, bring_about, unmet
 
 INCOMING_ARGUMENTS = {
     "level": {"type": "str", "choices": ["may", "encrypt"], "default": "encrypt"},
@@ -296,7 +298,7 @@ DOMAIN_ARGUMENTS = {
 }
 
 
-def wish(options: Dict[str, Any]) -> DomainWish:
+def wish(options: Options) -> DomainWish:
     if options["src"] is not None:
         raise InvalidValue("src", options["src"], "is read on the controller, by the action plugin", "run it by a task")
     present, absent = read_domains(options["domains"] or ())
@@ -311,7 +313,7 @@ def wish(options: Dict[str, Any]) -> DomainWish:
     )
 
 
-def work(postfix: Postfix, options: Dict[str, Any], check_mode: bool) -> Dict[str, Any]:
+def work(postfix: Postfix, options: Options, check_mode: bool) -> Result:
     wanted = wish(options)
     state = read_state(postfix)
     today = utc_now().date()

@@ -86,18 +86,19 @@ interrupted:
   sample: null
 """
 
-from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils._edge import Options, Result
 from ..module_utils._postfix.commands import Postfix
 from ..module_utils._postfix.rollback import needs_restart, plan_rollback
 from ..module_utils._postfix.state import read_state
 from ..module_utils._transaction.history import contents, find
-from ..module_utils._work import CHANGE_ARGUMENTS, Author, attempt, bring_about, restart
+from ..module_utils._transaction.journal import Author
+from ..module_utils._work import CHANGE_ARGUMENTS, attempt, bring_about, restart
 
 
-def work(postfix: Postfix, options: Dict[str, Any], check_mode: bool) -> Dict[str, Any]:
+def work(postfix: Postfix, options: Options, check_mode: bool) -> Result:
     past = find(postfix.config_dir, options["to"])
     now, then = read_state(postfix), read_state(postfix.at(past.folder))
     plan = plan_rollback(now, then, contents(postfix.config_dir, past), options["allow_weaker"])

@@ -145,17 +145,18 @@ interrupted:
   sample: null
 """
 
-from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils._edge import Options, Result
 from ..module_utils._model.entries import read_entries
 from ..module_utils._model.secrets import read_secrets
 from ..module_utils._model.settings import read_settings
 from ..module_utils._postfix.commands import Postfix
 from ..module_utils._postfix.settings import SettingsWish, plan_settings
 from ..module_utils._postfix.state import read_state
-from ..module_utils._work import CHANGE_ARGUMENTS, Author, attempt, bring_about, restart
+from ..module_utils._transaction.journal import Author
+from ..module_utils._work import CHANGE_ARGUMENTS, attempt, bring_about, restart
 
 SERVICE_ARGUMENTS = {
     "name": {"type": "str", "required": True},
@@ -167,7 +168,7 @@ SERVICE_ARGUMENTS = {
 }
 
 
-def work(postfix: Postfix, options: Dict[str, Any], check_mode: bool) -> Dict[str, Any]:
+def work(postfix: Postfix, options: Options, check_mode: bool) -> Result:
     wish = SettingsWish(
         settings=read_settings(options["parameters"], options["where_known"], options["public_networks"]),
         entries=read_entries(options["services"], options["public_networks"]),

@@ -469,17 +469,17 @@ interrupted:
   sample: null
 """
 
-from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._certificates.fitness import FLAWS
+from ..module_utils._edge import Arguments
 from ..module_utils._model.certificates import PROVIDERS, USES
 from ..module_utils._renewal import work  # and with it the program that a renewal on the node starts
 from ..module_utils._work import CHANGE_ARGUMENTS, attempt
 
 
-def made_here(key_type: str) -> Dict[str, Any]:
+def made_here(key_type: str) -> Arguments:
     return {
         "key_type": {"type": "str", "choices": ["rsa", "ecdsa", "both"], "default": key_type},
         "key_size": {"type": "int", "no_log": False},
@@ -487,7 +487,7 @@ def made_here(key_type: str) -> Dict[str, Any]:
     }
 
 
-AUTHORITY_ARGUMENTS: Dict[str, Any] = {
+AUTHORITY_ARGUMENTS: Arguments = {
     "ca_certificate": {"type": "str"},
     "ca_private_key": {"type": "str", "no_log": True},
     "ca_passphrase": {"type": "str", "no_log": True},

@@ -109,12 +109,13 @@ interrupted:
 """
 
 import datetime
-from typing import Any, Dict
+from typing import Dict
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._certificates.describe import describe
 from ..module_utils._certificates.validity import utc_now
+from ..module_utils._edge import Options, Result
 from ..module_utils._hooks import renewed_by
 from ..module_utils._model.domains import DomainPolicy
 from ..module_utils._model.policies import as_facts
@@ -129,7 +130,7 @@ from ..module_utils._transaction.history import past
 from ..module_utils._work import COMMON_ARGUMENTS, attempt
 
 
-def stored(state: State, name: str, now: datetime.datetime) -> Dict[str, Any]:
+def stored(state: State, name: str, now: datetime.datetime) -> Dict[str, object]:
     """What the store holds under one name, and what it is used for."""
     path = store.current(state, name)
     return {
@@ -142,7 +143,7 @@ def stored(state: State, name: str, now: datetime.datetime) -> Dict[str, Any]:
     }
 
 
-def told(record: DomainPolicy, today: datetime.date) -> Dict[str, Any]:
+def told(record: DomainPolicy, today: datetime.date) -> Dict[str, object]:
     """One domain's record, and what of it counts."""
     level = record.in_force(today).level
     return {
@@ -152,7 +153,7 @@ def told(record: DomainPolicy, today: datetime.date) -> Dict[str, Any]:
     }
 
 
-def work(postfix: Postfix, options: Dict[str, Any], check_mode: bool) -> Dict[str, Any]:
+def work(postfix: Postfix, options: Options, check_mode: bool) -> Result:
     state = read_state(postfix)
     now = utc_now()
     return {

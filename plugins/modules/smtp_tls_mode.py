@@ -235,10 +235,10 @@ interrupted:
   sample: null
 """
 
-from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils._edge import Options, Result
 from ..module_utils._model.levels import CipherGrade, ClientCertificates, ClientLevel, Protocol, ServerLevel
 from ..module_utils._model.policies import as_facts, read_client_policy, read_server_policy
 from ..module_utils._model.services import read_services
@@ -247,7 +247,8 @@ from ..module_utils._postfix.mode import Wish, plan_mode
 from ..module_utils._postfix.state import read_state
 from ..module_utils._profiles import PROFILES, find_profile
 from ..module_utils._proof import resolver
-from ..module_utils._work import CHANGE_ARGUMENTS, Author, attempt, bring_about, unmet
+from ..module_utils._transaction.journal import Author
+from ..module_utils._work import CHANGE_ARGUMENTS, attempt, bring_about, unmet
 
 TLS_ARGUMENTS = {
     "minimum_protocol": {"type": "str", "choices": Protocol.words()},
@@ -275,7 +276,7 @@ SERVICE_ARGUMENTS = {
 }
 
 
-def work(postfix: Postfix, options: Dict[str, Any], check_mode: bool) -> Dict[str, Any]:
+def work(postfix: Postfix, options: Options, check_mode: bool) -> Result:
     wish = Wish(
         profile=find_profile(options["profile"]),
         server=read_server_policy(options["server"]),

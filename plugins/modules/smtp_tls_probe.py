@@ -135,11 +135,12 @@ interrupted:
   sample: null
 """
 
-from typing import Any, Dict, List
+from typing import List
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._certificates.validity import utc_now
+from ..module_utils._edge import Options, Result
 from ..module_utils._model.domains import DomainPolicy, Mode
 from ..module_utils._model.levels import ClientLevel
 from ..module_utils._postfix import store
@@ -176,7 +177,7 @@ def records(state: State, which: str) -> List[DomainPolicy]:
     ]
 
 
-def work(postfix: Postfix, options: Dict[str, Any], check_mode: bool) -> Dict[str, Any]:
+def work(postfix: Postfix, options: Options, check_mode: bool) -> Result:
     state = read_state(postfix)
     if options["targets"] is None:
         targets = [listener.target for listener in own_listeners(state)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import concurrent.futures
 import ipaddress
 import re
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import HardeningError, InvalidValue
 from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils._dns_records import Record, read_number
@@ -16,6 +16,9 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils._dns_reco
 try:
     import dns.exception
     import dns.flags
+    import dns.rdata
+    import dns.rdtypes.ANY.TLSA
+    import dns.rdtypes.ANY.TXT
     import dns.resolver
 
     HAS_DNSPYTHON = True
@@ -51,7 +54,7 @@ class Difference(NamedTuple):
     advice: str
 
 
-def ask(questions: Iterable[Question], resolvers: Sequence[Any], timeout: Any) -> Dict[Question, Answer]:
+def ask(questions: Iterable[Question], resolvers: Sequence[object], timeout: object) -> Dict[Question, Answer]:
     """Every question once; each is answered, or has failed, after ``timeout`` seconds."""
     if not HAS_DNSPYTHON:
         raise HardeningError(
@@ -64,7 +67,7 @@ def ask(questions: Iterable[Question], resolvers: Sequence[Any], timeout: Any) -
         return dict(zip(distinct, pool.map(lambda question: _answer(resolver, *question), distinct)))
 
 
-def _resolver(given: Sequence[Any], timeout: int) -> Any:
+def _resolver(given: Sequence[object], timeout: int) -> dns.resolver.Resolver:
     try:
         resolver = dns.resolver.Resolver(configure=not given)
     except dns.exception.DNSException as problem:
@@ -79,7 +82,7 @@ def _resolver(given: Sequence[Any], timeout: int) -> Any:
     return resolver
 
 
-def _places(given: Sequence[Any]) -> Dict[str, int]:
+def _places(given: Sequence[object]) -> Dict[str, int]:
     places: Dict[str, int] = {}
     for value in given:
         address, port = _place(value)
@@ -88,7 +91,7 @@ def _places(given: Sequence[Any]) -> Dict[str, int]:
     return places
 
 
-def _place(value: Any) -> Tuple[str, int]:
+def _place(value: object) -> Tuple[str, int]:
     """As Unbound and NSD write it, since a colon stands in IPv6 addresses too."""
     address, at, port = str(value).partition("@")
     try:
@@ -100,21 +103,23 @@ def _place(value: Any) -> Tuple[str, int]:
     return address, read_number("resolvers", port, 1, 65535) if at else 53
 
 
-def _answer(resolver: Any, name: str, kind: str) -> Answer:
+def _answer(resolver: dns.resolver.Resolver, name: str, kind: str) -> Answer:
     try:
         found = resolver.resolve(name, kind, search=False, raise_on_no_answer=False)
     except dns.resolver.NXDOMAIN:
         return Answer()
     except dns.exception.DNSException as problem:
         return Answer(failure=str(problem).rstrip("."))
-    values = tuple(_text(kind, data) for data in found.rrset or ())
+    values = tuple(_text(data) for data in found.rrset or ())
     return Answer(values, bool(found.response.flags & dns.flags.AD))
 
 
-def _text(kind: str, data: Any) -> str:
-    if kind == "TXT":
+def _text(data: dns.rdata.Rdata) -> str:
+    if isinstance(data, dns.rdtypes.ANY.TXT.TXT):
         return b"".join(data.strings).decode("utf-8", "replace")
-    return f"{data.usage} {data.selector} {data.mtype} {data.cert.hex().upper()}"
+    if isinstance(data, dns.rdtypes.ANY.TLSA.TLSA):
+        return f"{data.usage} {data.selector} {data.mtype} {data.cert.hex().upper()}"
+    return data.to_text()
 
 
 def is_published(record: Record, answer: Answer) -> Optional[bool]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, Sequence, Tuple
+from typing import Dict, Iterable, Iterator, List, Mapping, Sequence, Tuple
 
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.fitness import covers
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._edge import Facts, Options
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import InvalidValue
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model import words
 
@@ -52,12 +53,13 @@ class Node:
 
     host: str
     names: Tuple[str, ...]
-    info: Mapping[str, Any]
+    info: Facts
 
-    def served(self, name: str) -> List[Mapping[str, Any]]:
+    def served(self, name: str) -> List[Facts]:
         """What senders are shown: they ask for ``name`` by SNI (RFC 7671 section 3, RFC 8461 section 7.1)."""
         stored = self._by_sni(name)
-        return self.info["certificates"][stored]["chains"] if stored else self.info["active"]["server"]
+        served: List[Facts] = self.info["certificates"][stored]["chains"] if stored else self.info["active"]["server"]
+        return served
 
     def announced(self, name: str) -> Iterator[str]:
         """TLSA records of keys that may be served under ``name`` next: those of a certificate that is now, and of one
@@ -100,26 +102,27 @@ class Sts:
         return f"v=STSv1; id={hashlib.sha256(self.policy(domain).encode()).hexdigest()[:32]};"
 
 
-def listed(value: Any) -> List[Any]:
+def listed(value: object) -> List[object]:
     """A list; a single item stands for itself, and none for an empty list."""
     if value is None:
         return []
-    return [value] if isinstance(value, (str, Mapping)) else list(value)
+    return list(value) if isinstance(value, Iterable) and not isinstance(value, (str, Mapping)) else [value]
 
 
-def read_number(option: str, value: Any, least: int, most: int) -> int:
+def read_number(option: str, value: object, least: int, most: int) -> int:
     """A whole number, which Jinja may hand over as text."""
-    if isinstance(value, bool) or not re.match(r"[0-9]{1,10}\Z", str(value)) or not least <= int(value) <= most:
+    text = str(value)
+    if isinstance(value, bool) or not re.match(r"[0-9]{1,10}\Z", text) or not least <= int(text) <= most:
         raise InvalidValue(
             option,
             value,
             "is out of range",
             f"write a whole number from {least} to {most}",
         )
-    return int(value)
+    return int(text)
 
 
-def read_host(option: str, value: Any) -> str:
+def read_host(option: str, value: object) -> str:
     """A full host name, with or without the dot at its end."""
     name = words.domain_name(option, re.sub(r"\.\Z", "", str(value)))
     if "." not in name or name.rpartition(".")[2].isdigit():
@@ -127,13 +130,13 @@ def read_host(option: str, value: Any) -> str:
     return name
 
 
-def read_mode(value: Any) -> str:
+def read_mode(value: object) -> str:
     if value not in MODES:
         raise InvalidValue("mode", value, "is no mode of MTA-STS", f"use {', '.join(MODES)} (RFC 8461 section 3.2)")
     return str(value)
 
 
-def read_rua(value: Any) -> str:
+def read_rua(value: object) -> str:
     """Where reports go: a URI of mailto or https, with ``,``, ``;`` and ``!`` encoded (RFC 8460 section 3)."""
     text = str(value)
     if not _RUA.match(text) or _NOT_IN_RUA.search(text):
@@ -146,7 +149,7 @@ def read_rua(value: Any) -> str:
     return text
 
 
-def read_domains(given: Any, fleet: Sequence[str], mode: str) -> List[Domain]:
+def read_domains(given: object, fleet: Sequence[str], mode: str) -> List[Domain]:
     """Names, or dictionaries of C(name) and C(mx). Without C(mx), every node of the fleet is an MX host."""
     domains: Dict[str, Domain] = {}
     for item in listed(given):
@@ -157,7 +160,7 @@ def read_domains(given: Any, fleet: Sequence[str], mode: str) -> List[Domain]:
     return list(domains.values())
 
 
-def _read_domain(item: Mapping[str, Any], fleet: Sequence[str], mode: str) -> Domain:
+def _read_domain(item: Options, fleet: Sequence[str], mode: str) -> Domain:
     unknown = sorted(set(item) - {"name", "mx"})
     if unknown or "name" not in item:
         raise InvalidValue(
@@ -173,7 +176,7 @@ def _read_domain(item: Mapping[str, Any], fleet: Sequence[str], mode: str) -> Do
     return Domain(name, tuple(dict.fromkeys(mx)))
 
 
-def _read_pattern(value: Any) -> str:
+def _read_pattern(value: object) -> str:
     text = str(value)
     below = text.startswith("*.")
     return "*." * below + read_host("domains.mx", text[2 * below :])
@@ -248,7 +251,7 @@ def _of_node(node: Node, name: str, domains: Sequence[Domain], sts: Sts) -> Iter
             )
 
 
-def _flaws(shown: Mapping[str, Any], name: str) -> Iterator[Tuple[str, str]]:
+def _flaws(shown: Facts, name: str) -> Iterator[Tuple[str, str]]:
     """Why the Web PKI does not vouch for a certificate (RFC 8461 section 4.2), as far as it can be seen from here."""
     names = shown["subject_alternative_names"]
     if shown["self_signed"]:

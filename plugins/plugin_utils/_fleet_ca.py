@@ -8,7 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 from dataclasses import dataclass
-from typing import Any, Optional, Sequence
+from typing import TYPE_CHECKING, Optional, Sequence
 
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import (
     certificates_pem,
@@ -34,6 +34,12 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certific
 )
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import CertificateError, InvalidValue
 
+if TYPE_CHECKING:
+    from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.kinds import (
+        Certificate,
+        PrivateKey,
+    )
+
 CA_DAYS = 3650
 CA_NAME = "SMTP fleet CA"
 
@@ -42,8 +48,8 @@ CA_NAME = "SMTP fleet CA"
 class FleetCA:
     """The issuing certificate first, then those above it; and the key of the first."""
 
-    certificates: Sequence[Any]
-    key: Any
+    certificates: Sequence[Certificate]
+    key: PrivateKey
 
     def sign(self, csr_pem: str, names: Sequence[str], days: int) -> str:
         """A certificate for the key in each request, in PEM; the node adds the CA's intermediates."""

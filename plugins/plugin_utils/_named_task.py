@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional
+from typing import Optional
 
 from ansible.plugins.action import ActionBase
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._edge import Arguments, Result, Variables
 
 
 class ActionModule(ActionBase):
@@ -15,11 +16,11 @@ class ActionModule(ActionBase):
 
     _supports_async = True
 
-    def run(self, tmp: Optional[str] = None, task_vars: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
+    def run(self, tmp: Optional[str] = None, task_vars: Optional[Variables] = None) -> Result:
         super().run(tmp, task_vars)
         arguments = self.arguments(task_vars or {})
         return self._execute_module(module_args=arguments, task_vars=task_vars, wrap_async=self._task.async_val)
 
-    def arguments(self, task_vars: Dict[str, Any]) -> Dict[str, Any]:
+    def arguments(self, task_vars: Variables) -> Arguments:
         """What the module gets on the node."""
         return {"task": self._task.get_name().strip(), **self._task.args}

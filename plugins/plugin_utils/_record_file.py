@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from typing import Any, Dict, List
+from typing import Callable, Dict, List
 
 import yaml
 
@@ -16,9 +16,12 @@ LISTS = ("match", "pins")
 """Options whose items blanks part in a cell."""
 
 
-def read_records(suffix: str, text: str) -> List[Dict[str, Any]]:
+Record = Dict[str, object]
+
+
+def read_records(suffix: str, text: str) -> List[Record]:
     """The list that a file holds; ``ValueError`` says what is wrong with it."""
-    reader = {".csv": _read_csv, ".json": json.loads, ".yml": _read_yaml, ".yaml": _read_yaml}.get(suffix.lower())
+    reader = _READERS.get(suffix.lower())
     if reader is None:
         raise ValueError(f"the suffix {suffix!r} is not known; name it .yml, .yaml, .json or .csv")
     found = reader(text.lstrip("\ufeff"))
@@ -27,14 +30,14 @@ def read_records(suffix: str, text: str) -> List[Dict[str, Any]]:
     return found
 
 
-def _read_yaml(text: str) -> Any:
+def _read_yaml(text: str) -> object:
     try:
-        return yaml.load(text, Loader=_LOADER)
+        return yaml.load(text, Loader=_LOADER)  # noqa: S506 -- a safe loader, whichever it is: see there
     except yaml.YAMLError as problem:
         raise ValueError(" ".join(str(problem).split())) from None
 
 
-def _read_csv(text: str) -> List[Dict[str, Any]]:
+def _read_csv(text: str) -> List[Record]:
     rows = csv.DictReader(io.StringIO(text, newline=""))
     try:
         _check_columns([column.strip() for column in rows.fieldnames or ()])
@@ -51,23 +54,31 @@ def _check_columns(columns: List[str]) -> None:
         raise ValueError(f"its first row has the column {twice[0]!r} twice")
 
 
-def _has_content(row: Dict[Any, Any], line: int) -> bool:
+def _has_content(row: Dict[str, str], line: int) -> bool:
     """Spreadsheets leave rows of empty cells behind."""
     if None in row or None in row.values():
         raise ValueError(f"line {line} has not as many cells as the first row")
     return any(cell.strip() for cell in row.values())
 
 
-def _record(row: Dict[str, str]) -> Dict[str, Any]:
-    record: Dict[str, Any] = {}
+def _record(row: Dict[str, str]) -> Record:
+    record: Record = {}
+    nested: Dict[str, Record] = {}
     for column, cell in row.items():
         if cell.strip():
             option, _dot, suboption = column.strip().partition(".")
-            target = record.setdefault(option, {}) if suboption else record
+            target = nested.setdefault(option, {}) if suboption else record
             name = suboption or option
             target[name] = cell.split() if name in LISTS else cell.strip()
-    return record
+    return {**record, **nested}
 
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """LibYAML's where PyYAML has it: ten times as fast."""
+
+_READERS: Dict[str, Callable[[str], object]] = {
+    ".csv": _read_csv,
+    ".json": json.loads,
+    ".yml": _read_yaml,
+    ".yaml": _read_yaml,
+}

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 
 import pytest
 
@@ -25,8 +26,13 @@ def mirrored(test):
     return names[max(fitting, key=len)] if fitting else None
 
 
+def does_something(source):
+    """A file of names for types alone leaves nothing to test."""
+    return re.search(r"^(class|def) ", (TOP / source).read_text(encoding="utf-8"), re.M) is not None
+
+
 def test_every_source_has_a_test_of_its_name_in_the_same_folder():
-    assert set(SOURCES) - set(map(mirrored, TESTS)) == set()
+    assert set(filter(does_something, SOURCES)) - set(map(mirrored, TESTS)) == set()
 
 
 def test_every_test_has_a_source_of_its_name_in_the_same_folder():

@@ -14,8 +14,8 @@ import shlex
 import subprocess
 import tarfile
 import threading
-from xml.etree import ElementTree
 from typing import NamedTuple
+from xml.etree import ElementTree
 
 import ansible
 import pytest

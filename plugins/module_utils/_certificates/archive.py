@@ -9,6 +9,7 @@ from typing import Optional
 
 from .._errors import CertificateError
 from .chain import Chains, build_chains
+from .keys import able_to_sign
 
 try:
     from cryptography.hazmat.backends import default_backend
@@ -33,4 +34,6 @@ def read_archive(option: str, data: bytes, passphrase: Optional[str]) -> Chains:
         raise CertificateError(f"{option}.archive: holds no private key; export it again with the key.")
     if certificate is None and not others:
         raise CertificateError(f"{option}.archive: holds no certificate; export it again with the certificate.")
-    return build_chains(option, [key], [*([certificate] if certificate else []), *others])
+    return build_chains(
+        option, [able_to_sign(f"{option}.archive", key)], [*([certificate] if certificate else []), *others]
+    )

@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, List, Optional, Sequence, Tuple
+from functools import partial
+from typing import TYPE_CHECKING, Callable, Iterable, List, Optional, Sequence, Tuple
 
 from .._errors import CertificateError, present
 from .keys import KEY, public_bytes, read_key, read_keys, write_key
 from .validity import not_after
+
+if TYPE_CHECKING:
+    from .kinds import Certificate, PrivateKey, PublicKey
 
 try:
     from cryptography import x509
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.backends import default_backend
     from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+    from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 except ImportError:  # pragma: no cover - library.MISSING says so before a function here is called
     pass
 
@@ -31,11 +35,11 @@ _CERTIFICATE = re.compile(
 class Chain:
     """The leaf first, then each certificate's issuer; the root may be left out."""
 
-    key: Any
-    certificates: Tuple[Any, ...]
+    key: PrivateKey
+    certificates: Tuple[Certificate, ...]
 
     @property
-    def leaf(self) -> Any:
+    def leaf(self) -> Certificate:
         return self.certificates[0]
 
     def to_pem(self) -> bytes:
@@ -51,7 +55,7 @@ def chains_pem(chains: Chains) -> bytes:
     return b"".join(chain.to_pem() for chain in chains)
 
 
-def read_certificates(option: str, pem: bytes) -> Tuple[Any, ...]:
+def read_certificates(option: str, pem: bytes) -> Tuple[Certificate, ...]:
     """Every certificate in ``pem``, in the order they stand there; one at least."""
     blocks = _CERTIFICATE.findall(pem)
     if not blocks:
@@ -64,9 +68,9 @@ def read_certificates(option: str, pem: bytes) -> Tuple[Any, ...]:
         ) from None
 
 
-def readable_certificates(pem: bytes) -> Tuple[Any, ...]:
+def readable_certificates(pem: bytes) -> Tuple[Certificate, ...]:
     """The certificates in ``pem`` that this version of cryptography can read."""
-    found: List[Any] = []
+    found: List[Certificate] = []
     for block in _CERTIFICATE.findall(pem):
         try:
             found.append(x509.load_pem_x509_certificate(block, default_backend()))
@@ -81,11 +85,11 @@ def read_chains(option: str, key_pem: bytes, chain_pem: bytes, passphrase: Optio
     return build_chains(option, keys, read_certificates(f"{option}.certificate", chain_pem))
 
 
-def build_chains(option: str, keys: Sequence[Any], certificates: Sequence[Any]) -> Chains:
+def build_chains(option: str, keys: Sequence[PrivateKey], certificates: Sequence[Certificate]) -> Chains:
     return tuple(build_chain(option, key, certificates) for key in keys)
 
 
-def build_chain(option: str, key: Any, certificates: Sequence[Any]) -> Chain:
+def build_chain(option: str, key: PrivateKey, certificates: Sequence[Certificate]) -> Chain:
     """The chain of ``key``: its own certificate, then the issuers found among ``certificates``.
 
     Of several certificates for the same key the newest counts.
@@ -121,9 +125,9 @@ def _read_part(path: str, part: bytes) -> Chain:
     return Chain(key, certificates)
 
 
-def order(leaf: Any, others: Sequence[Any]) -> Tuple[Any, ...]:
+def order(leaf: Certificate, others: Sequence[Certificate]) -> Tuple[Certificate, ...]:
     """``leaf`` and, one after the other, the certificates that issued it, as far as ``others`` reach."""
-    ordered: List[Any] = [leaf]
+    ordered: List[Certificate] = [leaf]
     rest = list(others)
     while not is_issued_by(ordered[-1], ordered[-1]):
         issuer = next((c for c in rest if is_issued_by(ordered[-1], c)), None)
@@ -134,7 +138,7 @@ def order(leaf: Any, others: Sequence[Any]) -> Tuple[Any, ...]:
     return tuple(ordered)
 
 
-def is_issued_by(certificate: Any, issuer: Any) -> bool:
+def is_issued_by(certificate: Certificate, issuer: Certificate) -> bool:
     """Whether ``issuer``'s key signed ``certificate``."""
     if certificate.issuer != issuer.subject:
         return False
@@ -147,26 +151,28 @@ def is_issued_by(certificate: Any, issuer: Any) -> bool:
     return _is_signed_by(certificate, issuer.public_key())
 
 
-def _is_signed_by(certificate: Any, key: Any) -> bool:
+def _is_signed_by(certificate: Certificate, key: PublicKey) -> bool:
     """For versions of cryptography that leave it to us: PKCS#1 v1.5 and PSS, ECDSA, and keys with one scheme alone."""
     signed = (certificate.signature, certificate.tbs_certificate_bytes)
     digest = certificate.signature_hash_algorithm
-    schemes: Sequence[Any] = ((),)
+    tries: List[Callable[[], None]] = []
     if isinstance(key, rsa.RSAPublicKey) and digest:
         pss = padding.PSS(padding.MGF1(digest), digest.digest_size)
-        schemes = ((padding.PKCS1v15(), digest), (pss, digest))
+        tries = [partial(key.verify, *signed, scheme, digest) for scheme in (padding.PKCS1v15(), pss)]
     elif isinstance(key, ec.EllipticCurvePublicKey) and digest:
-        schemes = ((ec.ECDSA(digest),),)
-    return any(_verifies(key, signed, scheme) for scheme in schemes)
+        tries = [partial(key.verify, *signed, ec.ECDSA(digest))]
+    elif isinstance(key, (ed25519.Ed25519PublicKey, ed448.Ed448PublicKey)):
+        tries = [partial(key.verify, *signed)]
+    return any(map(_succeeds, tries))
 
 
-def _verifies(key: Any, signed: Tuple[bytes, bytes], scheme: Sequence[Any]) -> bool:
+def _succeeds(verify: Callable[[], None]) -> bool:
     try:
-        key.verify(*signed, *scheme)
+        verify()
     except (InvalidSignature, TypeError, ValueError):
         return False
     return True
 
 
-def certificates_pem(certificates: Sequence[Any]) -> bytes:
+def certificates_pem(certificates: Iterable[Certificate]) -> bytes:
     return b"".join(c.public_bytes(serialization.Encoding.PEM) for c in certificates)

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-from typing import Any, Dict, List, Optional, Sequence
+from typing import TYPE_CHECKING, List, Optional, Sequence, TypedDict
 
 from . import tlsa
 from .chain import certificates_pem, is_issued_by
 from .keys import describe_public_key, public_bytes
 from .validity import not_after, not_before
+
+if TYPE_CHECKING:
+    from .kinds import Certificate, Named, PublicKey
 
 try:
     from cryptography import x509
@@ -21,7 +24,27 @@ except ImportError:  # pragma: no cover - library.MISSING says so before a funct
     pass
 
 
-def describe(certificates: Sequence[Any], now: datetime.datetime) -> Dict[str, Any]:
+class CertificateFacts(TypedDict):
+    """What a module returns of a certificate."""
+
+    subject: str
+    issuer: str
+    self_signed: bool
+    subject_alternative_names: List[str]
+    serial: str
+    not_before: str
+    not_after: str
+    days_left: int
+    key_type: str
+    key_size: int
+    signature_hash: Optional[str]
+    certificate_sha256: str
+    public_key_sha256: str
+    tlsa: List[str]
+    chain: str
+
+
+def describe(certificates: Sequence[Certificate], now: datetime.datetime) -> CertificateFacts:
     """The leaf's facts and the chain in PEM, for results, tables and audits."""
     leaf = certificates[0]
     kind, bits = describe_public_key(leaf.public_key())
@@ -44,17 +67,17 @@ def describe(certificates: Sequence[Any], now: datetime.datetime) -> Dict[str, A
     }
 
 
-def certificate_fingerprint(certificate: Any) -> str:
+def certificate_fingerprint(certificate: Certificate) -> str:
     """As Postfix prints it with smtpd_tls_fingerprint_digest = sha256."""
     return _fingerprint(certificate.public_bytes(serialization.Encoding.DER))
 
 
-def public_key_fingerprint(public_key: Any) -> str:
+def public_key_fingerprint(public_key: PublicKey) -> str:
     """Of SubjectPublicKeyInfo: what Postfix matches and TLSA ``3 1 1`` publishes (RFC 7671)."""
     return _fingerprint(public_bytes(public_key))
 
 
-def dns_names(certificate: Any) -> List[str]:
+def dns_names(certificate: Named) -> List[str]:
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
@@ -62,7 +85,7 @@ def dns_names(certificate: Any) -> List[str]:
     return list(names.get_values_for_type(x509.DNSName))
 
 
-def is_ca(certificate: Any) -> bool:
+def is_ca(certificate: Certificate) -> bool:
     """Whether a certificate may sign others (RFC 5280 section 4.2.1.9)."""
     try:
         return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
@@ -70,7 +93,7 @@ def is_ca(certificate: Any) -> bool:
         return False
 
 
-def extended_key_usages(certificate: Any) -> Optional[List[str]]:
+def extended_key_usages(certificate: Certificate) -> Optional[List[str]]:
     """Dotted OIDs; ``None`` where the certificate is for any use."""
     try:
         usages = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
@@ -79,7 +102,7 @@ def extended_key_usages(certificate: Any) -> Optional[List[str]]:
     return [usage.dotted_string for usage in usages]
 
 
-def may_sign(certificate: Any) -> bool:
+def may_sign(certificate: Certificate) -> bool:
     """Whether TLS may use the key to sign: all key exchanges of TLS 1.3 need that (RFC 8446 section 4.4.2.2)."""
     try:
         return certificate.extensions.get_extension_for_class(x509.KeyUsage).value.digital_signature
@@ -87,7 +110,7 @@ def may_sign(certificate: Any) -> bool:
         return True
 
 
-def hash_name(certificate: Any) -> Optional[str]:
+def hash_name(certificate: Certificate) -> Optional[str]:
     algorithm = certificate.signature_hash_algorithm
     return algorithm.name if algorithm else None
 

@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 import datetime
-from typing import Any, Collection, Iterator, NamedTuple, Sequence
+from typing import TYPE_CHECKING, Collection, Iterator, NamedTuple, Sequence
 
 from .chain import is_issued_by, order
 from .describe import dns_names, extended_key_usages, hash_name, is_ca, may_sign
 from .keys import describe_public_key
 from .validity import not_after, not_before
+
+if TYPE_CHECKING:
+    from .kinds import Certificate
 
 SERVER_AUTH = "1.3.6.1.5.5.7.3.1"
 CLIENT_AUTH = "1.3.6.1.5.5.7.3.2"
@@ -38,10 +41,10 @@ class Flaw(NamedTuple):
 
 
 def flaws(
-    chain: Sequence[Any],
+    chain: Sequence[Certificate],
     hosts: Sequence[str],
     uses: Collection[str],
-    authorities: Sequence[Any],
+    authorities: Sequence[Certificate],
     now: datetime.datetime,
 ) -> Iterator[Flaw]:
     """Why peers would not take this chain (leaf first) for ``hosts``. ``authorities`` are the CAs known here."""
@@ -55,7 +58,7 @@ def flaws(
     yield from _chain_flaws(chain, authorities, now)
 
 
-def weaknesses(certificate: Any, now: datetime.datetime) -> Iterator[Flaw]:
+def weaknesses(certificate: Certificate, now: datetime.datetime) -> Iterator[Flaw]:
     """Why no peer should take this certificate, whoever issued it.
 
     Postfix itself takes RSA 1024 and certificates without a SAN at level secure, so these are
@@ -71,14 +74,14 @@ def weaknesses(certificate: Any, now: datetime.datetime) -> Iterator[Flaw]:
         yield Flaw("no_san", "names no host in its SAN")
 
 
-def _age(certificate: Any, now: datetime.datetime) -> Iterator[Flaw]:
+def _age(certificate: Certificate, now: datetime.datetime) -> Iterator[Flaw]:
     if not_after(certificate) <= now:
         yield Flaw("expired", f"expired on {not_after(certificate):%Y-%m-%d}")
     if not_before(certificate) > now:
         yield Flaw("not_yet_valid", f"is not valid before {not_before(certificate):%Y-%m-%d}")
 
 
-def _wrong_usages(certificate: Any, uses: Collection[str]) -> Iterator[Flaw]:
+def _wrong_usages(certificate: Certificate, uses: Collection[str]) -> Iterator[Flaw]:
     allowed = extended_key_usages(certificate)
     for use in uses:
         if allowed is not None and PURPOSES[use] not in allowed:
@@ -87,7 +90,9 @@ def _wrong_usages(certificate: Any, uses: Collection[str]) -> Iterator[Flaw]:
         yield Flaw("wrong_usage", "may not sign by its key usage, which TLS 1.3 asks of it")
 
 
-def _chain_flaws(chain: Sequence[Any], authorities: Sequence[Any], now: datetime.datetime) -> Iterator[Flaw]:
+def _chain_flaws(
+    chain: Sequence[Certificate], authorities: Sequence[Certificate], now: datetime.datetime
+) -> Iterator[Flaw]:
     for ca in chain[1:]:
         name = ca.subject.rfc4514_string()
         yield from (Flaw(flaw.kind, f"has an intermediate, {name}, that {flaw.sentence}") for flaw in _age(ca, now))
@@ -102,7 +107,7 @@ def _chain_flaws(chain: Sequence[Any], authorities: Sequence[Any], now: datetime
 
 
 def unfit_for_agents(
-    chain: Sequence[Any], host: str, use: str, authorities: Sequence[Any], now: datetime.datetime
+    chain: Sequence[Certificate], host: str, use: str, authorities: Sequence[Certificate], now: datetime.datetime
 ) -> Iterator[str]:
     """Why agents under the same strict rules would refuse this chain (leaf first) of ``host``."""
     certificate = chain[0]

@@ -8,10 +8,13 @@ from __future__ import annotations
 import datetime
 import re
 from dataclasses import dataclass
-from typing import Any, List, Sequence, Tuple
+from typing import TYPE_CHECKING, List, Sequence, Tuple
 
 from .._errors import CertificateError
 from .describe import dns_names
+
+if TYPE_CHECKING:
+    from .kinds import Certificate, PrivateKey, PublicKey
 
 try:
     from cryptography import x509
@@ -35,14 +38,14 @@ class CertificateSpec:
     days: int
 
 
-def self_sign(spec: CertificateSpec, key: Any, now: datetime.datetime) -> Any:
+def self_sign(spec: CertificateSpec, key: PrivateKey, now: datetime.datetime) -> Certificate:
     """A certificate of ``key`` by itself: good for encryption, no proof of identity."""
     subject = _subject(spec.names[0])
     builder = _leaf(subject, subject, key.public_key(), spec, now)
     return builder.sign(key, hashes.SHA256(), default_backend())
 
 
-def request(names: Sequence[str], key: Any) -> bytes:
+def request(names: Sequence[str], key: PrivateKey) -> bytes:
     """A certificate signing request in PEM (RFC 2986)."""
     builder = x509.CertificateSigningRequestBuilder().subject_name(_subject(names[0]))
     builder = builder.add_extension(_alternative_names(names), critical=False)
@@ -61,8 +64,8 @@ def requested_names(pem: bytes) -> List[Tuple[str, ...]]:
 
 
 def sign_request(
-    csr_pem: bytes, spec: CertificateSpec, ca_certificate: Any, ca_key: Any, now: datetime.datetime
-) -> Any:
+    csr_pem: bytes, spec: CertificateSpec, ca_certificate: Certificate, ca_key: PrivateKey, now: datetime.datetime
+) -> Certificate:
     """A leaf certificate for the key in the request.
 
     Only the key is taken from the request: the names are the caller's, so that a node cannot
@@ -73,11 +76,11 @@ def sign_request(
     if not csr.is_signature_valid:
         raise CertificateError("The node's certificate request is not signed by its own key; run the task again.")
     builder = _leaf(_subject(spec.names[0]), ca_certificate.subject, csr.public_key(), spec, now)
-    builder = builder.add_extension(_authority(ca_certificate), critical=False)
+    builder = builder.add_extension(_authority(ca_certificate, ca_key), critical=False)
     return builder.sign(ca_key, hashes.SHA256(), default_backend())
 
 
-def make_ca(common_name: str, key: Any, days: int, now: datetime.datetime) -> Any:
+def make_ca(common_name: str, key: PrivateKey, days: int, now: datetime.datetime) -> Certificate:
     """A self-signed CA that may sign leaves and no further CAs (RFC 5280 section 4.2.1.9)."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
     builder = _dated(name, name, key.public_key(), days, now)
@@ -89,9 +92,11 @@ def make_ca(common_name: str, key: Any, days: int, now: datetime.datetime) -> An
     return builder.sign(key, hashes.SHA256(), default_backend())
 
 
-def _leaf(subject: Any, issuer: Any, public_key: Any, spec: CertificateSpec, now: datetime.datetime) -> Any:
+def _leaf(
+    subject: x509.Name, issuer: x509.Name, public_key: PublicKey, spec: CertificateSpec, now: datetime.datetime
+) -> x509.CertificateBuilder:
     builder = _dated(subject, issuer, public_key, spec.days, now)
-    usages: List[Any] = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+    usages: List[x509.ObjectIdentifier] = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
     for extension, critical in (
         (x509.BasicConstraints(ca=False, path_length=None), True),
         (_key_usage(digital_signature=True), True),
@@ -103,32 +108,34 @@ def _leaf(subject: Any, issuer: Any, public_key: Any, spec: CertificateSpec, now
     return builder
 
 
-def _dated(subject: Any, issuer: Any, public_key: Any, days: int, now: datetime.datetime) -> Any:
+def _dated(
+    subject: x509.Name, issuer: x509.Name, public_key: PublicKey, days: int, now: datetime.datetime
+) -> x509.CertificateBuilder:
     builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(public_key)
     builder = builder.serial_number(x509.random_serial_number())
     return builder.not_valid_before(now - CLOCK_SKEW).not_valid_after(now + datetime.timedelta(days=days))
 
 
-def _subject(common_name: str) -> Any:
+def _subject(common_name: str) -> x509.Name:
     """The CN holds 64 characters at most (RFC 5280, ub-common-name): a longer name is in the SAN alone."""
     if len(common_name) > 64:
         return x509.Name([])
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
 
-def _alternative_names(names: Sequence[str]) -> Any:
+def _alternative_names(names: Sequence[str]) -> x509.SubjectAlternativeName:
     return x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
 
 
-def _authority(ca_certificate: Any) -> Any:
+def _authority(ca_certificate: Certificate, ca_key: PrivateKey) -> x509.AuthorityKeyIdentifier:
     try:
         known = ca_certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
         return x509.AuthorityKeyIdentifier(known.digest, None, None)
     except x509.ExtensionNotFound:
-        return x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_certificate.public_key())
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
 
 
-def _key_usage(**wanted: bool) -> Any:
+def _key_usage(**wanted: bool) -> x509.KeyUsage:
     usages = (
         "digital_signature content_commitment key_encipherment data_encipherment key_agreement "
         "key_cert_sign crl_sign encipher_only decipher_only"

@@ -10,14 +10,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Optional, Tuple
 
+from .._edge import Options
 from .._errors import CertificateError, InvalidValue
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+
+    from .kinds import PrivateKey, PublicKey
 
 try:
     from cryptography.hazmat.backends import default_backend
     from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+    from cryptography.hazmat.primitives.asymmetric import dh, ec, rsa, x448, x25519
 except ImportError:  # pragma: no cover - library.MISSING says so before a function here is called
     pass
 
@@ -38,7 +44,7 @@ class KeySpec:
     size: int
 
     @classmethod
-    def read(cls, option: str, given: Mapping[str, Any]) -> Tuple[KeySpec, ...]:
+    def read(cls, option: str, given: Options) -> Tuple[KeySpec, ...]:
         """The kinds of keys that a provider's options ask for. ``key_size`` of C(both) is the RSA key's."""
         kind, size = given["key_type"], given.get("key_size")
         if kind == BOTH:
@@ -54,21 +60,22 @@ class KeySpec:
             )
         return (cls(kind, size),)
 
-    def fits(self, public_key: Any) -> bool:
+    def fits(self, public_key: PublicKey) -> bool:
         return (self.kind, self.size) == describe_public_key(public_key)
 
 
-def make_key(spec: KeySpec) -> Any:
+def make_key(spec: KeySpec) -> PrivateKey:
     """A new private key."""
     if spec.kind == "rsa":
         return rsa.generate_private_key(public_exponent=65537, key_size=spec.size, backend=default_backend())
-    return ec.generate_private_key(getattr(ec, CURVES[spec.size])(), backend=default_backend())
+    curve: ec.EllipticCurve = getattr(ec, CURVES[spec.size])()
+    return ec.generate_private_key(curve, backend=default_backend())
 
 
-def read_key(option: str, pem: bytes, passphrase: Optional[str] = None) -> Any:
+def read_key(option: str, pem: bytes, passphrase: Optional[str] = None) -> PrivateKey:
     """The private key in ``pem``; the error never repeats what was read."""
     try:
-        return serialization.load_pem_private_key(
+        key = serialization.load_pem_private_key(
             pem, passphrase.encode() if passphrase else None, backend=default_backend()
         )
     except TypeError as problem:
@@ -77,21 +84,29 @@ def read_key(option: str, pem: bytes, passphrase: Optional[str] = None) -> Any:
     except Exception:  # cryptography raises ValueError and UnsupportedAlgorithm, by version
         doubt = ", or the passphrase is wrong" if passphrase else ""
         raise CertificateError(f"{option}: this is no private key that can be read{doubt}; give it in PEM.") from None
+    return able_to_sign(option, key)
 
 
-def read_keys(option: str, pem: bytes, passphrase: Optional[str] = None) -> Tuple[Any, ...]:
+def able_to_sign(option: str, key: PrivateKeyTypes) -> PrivateKey:
+    """``key``, unless it is of a kind that only agrees on other keys: certificates and TLS 1.3 need signatures."""
+    if isinstance(key, (dh.DHPrivateKey, x25519.X25519PrivateKey, x448.X448PrivateKey)):
+        raise CertificateError(f"{option}: this is a key that cannot sign; give an RSA or ECDSA key.")
+    return key
+
+
+def read_keys(option: str, pem: bytes, passphrase: Optional[str] = None) -> Tuple[PrivateKey, ...]:
     """Every private key in ``pem``; one at least."""
     blocks = KEY.findall(pem) or [pem]
     return tuple(read_key(option, block, passphrase) for block in blocks)
 
 
-def write_key(key: Any, passphrase: Optional[str] = None) -> bytes:
+def write_key(key: PrivateKey, passphrase: Optional[str] = None) -> bytes:
     """``key`` as PKCS#8 PEM: unencrypted, as Postfix reads it, unless there is a passphrase."""
     secret = serialization.BestAvailableEncryption(passphrase.encode()) if passphrase else serialization.NoEncryption()
     return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, secret)
 
 
-def describe_public_key(public_key: Any) -> Any:
+def describe_public_key(public_key: PublicKey) -> Tuple[str, int]:
     """(``rsa``, bits), (``ecdsa``, bits) or the name of another kind with 0."""
     if isinstance(public_key, rsa.RSAPublicKey):
         return "rsa", public_key.key_size
@@ -100,6 +115,6 @@ def describe_public_key(public_key: Any) -> Any:
     return type(public_key).__name__.lstrip("_").replace("PublicKey", "").lower(), 0
 
 
-def public_bytes(public_key: Any) -> bytes:
+def public_bytes(public_key: PublicKey) -> bytes:
     """SubjectPublicKeyInfo in DER: what fingerprints and TLSA 3 1 1 are taken of."""
     return public_key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Any, Iterable, List, NamedTuple, Optional, Sequence
+from typing import TYPE_CHECKING, Iterable, List, NamedTuple, Optional, Sequence
 
 from .._errors import InvalidValue
 from .keys import public_bytes
+
+if TYPE_CHECKING:
+    from .kinds import Certificate, PublicKey
 
 try:
     from cryptography.hazmat.primitives import serialization
@@ -51,7 +54,7 @@ def read_record(option: str, text: str) -> Record:
     return Record(int(found[1]), int(found[2]), int(found[3]), data)
 
 
-def records(certificates: Sequence[Any]) -> List[str]:
+def records(certificates: Sequence[Certificate]) -> List[str]:
     """What to publish for a chain (leaf first): C(3 1 1) of its key, C(2 1 1) of each CA that the server sends along."""
     leaf, *issuers = certificates
     return [of_key(leaf.public_key())] + [
@@ -59,12 +62,17 @@ def records(certificates: Sequence[Any]) -> List[str]:
     ]
 
 
-def of_key(public_key: Any) -> str:
+def of_key(public_key: PublicKey) -> str:
     """C(3 1 1) of a key, known before any certificate is made for it."""
     return str(Record(3, 1, 1, _data(1, public_bytes(public_key))))
 
 
-def holds(published: Iterable[Record], public_key: Any, issuers: Sequence[Any], leaf: Optional[Any] = None) -> bool:
+def holds(
+    published: Iterable[Record],
+    public_key: PublicKey,
+    issuers: Sequence[Certificate],
+    leaf: Optional[Certificate] = None,
+) -> bool:
     """Whether a client would take a certificate of this key: one matching record is enough (RFC 6698 section 2.1).
 
     Without ``leaf``, before the certificate is signed, records of whole end-entity certificates cannot match.
@@ -72,7 +80,9 @@ def holds(published: Iterable[Record], public_key: Any, issuers: Sequence[Any], 
     return any(_matches(record, public_key, issuers, leaf) for record in published)
 
 
-def _matches(record: Record, public_key: Any, issuers: Sequence[Any], leaf: Optional[Any]) -> bool:
+def _matches(
+    record: Record, public_key: PublicKey, issuers: Sequence[Certificate], leaf: Optional[Certificate]
+) -> bool:
     if record.usage == 2:
         found = [_selected(record, ca) for ca in issuers]
     elif record.selector == 1:
@@ -82,7 +92,7 @@ def _matches(record: Record, public_key: Any, issuers: Sequence[Any], leaf: Opti
     return record.data in [_data(record.matching, der) for der in found]
 
 
-def _selected(record: Record, certificate: Any) -> bytes:
+def _selected(record: Record, certificate: Certificate) -> bytes:
     if record.selector == 1:
         return public_bytes(certificate.public_key())
     return certificate.public_bytes(serialization.Encoding.DER)

@@ -6,14 +6,17 @@
 from __future__ import annotations
 
 import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Optional
+
+if TYPE_CHECKING:
+    from .kinds import Certificate
 
 
-def not_before(certificate: Any) -> datetime.datetime:
+def not_before(certificate: Certificate) -> datetime.datetime:
     return _utc(certificate, "not_valid_before")
 
 
-def not_after(certificate: Any) -> datetime.datetime:
+def not_after(certificate: Certificate) -> datetime.datetime:
     return _utc(certificate, "not_valid_after")
 
 
@@ -21,7 +24,10 @@ def utc_now() -> datetime.datetime:
     return datetime.datetime.now(datetime.timezone.utc)
 
 
-def _utc(certificate: Any, attribute: str) -> datetime.datetime:
+def _utc(certificate: Certificate, attribute: str) -> datetime.datetime:
     """cryptography 42 brought the aware attributes and deprecated the naive ones."""
-    aware = getattr(certificate, attribute + "_utc", None)
-    return aware or getattr(certificate, attribute).replace(tzinfo=datetime.timezone.utc)
+    aware: Optional[datetime.datetime] = getattr(certificate, attribute + "_utc", None)
+    if aware is not None:
+        return aware
+    naive: datetime.datetime = getattr(certificate, attribute)
+    return naive.replace(tzinfo=datetime.timezone.utc)

@@ -8,11 +8,12 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass, replace
-from typing import Any, Callable, Dict, Mapping, Optional, Tuple
+from typing import Callable, Collection, Dict, Iterable, Optional, Tuple
 
 from .._certificates import tlsa
 from .._certificates.issue import CertificateSpec
 from .._certificates.keys import KeySpec
+from .._edge import Options
 from .._errors import InvalidValue
 from . import words
 from .trust import NOTHING, TrustWish, read_trust
@@ -89,7 +90,7 @@ class CertificateWish:
     trust: TrustWish = NOTHING
 
 
-def read_wish(options: Mapping[str, Any], host: str, read_file: ReadFile) -> CertificateWish:
+def read_wish(options: Options, host: str, read_file: ReadFile) -> CertificateWish:
     """The options of one task. ``host`` is whom a certificate names where no names are given."""
     provider = options["provider"]
     given = {name: value for name, value in (options.get(provider) or {}).items() if value is not None}
@@ -117,7 +118,7 @@ def read_wish(options: Mapping[str, Any], host: str, read_file: ReadFile) -> Cer
     return replace(wish, trust=read_trust(options["trust"] or {}, given if provider == "own_ca" else {}))
 
 
-def read_names(option: str, given: Optional[Any], host: str) -> Tuple[str, ...]:
+def read_names(option: str, given: Optional[Collection[object]], host: str) -> Tuple[str, ...]:
     """The DNS names of a certificate, the host's own where none are given."""
     if given is not None and not given:
         raise InvalidValue(
@@ -126,7 +127,7 @@ def read_names(option: str, given: Optional[Any], host: str) -> Tuple[str, ...]:
     return tuple(words.certificate_name(option, name) for name in given or (host,))
 
 
-def read_spec(provider: str, given: Mapping[str, Any], host: str) -> Tuple[Tuple[KeySpec, ...], CertificateSpec]:
+def read_spec(provider: str, given: Options, host: str) -> Tuple[Tuple[KeySpec, ...], CertificateSpec]:
     """Keys and names of a certificate whose key is made on the node."""
     days = given.get("days", DEFAULT_DAYS.get(provider, 1))
     if not 0 < days <= 36500:
@@ -146,17 +147,15 @@ def check_renewal(provider: str, days: int, renew_before: int) -> None:
         )
 
 
-def _read_sni(given: Optional[Any]) -> Optional[Tuple[str, ...]]:
+def _read_sni(given: Optional[Iterable[object]]) -> Optional[Tuple[str, ...]]:
     return None if given is None else tuple(words.domain_or_below("sni", name) for name in given)
 
 
-def _read_nothing(
-    wish: CertificateWish, _given: Mapping[str, Any], _host: str, _read_file: ReadFile
-) -> CertificateWish:
+def _read_nothing(wish: CertificateWish, _given: Options, _host: str, _read_file: ReadFile) -> CertificateWish:
     return wish
 
 
-def _read_made_here(wish: CertificateWish, given: Mapping[str, Any], host: str, read_file: ReadFile) -> CertificateWish:
+def _read_made_here(wish: CertificateWish, given: Options, host: str, read_file: ReadFile) -> CertificateWish:
     provider = wish.provider
     keys, spec = read_spec(provider, given, host)
     if provider in DEFAULT_DAYS:
@@ -167,7 +166,7 @@ def _read_made_here(wish: CertificateWish, given: Mapping[str, Any], host: str, 
     )
 
 
-def _read_own_ca(wish: CertificateWish, given: Mapping[str, Any], host: str, read_file: ReadFile) -> CertificateWish:
+def _read_own_ca(wish: CertificateWish, given: Options, host: str, read_file: ReadFile) -> CertificateWish:
     if PEM_MARK not in given.get("ca_certificate", ""):
         raise InvalidValue(
             "own_ca.ca_certificate",
@@ -184,19 +183,19 @@ def _read_own_ca(wish: CertificateWish, given: Mapping[str, Any], host: str, rea
     )
 
 
-def _read_pem(wish: CertificateWish, given: Mapping[str, Any], _host: str, read_file: ReadFile) -> CertificateWish:
+def _read_pem(wish: CertificateWish, given: Options, _host: str, read_file: ReadFile) -> CertificateWish:
     key = _content("pem.private_key", given["private_key"], read_file, secret=True)
     certificate = _content("pem.certificate", given["certificate"], read_file)
     return replace(wish, material=Material(key, certificate, given.get("passphrase")))
 
 
-def _read_external(wish: CertificateWish, given: Mapping[str, Any], _host: str, read_file: ReadFile) -> CertificateWish:
+def _read_external(wish: CertificateWish, given: Options, _host: str, read_file: ReadFile) -> CertificateWish:
     key, certificate = (words.absolute_path(f"external.{name}", given[name]) for name in ("private_key", "certificate"))
     material = Material(read_file("external.private_key", key), read_file("external.certificate", certificate), None)
     return replace(wish, material=material, external=External(given["tool"], key, certificate))
 
 
-def _read_pkcs12(wish: CertificateWish, given: Mapping[str, Any], _host: str, read_file: ReadFile) -> CertificateWish:
+def _read_pkcs12(wish: CertificateWish, given: Options, _host: str, read_file: ReadFile) -> CertificateWish:
     text = given["archive"]
     if text.startswith("/"):
         data = read_file("pkcs12.archive", words.absolute_path("pkcs12.archive", text))
@@ -224,7 +223,7 @@ def _content(option: str, value: str, read_file: ReadFile, secret: bool = False)
     return read_file(option, words.absolute_path(option, value))
 
 
-_READERS: Dict[str, Callable[[CertificateWish, Mapping[str, Any], str, ReadFile], CertificateWish]] = {
+_READERS: Dict[str, Callable[[CertificateWish, Options, str, ReadFile], CertificateWish]] = {
     "self_signed": _read_made_here,
     "csr": _read_made_here,
     "own_ca": _read_own_ca,

@@ -8,12 +8,13 @@ from __future__ import annotations
 import datetime
 import re
 from dataclasses import dataclass, replace
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
+from .._edge import Options
 from .._errors import InvalidValue
 from . import words
 from .incoming import Demand, Incoming, read_incoming
-from .levels import CipherGrade, ClientLevel, Ordered, Protocol
+from .levels import CipherGrade, ClientLevel, Ordered, Protocol, read_given
 from .policies import read_match
 from .routes import Route, read_route
 
@@ -25,10 +26,6 @@ class RequireTls(Ordered):
     OPPORTUNISTIC = "opportunistic"
     OPPORTUNISTIC_STARTTLS = "opportunistic+starttls"
     ENFORCE = "enforce"
-
-
-_NOTHING: Dict[str, Any] = {"match": (), "minimum_protocol": None, "ciphers": None, "requiretls": None}
-"""What goes along with a level."""
 
 
 class Mode(Ordered):
@@ -100,16 +97,20 @@ class DomainPolicy:
         An expired record leaves the protection to the profile. A record in testing holds no mail back.
         """
         if self.has_expired(today):
-            return replace(self, **_NOTHING, level=None, incoming=None)
+            return replace(self._at(None, None), incoming=None)
         if self.mode is Mode.TESTING:
             open_level = self.level if self.level in (None, ClientLevel.NONE) else ClientLevel.MAY
             requiretls = self.requiretls and min(
                 self.requiretls, RequireTls.OPPORTUNISTIC, key=lambda asked: asked.rank
             )
-            return replace(self, **{**_NOTHING, "requiretls": requiretls}, level=open_level)
+            return self._at(open_level, requiretls)
         return self
 
-    def as_facts(self) -> Dict[str, Any]:
+    def _at(self, level: Optional[ClientLevel], requiretls: Optional[RequireTls]) -> DomainPolicy:
+        """The same with nothing that goes along with another level."""
+        return replace(self, level=level, requiretls=requiretls, match=(), minimum_protocol=None, ciphers=None)
+
+    def as_facts(self) -> Dict[str, object]:
         return {
             "name": self.name,
             "subdomains": self.subdomains,
@@ -128,11 +129,11 @@ class DomainPolicy:
         }
 
 
-def _word(value: Any) -> Optional[str]:
+def _word(value: object) -> Optional[str]:
     return None if value is None else str(value)
 
 
-def read_domains(items: Iterable[Mapping[str, Any]]) -> Tuple[List[DomainPolicy], List[str]]:
+def read_domains(items: Iterable[Options]) -> Tuple[List[DomainPolicy], List[str]]:
     """The option ``domains`` as (wanted records, names to remove); each name may occur once."""
     present: List[DomainPolicy] = []
     absent: List[str] = []
@@ -152,21 +153,21 @@ def read_domains(items: Iterable[Mapping[str, Any]]) -> Tuple[List[DomainPolicy]
     return present, absent
 
 
-def read_domain(option: str, item: Mapping[str, Any]) -> DomainPolicy:
+def read_domain(option: str, item: Options) -> DomainPolicy:
     """One item of ``domains``; errors name the item by its place in the list."""
-    level = _read(ClientLevel, option, "level", item)
+    level = read_given(ClientLevel, option, "level", item)
     policy = DomainPolicy(
         name=words.domain_or_below(f"{option}.name", item["name"]),
         subdomains=bool(item.get("subdomains")),
         level=level,
         match=read_match(f"{option}.match", level, item.get("match") or ()),
-        minimum_protocol=_read(Protocol, option, "minimum_protocol", item),
-        ciphers=_read(CipherGrade, option, "ciphers", item),
-        requiretls=_read(RequireTls, option, "requiretls", item),
+        minimum_protocol=read_given(Protocol, option, "minimum_protocol", item),
+        ciphers=read_given(CipherGrade, option, "ciphers", item),
+        requiretls=read_given(RequireTls, option, "requiretls", item),
         route=read_route(f"{option}.route", item["route"]) if item.get("route") else None,
         local=bool(item.get("local")),
         incoming=read_incoming(f"{option}.incoming", item["incoming"]) if item.get("incoming") is not None else None,
-        mode=_read(Mode, option, "mode", item) or Mode.ENFORCE,
+        mode=read_given(Mode, option, "mode", item) or Mode.ENFORCE,
         expires=_date(f"{option}.expires", item.get("expires")),
         owner=_line(f"{option}.owner", item.get("owner")),
         reason=_line(f"{option}.reason", item.get("reason")),
@@ -292,11 +293,7 @@ def _check_whole(option: str, policy: DomainPolicy) -> None:
         )
 
 
-def _read(kind: Any, option: str, name: str, item: Mapping[str, Any]) -> Any:
-    return kind.read(f"{option}.{name}", item[name]) if item.get(name) is not None else None
-
-
-def _date(option: str, value: Any) -> Optional[datetime.date]:
+def _date(option: str, value: object) -> Optional[datetime.date]:
     if value is None:
         return None
     try:
@@ -305,7 +302,7 @@ def _date(option: str, value: Any) -> Optional[datetime.date]:
         raise InvalidValue(option, value, "is not a date", "write year, month and day, as in 2027-03-31") from None
 
 
-def _line(option: str, value: Any) -> Optional[str]:
+def _line(option: str, value: object) -> Optional[str]:
     if value is None:
         return None
     text = str(value)

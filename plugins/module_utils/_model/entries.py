@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any, Iterable, Mapping, Optional, Tuple
+from typing import Iterable, Mapping, Optional, Tuple
 
+from .._edge import Options
 from .._errors import InvalidValue
 from .networks import check_networks
 from .services import check_listed_once, read_service_name
@@ -35,7 +36,7 @@ class EntryWish:
         return self.name.rpartition("/")[2]
 
 
-def read_entries(items: Optional[Iterable[Mapping[str, Any]]], public: Iterable[Any] = ()) -> Tuple[EntryWish, ...]:
+def read_entries(items: Optional[Iterable[Options]], public: Iterable[object] = ()) -> Tuple[EntryWish, ...]:
     """The option ``services`` of C(smtp_settings); ``public`` are the public ranges that may relay."""
     read = tuple(_entry(f"services[{index}]", item) for index, item in enumerate(items or ()))
     for index, entry in enumerate(read):
@@ -44,7 +45,7 @@ def read_entries(items: Optional[Iterable[Mapping[str, Any]]], public: Iterable[
     return read
 
 
-def _entry(option: str, item: Mapping[str, Any]) -> EntryWish:
+def _entry(option: str, item: Options) -> EntryWish:
     name = read_service_name(f"{option}.name", item["name"])
     command = item.get("command")
     if command is not None and not re.match(r"[a-z][a-z-]*\Z", command):
@@ -68,7 +69,7 @@ def _entry(option: str, item: Mapping[str, Any]) -> EntryWish:
     )
 
 
-def _override(option: str, value: Any) -> Optional[str]:
+def _override(option: str, value: object) -> Optional[str]:
     """postconf -Pe takes no blanks (postconf(1)); in lists, commas do as well."""
     text = read_value(option, ",".join(map(str, value)) if isinstance(value, (list, tuple)) else value)
     if text and re.search(r"\s", text):
@@ -81,7 +82,7 @@ def _override(option: str, value: Any) -> Optional[str]:
     return text
 
 
-def _parameter(option: str, name: Any) -> str:
+def _parameter(option: str, name: object) -> str:
     if not re.match(r"\w+\Z", str(name)):
         raise InvalidValue(f"{option}.parameters", name, "is no name of a parameter", "write it as in postconf(5)")
     return str(name)

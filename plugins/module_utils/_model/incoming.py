@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, Mapping, Tuple
+from typing import Dict, Tuple
 
+from .._edge import Options
 from .._errors import InvalidValue
 from . import words
 from .levels import ClientCertificates, Ordered, ServerLevel
@@ -47,7 +48,7 @@ class Incoming:
             return Demand.CERTIFICATE
         return Demand.ENCRYPT if self.level is ServerLevel.ENCRYPT else Demand.NOTHING
 
-    def as_facts(self) -> Dict[str, Any]:
+    def as_facts(self) -> Dict[str, object]:
         return {
             "level": self.level.value,
             "client_certificates": self.client_certificates.value,
@@ -55,7 +56,7 @@ class Incoming:
         }
 
 
-def read_incoming(option: str, given: Mapping[str, Any]) -> Incoming:
+def read_incoming(option: str, given: Options) -> Incoming:
     """The suboption ``incoming`` of a record."""
     pins = tuple(words.fingerprint(f"{option}.pins", pin) for pin in given.get("pins") or ())
     asked = given.get("client_certificates")

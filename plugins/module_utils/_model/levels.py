@@ -10,8 +10,9 @@ Within each enum the order is that of protection, weakest first.
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any, List, Type, TypeVar
+from typing import List, Optional, Type, TypeVar
 
+from .._edge import Options
 from .._errors import InvalidValue
 
 E = TypeVar("E", bound="Ordered")
@@ -20,8 +21,10 @@ E = TypeVar("E", bound="Ordered")
 class Ordered(str, Enum):
     """A closed list of words, ordered from the weakest to the strongest."""
 
+    _value_: str
+
     def __str__(self) -> str:
-        return self.value
+        return str(self.value)
 
     @property
     def rank(self) -> int:
@@ -36,12 +39,17 @@ class Ordered(str, Enum):
         return [member.value for member in cls]
 
     @classmethod
-    def read(cls: Type[E], option: str, value: Any) -> E:
+    def read(cls: Type[E], option: str, value: object) -> E:
         """The member spelt ``value``, or an error that names the option and the choices."""
         try:
             return cls(value)
         except ValueError:
             raise InvalidValue(option, value, "is not known", f"use one of {', '.join(cls.words())}") from None
+
+
+def read_given(kind: Type[E], option: str, name: str, given: Options) -> Optional[E]:
+    """The suboption ``name`` of ``option``; ``None`` where it is not given."""
+    return None if given.get(name) is None else kind.read(f"{option}.{name}", given[name])
 
 
 class ServerLevel(Ordered):

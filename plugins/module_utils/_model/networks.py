@@ -6,14 +6,14 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Any, Iterable, Optional, Union
+from typing import Iterable, Optional, Union
 
 from .._errors import InvalidValue
 
 Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 
 
-def check_networks(option: str, value: Optional[str], confirmed: Iterable[Any]) -> None:
+def check_networks(option: str, value: Optional[str], confirmed: Iterable[object]) -> None:
     """Refuse an open relay. A single address is no range; names of files and tables are for others to check."""
     meant = [network for network in map(read_network, map(str, confirmed)) if network is not None]
     for item in (value or "").replace(",", " ").split():
@@ -72,4 +72,6 @@ def _is_own(network: Network) -> bool:
 
 
 def _within(network: Network, other: Network) -> bool:
-    return network.version == other.version and network.subnet_of(other)  # type: ignore[arg-type]
+    if isinstance(network, ipaddress.IPv4Network):
+        return isinstance(other, ipaddress.IPv4Network) and network.subnet_of(other)
+    return isinstance(other, ipaddress.IPv6Network) and network.subnet_of(other)

@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any, Mapping, Optional, Tuple, TypeVar
+from typing import Collection, Dict, Optional, Tuple, TypeVar, Union
 
+from .._edge import Options
 from .._errors import InvalidValue
 from . import words
-from .levels import CipherGrade, ClientCertificates, ClientLevel, Protocol, ServerLevel
+from .levels import CipherGrade, ClientCertificates, ClientLevel, Protocol, ServerLevel, read_given
 
 P = TypeVar("P", "ServerPolicy", "ClientPolicy")
 
@@ -40,30 +41,36 @@ class ClientPolicy:
     connection_reuse: Optional[bool] = None
 
 
-def read_server_policy(options: Optional[Mapping[str, Any]]) -> ServerPolicy:
+def read_server_policy(options: Optional[Options]) -> ServerPolicy:
     """The option ``server`` of a task as a policy."""
-    given = _given(options)
+    given = options or {}
     return ServerPolicy(
-        level=_word(ServerLevel, "server.level", given),
-        client_certificates=_word(ClientCertificates, "server.client_certificates", given),
-        **_common("server", given),
+        level=read_given(ServerLevel, "server", "level", given),
+        client_certificates=read_given(ClientCertificates, "server", "client_certificates", given),
+        minimum_protocol=read_given(Protocol, "server", "minimum_protocol", given),
+        ciphers=read_given(CipherGrade, "server", "ciphers", given),
+        exclude_ciphers=_excluded("server", given),
+        ca_file=_ca_file("server", given),
     )
 
 
-def read_client_policy(options: Optional[Mapping[str, Any]]) -> ClientPolicy:
+def read_client_policy(options: Optional[Options]) -> ClientPolicy:
     """The option ``client`` of a task as a policy."""
-    given = _given(options)
-    level = _word(ClientLevel, "client.level", given)
+    given = options or {}
+    level = read_given(ClientLevel, "client", "level", given)
     match = given.get("match")
     return ClientPolicy(
         level=level,
         match=None if match is None else read_match("client.match", level, match),
         connection_reuse=given.get("connection_reuse"),
-        **_common("client", given),
+        minimum_protocol=read_given(Protocol, "client", "minimum_protocol", given),
+        ciphers=read_given(CipherGrade, "client", "ciphers", given),
+        exclude_ciphers=_excluded("client", given),
+        ca_file=_ca_file("client", given),
     )
 
 
-def read_match(option: str, level: Optional[ClientLevel], match: Any) -> Tuple[str, ...]:
+def read_match(option: str, level: Optional[ClientLevel], match: Collection[object]) -> Tuple[str, ...]:
     """Names or fingerprints that a peer's certificate must match (postconf(5), smtp_tls_policy_maps).
 
     At level ``fingerprint`` they are SHA-256 fingerprints; elsewhere DNS names, ``.domain`` for
@@ -132,33 +139,22 @@ def check_match(level: Optional[ClientLevel], match: Tuple[str, ...]) -> None:
     read_match("client.match", level, match)
 
 
-def as_facts(policy: Any) -> Mapping[str, Any]:
+def as_facts(policy: Union[ServerPolicy, ClientPolicy]) -> Dict[str, object]:
     """A policy as plain data for return values."""
     return {f.name: _plain(getattr(policy, f.name)) for f in fields(policy)}
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if isinstance(value, tuple):
         return [str(item) for item in value]
     return value if value is None or isinstance(value, bool) else str(value)
 
 
-def _given(options: Optional[Mapping[str, Any]]) -> Mapping[str, Any]:
-    return {name: value for name, value in (options or {}).items() if value is not None}
-
-
-def _word(kind: Any, option: str, given: Mapping[str, Any]) -> Any:
-    name = option.rsplit(".", 1)[1]
-    return kind.read(option, given[name]) if name in given else None
-
-
-def _common(side: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
+def _excluded(side: str, given: Options) -> Optional[Tuple[str, ...]]:
     excluded = given.get("exclude_ciphers")
-    return {
-        "minimum_protocol": _word(Protocol, f"{side}.minimum_protocol", given),
-        "ciphers": _word(CipherGrade, f"{side}.ciphers", given),
-        "exclude_ciphers": None
-        if excluded is None
-        else tuple(words.cipher_name(f"{side}.exclude_ciphers", item) for item in excluded),
-        "ca_file": words.absolute_path(f"{side}.ca_file", given["ca_file"]) if "ca_file" in given else None,
-    }
+    return None if excluded is None else tuple(words.cipher_name(f"{side}.exclude_ciphers", item) for item in excluded)
+
+
+def _ca_file(side: str, given: Options) -> Optional[str]:
+    path = given.get("ca_file")
+    return None if path is None else words.absolute_path(f"{side}.ca_file", path)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
-from typing import Any
 
 from .._errors import InvalidValue
 from . import words
@@ -35,7 +34,7 @@ class Route:
         return f"{self.transport}:{self.next_hop}"
 
 
-def read_route(option: str, value: Any) -> Route:
+def read_route(option: str, value: object) -> Route:
     """``host``, ``host:port``, ``[host]`` or ``[host]:port``, after an optional ``smtp:`` or ``lmtp:``."""
     found = _ROUTE.match(str(value))
     if not found:

@@ -6,14 +6,15 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, Iterator, Mapping, Optional, Tuple
+from typing import Dict, Iterator, Mapping, Optional, Tuple
 
+from .._edge import Options
 from .._errors import InvalidValue
 
 KNOWN = ("smtp_sasl_password_maps",)
 
 
-def read_secrets(given: Optional[Mapping[str, Any]]) -> Dict[str, Dict[str, str]]:
+def read_secrets(given: Optional[Options]) -> Dict[str, Dict[str, str]]:
     """The option ``secrets``: entries by the parameter that names their table. No value is ever repeated in an error."""
     return {_known(name): dict(_entries(name, entries or {})) for name, entries in (given or {}).items()}
 
@@ -24,7 +25,7 @@ def _known(name: str) -> str:
     return name
 
 
-def _entries(name: str, entries: Any) -> Iterator[Tuple[str, str]]:
+def _entries(name: str, entries: object) -> Iterator[Tuple[str, str]]:
     option = f"secrets.{name}"
     if not isinstance(entries, Mapping):
         raise InvalidValue(option, "(not shown)", "is no list of entries", "give keys with their values")

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Iterable, Mapping, Optional, Sequence, Tuple
+from typing import Iterable, Optional, Sequence, Tuple
 
+from .._edge import Options
 from .._errors import InvalidValue
-from .levels import ClientCertificates, ClientLevel, Protocol
+from .levels import ClientCertificates, ClientLevel, Protocol, read_given
 
 TYPES = ("inet", "unix", "fifo", "pass", "unix-dgram")
 """master(5)."""
@@ -29,7 +30,7 @@ class ServicePolicy:
     wrapper_mode: Optional[bool] = None
 
 
-def read_services(items: Optional[Iterable[Mapping[str, Any]]]) -> Tuple[ServicePolicy, ...]:
+def read_services(items: Optional[Iterable[Options]]) -> Tuple[ServicePolicy, ...]:
     """The option ``services`` of a task."""
     read = tuple(_service(f"services[{index}]", item) for index, item in enumerate(items or ()))
     check_listed_once([service.name for service in read])
@@ -42,19 +43,23 @@ def check_listed_once(names: Sequence[str]) -> None:
         raise InvalidValue("services", twice[0], "is listed twice", "keep one entry per service")
 
 
-def _service(option: str, item: Mapping[str, Any]) -> ServicePolicy:
+def _service(option: str, item: Options) -> ServicePolicy:
     name = read_service_name(f"{option}.name", item["name"])
     given = {key: value for key, value in item.items() if key != "name" and value is not None}
     if not given:
         raise InvalidValue(
             option, name, "says nothing about the service", "give it a level, client_certificates, a protocol or a mode"
         )
-    kinds = {"level": ClientLevel, "client_certificates": ClientCertificates, "minimum_protocol": Protocol}
-    words = {key: kind.read(f"{option}.{key}", given[key]) for key, kind in kinds.items() if key in given}
-    return ServicePolicy(name, wrapper_mode=given.get("wrapper_mode"), **words)
+    return ServicePolicy(
+        name,
+        level=read_given(ClientLevel, option, "level", given),
+        client_certificates=read_given(ClientCertificates, option, "client_certificates", given),
+        minimum_protocol=read_given(Protocol, option, "minimum_protocol", given),
+        wrapper_mode=given.get("wrapper_mode"),
+    )
 
 
-def read_service_name(option: str, value: Any) -> str:
+def read_service_name(option: str, value: object) -> str:
     """``submission`` is ``submission/inet``."""
     text = str(value)
     name = text if text.rpartition("/")[2] in TYPES else f"{text}/inet"

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, Iterable, Mapping, NamedTuple, Optional
+from typing import Dict, Iterable, Mapping, NamedTuple, Optional
 
+from .._edge import Options
 from .._errors import InvalidValue
 from .networks import check_networks
 
@@ -32,7 +33,7 @@ class Settings(NamedTuple):
     """Passed over where this Postfix does not know them."""
 
 
-def read_settings(parameters: Mapping[str, Any], where_known: Mapping[str, Any], public: Iterable[Any]) -> Settings:
+def read_settings(parameters: Options, where_known: Options, public: Iterable[object]) -> Settings:
     """The options of C(smtp_settings) that speak of main.cf; ``public`` are the public ranges that may relay."""
     settings = Settings(read_parameters(parameters), read_parameters(where_known))
     for values in settings:
@@ -40,12 +41,12 @@ def read_settings(parameters: Mapping[str, Any], where_known: Mapping[str, Any],
     return settings
 
 
-def read_parameters(given: Mapping[str, Any]) -> Dict[str, Optional[str]]:
+def read_parameters(given: Options) -> Dict[str, Optional[str]]:
     """Each parameter with its value as main.cf spells it; ``None`` takes it out."""
     return {_name(name): read_value(f"parameters.{name}", value) for name, value in given.items()}
 
 
-def _name(name: Any) -> str:
+def _name(name: object) -> str:
     text = str(name)
     if not re.match(r"[A-Za-z0-9_]+\Z", text):
         raise InvalidValue(
@@ -66,7 +67,7 @@ def _name(name: Any) -> str:
     return text
 
 
-def read_value(option: str, value: Any) -> Optional[str]:
+def read_value(option: str, value: object) -> Optional[str]:
     """A value as main.cf spells it."""
     if value is None:
         return None

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Mapping, Optional, Tuple
+from typing import Optional, Tuple
 
+from .._edge import Options
 from . import words
 
 
@@ -26,7 +27,7 @@ class TrustWish:
 NOTHING = TrustWish()
 
 
-def read_trust(given: Mapping[str, Any], own_ca: Mapping[str, Any]) -> TrustWish:
+def read_trust(given: Options, own_ca: Options) -> TrustWish:
     """The suboption C(trust), and the CAs that C(own_ca) brings."""
     own = [own_ca.get("ca_certificate"), (own_ca.get("next_ca") or {}).get("ca_certificate")]
     authorities = tuple(pem.encode() for pem in [*own, *(given.get("authorities") or ())] if pem)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Iterator
+from typing import Iterator
 
 from .._errors import InvalidValue
 
@@ -16,7 +16,7 @@ _FINGERPRINT = re.compile(r"[0-9A-F]{2}(:[0-9A-F]{2}){31}\Z")
 _STORE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")
 
 
-def domain_name(option: str, value: Any) -> str:
+def domain_name(option: str, value: object) -> str:
     """A DNS name in lower case (RFC 1123 labels; 253 octets at most, RFC 1035)."""
     text = str(value)
     if not text.isascii():
@@ -42,19 +42,19 @@ def domains_above(name: str) -> Iterator[str]:
     return (".".join(labels[index:]) for index in range(0 if name.startswith(".") else 1, len(labels)))
 
 
-def domain_or_below(option: str, value: Any) -> str:
+def domain_or_below(option: str, value: object) -> str:
     """A DNS name, or ``.domain`` for all names below it, as Postfix's tables and match lists take both."""
     text = str(value)
     return "." + domain_name(option, text[1:]) if text.startswith(".") else domain_name(option, text)
 
 
-def certificate_name(option: str, value: Any) -> str:
+def certificate_name(option: str, value: object) -> str:
     """A DNS name, or one with C(*) as its whole first label (RFC 6125 section 6.4.3)."""
     text = str(value)
     return "*." + domain_name(option, text[2:]) if text.startswith("*.") else domain_name(option, text)
 
 
-def absolute_path(option: str, value: Any) -> str:
+def absolute_path(option: str, value: object) -> str:
     """A path that main.cf can hold as it is: absolute, no blanks, no ``$``, no separators."""
     text = str(value)
     if not text.startswith("/"):
@@ -71,7 +71,7 @@ def absolute_path(option: str, value: Any) -> str:
     return text
 
 
-def map_name(option: str, value: Any) -> str:
+def map_name(option: str, value: object) -> str:
     """A lookup table in Postfix's notation, C(type:name), that a list in main.cf can hold as it is (DATABASE_README)."""
     text = str(value)
     if not re.match(r"[a-z]+:[^\s,{}$\x00-\x1f\x7f]+\Z", text):
@@ -81,7 +81,7 @@ def map_name(option: str, value: Any) -> str:
     return text
 
 
-def cipher_name(option: str, value: Any) -> str:
+def cipher_name(option: str, value: object) -> str:
     """One name of an OpenSSL cipher or cipher family, as smtpd_tls_exclude_ciphers takes it."""
     text = str(value)
     if not _CIPHER.match(text):
@@ -91,7 +91,7 @@ def cipher_name(option: str, value: Any) -> str:
     return text
 
 
-def fingerprint(option: str, value: Any) -> str:
+def fingerprint(option: str, value: object) -> str:
     """A SHA-256 fingerprint of a certificate or public key in Postfix's format, in upper case."""
     text = str(value).upper()
     if not _FINGERPRINT.match(text):
@@ -104,7 +104,7 @@ def fingerprint(option: str, value: Any) -> str:
     return text
 
 
-def store_name(option: str, value: Any) -> str:
+def store_name(option: str, value: object) -> str:
     """The name of a certificate in the store; it becomes a folder's name."""
     text = str(value)
     if not _STORE_NAME.match(text):

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Dict, List, Optional, Tuple, TypedDict
 
 from .._certificates import fitness, tlsa
 from .._certificates.chain import Chains, chains_pem
-from .._certificates.describe import describe, public_key_fingerprint
+from .._certificates.describe import CertificateFacts, describe, public_key_fingerprint
 from .._certificates.validity import utc_now
 from .._errors import CertificateError, InvalidValue
 from .._model.certificates import CertificateWish
@@ -50,6 +50,28 @@ class CertificatePlan:
     """Keys that are, or will be, kept for later."""
     keeps: bool = False
     """Whether these keys, or the request for them, are new."""
+
+
+class NextFacts(TypedDict):
+    """What a module returns of keys that are not served yet."""
+
+    public_key_sha256: List[str]
+    tlsa: List[str]
+    csr: str
+
+
+class Report(TypedDict):
+    """What a module returns of a certificate and its use."""
+
+    certificate: Optional[CertificateFacts]
+    certificates: List[CertificateFacts]
+    chain_file: Optional[str]
+    reason: Optional[str]
+    active: Dict[str, bool]
+    sni: List[str]
+    ca_file: str
+    awaits: Optional[str]
+    next: Optional[NextFacts]
 
 
 def plan_certificate(state: State, wish: CertificateWish, check_mode: bool) -> CertificatePlan:
@@ -120,7 +142,7 @@ def _folders_named(state: State, text: str) -> List[str]:
     return [os.path.dirname(path) for path in store.named(state.config_dir, text.encode())]
 
 
-def report(planned: CertificatePlan) -> Dict[str, Any]:
+def report(planned: CertificatePlan) -> Report:
     """The return values that speak of the certificate itself."""
     facts = [describe(chain.certificates, utc_now()) for chain in planned.chains]
     return {
@@ -136,7 +158,7 @@ def report(planned: CertificatePlan) -> Dict[str, Any]:
     }
 
 
-def describe_next(found: Optional[Next]) -> Optional[Dict[str, Any]]:
+def describe_next(found: Optional[Next]) -> Optional[NextFacts]:
     """What is known of keys that are not served yet."""
     if found is None:
         return None
@@ -239,20 +261,19 @@ def _shown(wish: CertificateWish, before: Chains, supplied: supply.Supply, reaso
 def _text(chains: Chains) -> str:
     lines: List[str] = []
     for chain in chains:
-        facts = describe(chain.certificates, utc_now())
-        del facts["chain"], facts["days_left"]
-        lines += (f"{name}: {_word(value)}\n" for name, value in facts.items())
+        facts = describe(chain.certificates, utc_now()).items()
+        lines += (f"{name}: {_word(value)}\n" for name, value in facts if name not in ("chain", "days_left"))
     return "".join(lines)
 
 
 def _promise(wish: CertificateWish) -> str:
     """What is known of a certificate that check mode does not make."""
-    lines: Dict[str, Any] = {"provider": wish.provider}
+    lines: Dict[str, object] = {"provider": wish.provider}
     if wish.spec is not None:
         lines["subject_alternative_names"] = wish.spec.names
         lines["keys"] = [f"{key.kind} {key.size}" for key in wish.keys]
     return "".join(f"{name}: {_word(value)}\n" for name, value in lines.items())
 
 
-def _word(value: Any) -> str:
+def _word(value: object) -> str:
     return ", ".join(value) if isinstance(value, (list, tuple)) else str(value)

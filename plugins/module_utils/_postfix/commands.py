@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from types import MappingProxyType
-from typing import Callable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Iterator, List, Mapping, NamedTuple, Optional, Protocol, Sequence, Tuple
 
 from .._errors import PostfixError
 
@@ -20,8 +20,11 @@ class Completed(NamedTuple):
 
 _PIPE = 60000
 
-Run = Callable[..., Completed]
-"""``run(argv, stdin=None)``: how a room starts a command; each module brings its own."""
+
+class Run(Protocol):
+    """How a room starts a command; each module brings its own."""
+
+    def __call__(self, argv: List[str], stdin: Optional[str] = None) -> Completed: ...
 
 
 class Postfix:

@@ -26,11 +26,11 @@ class Deprecated(NamedTuple):
 
 
 def _says_use(value: str, level: Level) -> bool:
-    return (value == "yes") != (level.value != "none")
+    return (value == "yes") != (str(level) != "none")
 
 
 def _says_enforce(value: str, level: Level) -> bool:
-    return (value == "yes") != (level.value not in ("none", "may"))
+    return (value == "yes") != (str(level) not in ("none", "may"))
 
 
 _SERVER_LEVEL, _CLIENT_LEVEL = "smtpd_tls_security_level", "smtp_tls_security_level"
@@ -39,7 +39,7 @@ _TABLE: Dict[str, Deprecated] = {
     "smtpd_enforce_tls": Deprecated("server", _SERVER_LEVEL, _says_enforce),
     # "none" offers no ECDHE at all, "strong" and "ultra" one curve: peers without it would fail.
     "smtpd_tls_eecdh_grade": Deprecated(
-        "server", "tls_eecdh_auto_curves", lambda value, level: value != "auto" and level.value != "none"
+        "server", "tls_eecdh_auto_curves", lambda value, level: value != "auto" and str(level) != "none"
     ),
     # Postfix uses its own 2048-bit group with OpenSSL's choice; a file may hold less.
     "smtpd_tls_dh1024_param_file": Deprecated("server", "Postfix's own choice", lambda value, level: False),
@@ -47,11 +47,11 @@ _TABLE: Dict[str, Deprecated] = {
     "smtp_use_tls": Deprecated("client", _CLIENT_LEVEL, _says_use),
     "smtp_enforce_tls": Deprecated("client", _CLIENT_LEVEL, _says_enforce),
     "smtp_tls_enforce_peername": Deprecated(
-        "client", _CLIENT_LEVEL, lambda value, level: value == "no" and level.value in ("verify", "secure")
+        "client", _CLIENT_LEVEL, lambda value, level: value == "no" and str(level) in ("verify", "secure")
     ),
     # Where no policy map is set it decides per site, and may say NONE where more is asked.
     "smtp_tls_per_site": Deprecated(
-        "client", "smtp_tls_policy_maps", lambda value, level: level.value not in ("none", "may")
+        "client", "smtp_tls_policy_maps", lambda value, level: str(level) not in ("none", "may")
     ),
 }
 

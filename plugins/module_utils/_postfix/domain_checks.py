@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any, Dict, Iterable, Iterator, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, Iterable, Iterator, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from .._errors import InvalidValue
 from .._model import words
 from .._model.domains import DomainPolicy
 from .._model.incoming import Demand, Unlisted
-from .._model.levels import ClientCertificates, ClientLevel, Protocol, ServerLevel
+from .._model.levels import ClientCertificates, ClientLevel, Ordered, Protocol, ServerLevel
 from .._model.policies import ServerPolicy
 from . import incoming
 from .commands import Postfix
@@ -116,18 +116,15 @@ def _check_demand(state: State, record: DomainPolicy, server: ServerPolicy) -> N
         )
 
 
-def check_demands_can_be_met(state: State, option: str, level: Any, certificates: Any) -> None:
+def check_demands_can_be_met(
+    state: State, option: str, level: Optional[Ordered], certificates: Optional[ClientCertificates]
+) -> None:
     """Refuse to offer no TLS, or to stop asking for client certificates, while domains' records demand them."""
     demands = incoming.demands(state)
-    for name, value, lost in (
-        ("level", level, demands if level is not None and level.value == "none" else set()),
-        (
-            "client_certificates",
-            certificates,
-            demands - {Demand.ENCRYPT} if certificates is ClientCertificates.IGNORE else set(),
-        ),
-    ):
-        if lost:
+    without_tls = demands if level is not None and level.value == "none" else set()
+    without_asking = demands - {Demand.ENCRYPT} if certificates is ClientCertificates.IGNORE else set()
+    for name, value, lost in (("level", level, without_tls), ("client_certificates", certificates, without_asking)):
+        if lost and value is not None:
             raise InvalidValue(
                 f"{option}.{name}",
                 value.value,
@@ -212,14 +209,14 @@ def check_domains_ratchet(before: Held, after: Held, allow_weaker: bool) -> None
     check_ratchet({"unlisted_senders": before.unlisted}, {"unlisted_senders": after.unlisted}, allow_weaker)
 
 
-def _protections(held: Held, names: Iterable[str], unlisted: Demand) -> Dict[str, Any]:
+def _protections(held: Held, names: Iterable[str], unlisted: Demand) -> Dict[str, Optional[Ordered]]:
     """What protects mail to and from each domain, by a name that a person can look up.
 
     Who may not send at all any more (``unlisted``) has met with no less than any demand.
     """
     by_name = {name: record for record in held.records for name in record.names}
     by_domain = {record.name: record for record in held.records if record.incoming}
-    found: Dict[str, Any] = {}
+    found: Dict[str, Optional[Ordered]] = {}
     for name in names:
         outgoing = _outgoing(by_name, name)
         found[f"domain {name}.level"] = (outgoing and outgoing.level) or held.level

@@ -14,7 +14,7 @@ import json
 import os
 import re
 from dataclasses import dataclass
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from .._errors import HardeningError, PostfixError, present
 from .._model.domains import DomainPolicy, check_agreement, check_coverage, read_domain
@@ -202,12 +202,12 @@ def _text(records: Iterable[DomainPolicy]) -> str:
     return "".join(f"{_line(record.as_facts())}\n" for record in records)
 
 
-def _line(facts: Mapping[str, Any]) -> str:
+def _line(facts: Mapping[str, object]) -> str:
     shown = {name: value for name, value in facts.items() if value and (name, value) != ("mode", "enforce")}
-    return " ".join([shown.pop("name"), *(f"{name}={_short(value)}" for name, value in shown.items())])
+    return " ".join([str(shown.pop("name")), *(f"{name}={_short(value)}" for name, value in shown.items())])
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     if isinstance(value, dict):
         return ",".join(f"{name}:{_short(item)}" for name, item in value.items() if item)
     return "+".join(value) if isinstance(value, list) else str(value)

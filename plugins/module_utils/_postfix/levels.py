@@ -9,9 +9,9 @@
 from __future__ import annotations
 
 import re
-from typing import Dict, Mapping, Optional, Sequence, Tuple
+from typing import Dict, Mapping, Optional, Sequence, Tuple, Type, Union
 
-from .._model.levels import CipherGrade, ClientCertificates, ClientLevel, Protocol, ServerLevel
+from .._model.levels import CipherGrade, ClientCertificates, ClientLevel, E, Protocol, ServerLevel
 from .._model.policies import ClientPolicy, ServerPolicy
 from .state import split_list
 
@@ -132,7 +132,7 @@ def _match(level: Optional[ClientLevel], match: Sequence[str]) -> Parameters:
     return {name: (" ".join(match) or None) if name == governing else None for name in MATCH_PARAMETER.values()}
 
 
-def _common(side: str, policy, version: Version) -> Parameters:
+def _common(side: str, policy: Union[ServerPolicy, ClientPolicy], version: Version) -> Parameters:
     wanted: Parameters = {}
     if policy.minimum_protocol is not None:
         floor = protocol_list(policy.minimum_protocol, version)
@@ -157,7 +157,7 @@ def _yes(flag: bool) -> str:
     return "yes" if flag else "no"
 
 
-def _known(kind, text: str):
+def _known(kind: Type[E], text: str) -> Optional[E]:
     return kind(text) if text in kind.words() else None
 
 

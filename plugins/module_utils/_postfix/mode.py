@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Iterator, List, Optional, Tuple
+from typing import TYPE_CHECKING, Iterator, List, Optional, Tuple
 
 from .._certificates import fitness
 from .._certificates.chain import read_certificates
@@ -22,6 +22,9 @@ from .levels import DANE, Parameters, client_parameters, read_client, read_serve
 from .plan import Plan, plan_parameters
 from .ratchet import check_ratchet
 from .state import State
+
+if TYPE_CHECKING:
+    from .._certificates.kinds import Certificate
 
 TLSPROXY = "tlsproxy"
 
@@ -118,7 +121,7 @@ def _unmet(
     return None
 
 
-def read_ca_file(option: str, path: str) -> Tuple[Any, ...]:
+def read_ca_file(option: str, path: str) -> Tuple[Certificate, ...]:
     """The CA certificates in a file on the node."""
     try:
         with open(path, "rb") as handle:

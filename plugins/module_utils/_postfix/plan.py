@@ -6,10 +6,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 from .levels import Parameters
 from .state import READ_AT_START, STORE, Service, State
+
+Diff = List[Dict[str, str]]
+"""As Ansible prints it with ``--diff``."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +70,13 @@ class Plan:
             or self.shown
         )
 
-    def diff(self) -> List[Dict[str, str]]:
+    def diff(self) -> Diff:
         return [
             {"before_header": s.title, "after_header": s.title, "before": s.before, "after": s.after}
             for s in self.shown
         ]
 
-    def summary(self) -> Dict[str, Any]:
+    def summary(self) -> Dict[str, object]:
         """Return values that a survey can put in a table."""
         return {
             "set": dict(self.set),

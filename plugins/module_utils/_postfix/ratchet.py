@@ -5,14 +5,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from typing import Mapping, Optional
 
 from .._errors import HardeningError
+from .._model.levels import Ordered
 
 _REMEDY = "set allow_weaker: true if that is meant"
 
 
-def check_ratchet(before: Mapping[str, Any], after: Mapping[str, Any], allow_weaker: bool) -> None:
+def check_ratchet(
+    before: Mapping[str, Optional[Ordered]], after: Mapping[str, Optional[Ordered]], allow_weaker: bool
+) -> None:
     """Refuse a change after which any value protects less; the sentence lists each of them."""
     lowered = [
         f"{name} from {value} to {after[name]}"
@@ -23,5 +26,5 @@ def check_ratchet(before: Mapping[str, Any], after: Mapping[str, Any], allow_wea
         raise HardeningError(f"This would lower protection: {'; '.join(lowered)}; {_REMEDY}.")
 
 
-def _is_lower(after: Any, before: Any) -> bool:
+def _is_lower(after: Optional[Ordered], before: Ordered) -> bool:
     return after is None or after.is_weaker_than(before)

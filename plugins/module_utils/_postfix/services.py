@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import AbstractSet, Any, Dict, Iterator, List, Mapping, Sequence, Set, Tuple, Union
+from typing import AbstractSet, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple, Union
 
 from .._errors import HardeningError, InvalidValue
 from .._model.levels import Ordered, ServerLevel
@@ -29,12 +29,15 @@ def is_client(service: Service) -> bool:
 
 
 def read_policy(service: Service, effective: Mapping[str, str], overrides: Mapping[str, str]) -> Policy:
-    """What holds for one service. Wrapper mode is mandatory TLS whatever the level says (postconf(5))."""
+    """What holds for one service."""
     found = {**effective, **overrides}
-    if is_client(service):
-        return read_client(found)
+    return read_client(found) if is_client(service) else read_listener(found)
+
+
+def read_listener(found: Mapping[str, str]) -> ServerPolicy:
+    """What holds for one server. Wrapper mode is mandatory TLS whatever the level says (postconf(5))."""
     if found.get("smtpd_tls_wrappermode") == "yes":
-        found["smtpd_tls_security_level"] = "encrypt"
+        found = {**found, "smtpd_tls_security_level": "encrypt"}
     return read_server(found)
 
 
@@ -58,7 +61,7 @@ def check_services(
 ) -> None:
     """Refuse a change that a service of master.cf would undermine without being named in it."""
     effective = plan.effective_after(state)
-    found = []
+    found: List[str] = []
     for service in _protected(state):
         overrides = plan.overrides_after(service)
         named = next((s for s in services if s.name == service.key), None)
@@ -92,7 +95,7 @@ def overridden(services: Sequence[Service], plan: Plan = NOTHING) -> Set[str]:
 
 def protections(
     services: Sequence[Service], effective: Mapping[str, str], only: AbstractSet[str], plan: Plan = NOTHING
-) -> Dict[str, Any]:
+) -> Dict[str, Optional[Ordered]]:
     """Every level, floor and demand that holds (after ``plan``) in main.cf and for the services ``only``,
     by a name that a person can look up."""
     found = _of_policy("server", read_server(effective))
@@ -112,8 +115,8 @@ def _protected(state: State) -> List[Service]:
     return [service for service in state.services if service.is_server or is_client(service)]
 
 
-def _of_policy(owner: str, policy: Policy) -> Dict[str, Any]:
-    values = {f"{owner}.level": policy.level}
+def _of_policy(owner: str, policy: Policy) -> Dict[str, Optional[Ordered]]:
+    values: Dict[str, Optional[Ordered]] = {f"{owner}.level": policy.level}
     if policy.level is not None and policy.level.value != "none":
         values[f"{owner}.minimum_protocol"] = policy.minimum_protocol
         if isinstance(policy, ServerPolicy):
@@ -121,7 +124,7 @@ def _of_policy(owner: str, policy: Policy) -> Dict[str, Any]:
     return values
 
 
-def _shortcomings(have: Policy, asked: Policy, named: Any) -> Iterator[str]:
+def _shortcomings(have: Policy, asked: Policy, named: Optional[ServicePolicy]) -> Iterator[str]:
     """Where a service falls short of what the task asks, unless the task itself says so."""
     for item in fields(asked):
         name, value = item.name, getattr(asked, item.name)
@@ -132,17 +135,17 @@ def _shortcomings(have: Policy, asked: Policy, named: Any) -> Iterator[str]:
             yield f"{name} {_word(getattr(have, name)) or 'not set'} instead of {_word(value)}"
 
 
-def _falls_short(name: str, have: Any, asked: Any) -> bool:
+def _falls_short(name: str, have: object, asked: object) -> bool:
     if name == "connection_reuse":
         return False  # no protection
-    if name == "exclude_ciphers":
-        return not set(asked) <= set(have or ())
+    if name == "exclude_ciphers" and isinstance(asked, tuple):
+        return not set(asked) <= set(have if isinstance(have, tuple) else ())
     if isinstance(asked, Ordered):
-        return have is None or have.is_weaker_than(asked)
+        return not isinstance(have, Ordered) or have.is_weaker_than(asked)
     return bool(asked) and have != asked  # a CA file, names to match
 
 
-def _word(value: Any) -> str:
+def _word(value: object) -> str:
     return ", ".join(value) if isinstance(value, tuple) else str("" if value is None else value)
 
 
@@ -156,7 +159,9 @@ def _find(state: State, index: int, policy: ServicePolicy) -> Service:
     return service
 
 
-def _parameters(state: State, index: int, service: Service, policy: ServicePolicy) -> Iterator[Tuple[str, Any]]:
+def _parameters(
+    state: State, index: int, service: Service, policy: ServicePolicy
+) -> Iterator[Tuple[str, Optional[str]]]:
     option = f"services[{index}]"
     if is_client(service):
         for name in ("client_certificates", "wrapper_mode"):

@@ -21,13 +21,16 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Tuple
 
 from .._certificates.chain import Chain, Chains, build_chain, read_certificates, read_chain_file
 from .._certificates.keys import read_key
 from .._errors import CertificateError, InvalidValue, present
 from .levels import Parameters
 from .state import STORE, State, split_list
+
+if TYPE_CHECKING:
+    from .._certificates.kinds import Certificate
 
 USES = ("server", "client")
 TABLES = ("domains", "sni", "pins", "secrets")
@@ -152,7 +155,7 @@ def active_chains(state: State, use: str) -> Tuple[Tuple[str, Chain], ...]:
     return tuple((path, chain) for path, key_path in active_files(state, use) for chain in _read_active(path, key_path))
 
 
-def active_certificates(state: State, use: str) -> Tuple[Tuple[Any, ...], ...]:
+def active_certificates(state: State, use: str) -> Tuple[Tuple[Certificate, ...], ...]:
     """All certificates of each active file; keys are not read."""
     return tuple(read_certificates(path, read(path)) for path in active_paths(state, use))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Callable, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from .._certificates import tlsa
 from .._certificates.archive import read_archive
@@ -29,6 +29,9 @@ from .._model.certificates import MADE_HERE, CertificateWish
 from . import store, trust
 from .state import State
 
+if TYPE_CHECKING:
+    from .._certificates.kinds import Certificate, PrivateKey
+
 SIGNATURE, ANNOUNCEMENT = "signature", "announcement"
 
 
@@ -36,7 +39,7 @@ SIGNATURE, ANNOUNCEMENT = "signature", "announcement"
 class Next:
     """Keys that are made and not served yet, with the request for each in PEM."""
 
-    keys: Tuple[Any, ...]
+    keys: Tuple[PrivateKey, ...]
     request: bytes
 
 
@@ -75,7 +78,7 @@ def provide(state: State, wish: CertificateWish, stored: Chains, check_mode: boo
     return _made_here(state, wish, stored, found)
 
 
-def issuers_known(state: State, wish: CertificateWish) -> Tuple[Any, ...]:
+def issuers_known(state: State, wish: CertificateWish) -> Tuple[Certificate, ...]:
     """All CA certificates by which a chain may be completed and judged."""
     asked = [
         found
@@ -128,7 +131,7 @@ def announced(wish: CertificateWish, chains: Chains) -> bool:
     )
 
 
-def _may_be_announced(wish: CertificateWish, keys: Iterable[Any]) -> bool:
+def _may_be_announced(wish: CertificateWish, keys: Iterable[PrivateKey]) -> bool:
     """The same before a CA has signed for the keys. Which CAs will be sent along is known of our own alone."""
     if not wish.published_tlsa or (wish.provider == "csr" and any(r.usage == 2 for r in wish.published_tlsa)):
         return True
@@ -137,7 +140,7 @@ def _may_be_announced(wish: CertificateWish, keys: Iterable[Any]) -> bool:
     return all(tlsa.holds(wish.published_tlsa, key.public_key(), sent) for key in keys)
 
 
-def _signed(wish: CertificateWish, stored: Chains) -> List[Any]:
+def _signed(wish: CertificateWish, stored: Chains) -> List[Certificate]:
     """What a CA has signed beyond the certificates that are stored already."""
     if wish.signed is None:
         return []
@@ -170,16 +173,16 @@ def _next(state: State, wish: CertificateWish, stored: Chains, check_mode: bool)
     return Next(keys, b"".join(request(names, key) for key in keys))
 
 
-def _are_certified(keys: Sequence[Any], certificates: Sequence[Any]) -> bool:
+def _are_certified(keys: Sequence[PrivateKey], certificates: Sequence[Certificate]) -> bool:
     """Whether there is a certificate for each of these keys."""
     return bool(keys) and set(_public(keys)) <= {public_bytes(c.public_key()) for c in certificates}
 
 
-def _public(keys: Sequence[Any]) -> List[bytes]:
+def _public(keys: Sequence[PrivateKey]) -> List[bytes]:
     return [public_bytes(key.public_key()) for key in keys]
 
 
-def _fits(wish: CertificateWish, keys: Sequence[Any]) -> bool:
+def _fits(wish: CertificateWish, keys: Sequence[PrivateKey]) -> bool:
     return len(keys) == len(wish.keys) and all(spec.fits(key.public_key()) for spec, key in zip(wish.keys, keys))
 
 

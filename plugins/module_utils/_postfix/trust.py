@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
-from typing import Any, Collection, Dict, Iterable, List, Optional, Tuple
+from typing import TYPE_CHECKING, Collection, Dict, Iterable, List, Optional, Tuple
 
 from .._certificates.chain import certificates_pem, is_issued_by, read_certificates, readable_certificates
 from .._errors import CertificateError, InvalidValue
@@ -18,6 +18,9 @@ from . import store
 from .levels import Parameters, read_client, read_server
 from .plan import NewFile, Shown
 from .state import State, without
+
+if TYPE_CHECKING:
+    from .._certificates.kinds import Certificate
 
 SYSTEM_BUNDLES = (
     "/etc/ssl/certs/ca-certificates.crt",
@@ -72,13 +75,13 @@ def plan_trust(state: State, wish: TrustWish, accepted: Collection[str]) -> Trus
     )
 
 
-def known(state: State) -> Tuple[Any, ...]:
+def known(state: State) -> Tuple[Certificate, ...]:
     """The CAs in the store's newest trust file, those of the system left out."""
     path = store.trust_file(state)
     return read_certificates(path, store.read(path)) if os.path.exists(path) else ()
 
 
-def _known_or_nothing(state: State) -> Tuple[Any, ...]:
+def _known_or_nothing(state: State) -> Tuple[Certificate, ...]:
     """What a broken file held need not be known where another takes its place."""
     try:
         return known(state)
@@ -86,7 +89,7 @@ def _known_or_nothing(state: State) -> Tuple[Any, ...]:
         return ()
 
 
-def known_to_system() -> Tuple[Any, ...]:
+def known_to_system() -> Tuple[Certificate, ...]:
     """The CAs that the operating system trusts, as far as they can be read; none where it keeps no such file."""
     path = next(filter(os.path.exists, SYSTEM_BUNDLES), None)
     return readable_certificates(store.read(path)) if path else ()
@@ -97,15 +100,15 @@ def kind_for(state: State, side: str) -> str:
     return store.trust_kind(state, state.explicit.get(_CA_FILE[side], "")) or store.TRUST
 
 
-def _read(contents: Iterable[bytes]) -> List[Any]:
+def _read(contents: Iterable[bytes]) -> List[Certificate]:
     return [found for content in contents for found in read_certificates("trust.authorities", content)]
 
 
-def _distinct(certificates: Iterable[Any]) -> Tuple[Any, ...]:
+def _distinct(certificates: Iterable[Certificate]) -> Tuple[Certificate, ...]:
     return tuple(dict.fromkeys(certificates))
 
 
-def _contents(state: State, wish: TrustWish, authorities: Tuple[Any, ...]) -> Dict[str, bytes]:
+def _contents(state: State, wish: TrustWish, authorities: Tuple[Certificate, ...]) -> Dict[str, bytes]:
     """What each trust file that somebody needs is to hold."""
     if wish.authorities is None and wish.system is None:
         return {}
@@ -143,7 +146,7 @@ def _ca_files(state: State, wish: TrustWish, paths: Dict[str, str]) -> Parameter
     }
 
 
-def _check_nobody_is_left_behind(state: State, before: Tuple[Any, ...], after: Tuple[Any, ...]) -> None:
+def _check_nobody_is_left_behind(state: State, before: Tuple[Certificate, ...], after: Tuple[Certificate, ...]) -> None:
     """While peers are verified, the CA that issued our own certificate issued our neighbours' as well."""
     lost = [ca for ca in before if ca not in after]
     if not lost or not _verifies(state):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Optional, Tuple, Type
 
+from .._errors import present
 from .._model.levels import Protocol
 
 TIMEOUT = 10.0
@@ -48,11 +49,12 @@ class Conversation:
     def __init__(self, target: Target, context: Optional[ssl.SSLContext] = None, timeout: float = TIMEOUT) -> None:
         self.target = target
         self.greeted = False
+        self.tls: Optional[ssl.SSLSocket] = None
         self.smtp = smtplib.SMTP(timeout=timeout, local_hostname=HELO)
         sock = socket.create_connection((target.address, target.port), timeout=timeout)
         try:
             if target.implicit_tls:
-                sock = (context or unverified()).wrap_socket(sock, server_hostname=target.name)
+                sock = self.tls = (context or unverified()).wrap_socket(sock, server_hostname=target.name)
             self._speak_over(sock)
             if not target.implicit_tls:
                 self.ehlo()
@@ -78,7 +80,7 @@ class Conversation:
     def starttls(self, context: ssl.SSLContext) -> ssl.SSLSocket:
         """Begin TLS; the state before it is forgotten (RFC 3207 section 4.2). No EHLO yet."""
         self._must(220, self.smtp.docmd("STARTTLS"))
-        sock = context.wrap_socket(self.smtp.sock, server_hostname=self.target.name)
+        sock = context.wrap_socket(present(self.smtp.sock), server_hostname=self.target.name)
         self._speak_over(sock)
         self.smtp.ehlo_resp = self.smtp.helo_resp = None
         self.smtp.esmtp_features = {}

@@ -10,7 +10,7 @@ import re
 import time
 import uuid
 from dataclasses import asdict, dataclass
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from typing import Callable, Dict, List, Optional, Sequence
 
 from .._errors import PostfixError
 from .._postfix.commands import Postfix
@@ -41,7 +41,7 @@ class Delivery:
     """C(Verified), C(Trusted), C(Untrusted) or C(Anonymous); ``None`` for plaintext."""
     tls_detail: Optional[str] = None
 
-    def as_facts(self) -> Dict[str, Any]:
+    def as_facts(self) -> Dict[str, object]:
         return asdict(self)
 
 

@@ -10,7 +10,7 @@ from typing import List, Mapping, NamedTuple, Optional, Tuple
 
 from .._errors import PostfixError
 from .._model.policies import ServerPolicy
-from .._postfix.services import read_policy
+from .._postfix.services import read_listener
 from .._postfix.state import Service, State, split_list
 from .conversation import Target
 
@@ -34,8 +34,7 @@ def own_listeners(state: State) -> List[Listener]:
 
 def _listener(state: State, service: Service) -> Listener:
     effective = {**state.effective, **service.overrides}
-    policy = read_policy(service, state.effective, service.overrides)
-    return Listener(service.key, _target(service, effective), policy)
+    return Listener(service.key, _target(service, effective), read_listener(effective))
 
 
 def is_disabled(state: State, service: Service) -> bool:

@@ -11,10 +11,11 @@ import ssl
 import warnings
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Dict, Iterable, Iterator, Optional, Tuple
+from typing import Dict, Iterable, Iterator, Optional, Tuple
 
-from .._certificates.describe import certificate_fingerprint, describe
+from .._certificates.describe import CertificateFacts, certificate_fingerprint, describe
 from .._certificates.validity import utc_now
+from .._errors import present
 from .._model.levels import ClientCertificates, Protocol
 from .._postfix.commands import Run
 from .conversation import Conversation, Target, unverified, verifying
@@ -46,7 +47,7 @@ class Observation:
     """Each TLS version: C(accepted), C(refused), or C(untested) where this OpenSSL does not speak it."""
     protocol: Optional[str] = None
     cipher: Optional[str] = None
-    certificate: Optional[Dict[str, Any]] = None
+    certificate: Optional[CertificateFacts] = None
     verified: Optional[bool] = None
     """Whether the CA file given vouches for the name; ``None`` where no CA file was given."""
     verify_error: Optional[str] = None
@@ -60,7 +61,7 @@ class Observation:
     """Whether the node's own client certificate gets in where one is required."""
     error: Optional[str] = None
 
-    def as_facts(self) -> Dict[str, Any]:
+    def as_facts(self) -> Dict[str, object]:
         return asdict(self)
 
 
@@ -124,7 +125,8 @@ def _look_at_tls(target: Target, seen: Observation) -> None:
     context = unverified()
     with _handshake(target, context) as (_conversation, sock):
         seen.protocol = sock.version()
-        seen.cipher = sock.cipher()[0]
+        used = sock.cipher()
+        seen.cipher = used[0] if used else None
         der = sock.getpeercert(binary_form=True)
     seen.certificate = describe([x509.load_der_x509_certificate(der, default_backend())], utc_now()) if der else None
 
@@ -200,7 +202,7 @@ def _verify(target: Target, ca_file: str) -> Tuple[bool, Optional[str]]:
 def _handshake(target: Target, context: ssl.SSLContext) -> Iterator[Tuple[Conversation, ssl.SSLSocket]]:
     """A conversation in which TLS has just begun."""
     with Conversation(target, context) as conversation:
-        yield conversation, conversation.smtp.sock if target.implicit_tls else conversation.starttls(context)
+        yield conversation, present(conversation.tls) if target.implicit_tls else conversation.starttls(context)
 
 
 def _sentence(problem: BaseException) -> str:

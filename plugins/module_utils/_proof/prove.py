@@ -8,7 +8,7 @@ from __future__ import annotations
 import smtplib
 import time
 from dataclasses import replace
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
 from .._certificates.chain import read_certificates
 from .._certificates.describe import certificate_fingerprint
@@ -39,7 +39,7 @@ FIRST_WORDS = 2.0
 """Seconds that a Postfix which has just been started may take until it answers."""
 
 
-def prove(postfix: Postfix, started_with: Mapping[str, str]) -> List[Dict[str, Any]]:
+def prove(postfix: Postfix, started_with: Mapping[str, str]) -> List[Dict[str, object]]:
     """Observe every live listener until all show what the configuration says, or fail."""
     state = read_state(postfix)
     state = replace(state, effective={**state.effective, **started_with})
@@ -49,7 +49,7 @@ def prove(postfix: Postfix, started_with: Mapping[str, str]) -> List[Dict[str, A
     return _prove(postfix.run, state, listeners, PATIENCE, "The wire shows something else than what was asked")
 
 
-def prove_twin(twin: Postfix, services: Sequence[str]) -> List[Dict[str, Any]]:
+def prove_twin(twin: Postfix, services: Sequence[str]) -> List[Dict[str, object]]:
     """The same of a twin, whose listeners stand for ``services``, and that its rules for recipients work."""
     state = read_state(twin)
     listeners = [found._replace(service=name) for found, name in zip(own_listeners(state), services)]
@@ -97,7 +97,7 @@ def _let_it_greet(listener: Listener) -> None:
 
 def _prove(
     run: Run, state: State, listeners: Sequence[Listener], patience: float, complaint: str
-) -> List[Dict[str, Any]]:
+) -> List[Dict[str, object]]:
     deadline = time.monotonic() + patience
     while True:
         seen = _look(run, state, listeners)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass
-from typing import Any, Dict, List, Optional
+from typing import Dict, List, Optional
 
 from .._errors import present
 from .._model.domains import DomainPolicy
@@ -49,7 +49,7 @@ class Rehearsal:
     reason: Optional[str]
     """Why it would wait, in posttls-finger's words."""
 
-    def as_facts(self) -> Dict[str, Any]:
+    def as_facts(self) -> Dict[str, object]:
         return asdict(self)
 
 

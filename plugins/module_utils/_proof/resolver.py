@@ -14,8 +14,9 @@ import os
 import secrets
 import socket
 import struct
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional
+from typing import List, NamedTuple, Optional
 
+from .._edge import Arguments, Options
 from .._errors import HardeningError
 from .._model import words
 from .._postfix.state import State, split_list
@@ -36,7 +37,7 @@ class Names(NamedTuple):
     """A name in a zone whose signatures are wrong: a validating resolver answers SERVFAIL."""
 
 
-DNSSEC_ARGUMENTS: Dict[str, Any] = {
+DNSSEC_ARGUMENTS: Arguments = {
     "type": "dict",
     "options": {name: {"type": "str", "default": default} for name, default in Names()._asdict().items()},
 }
@@ -47,7 +48,7 @@ class Answer(NamedTuple):
     authenticated: bool
 
 
-def unmet(state: State, given: Optional[Mapping[str, str]]) -> Optional[str]:
+def unmet(state: State, given: Optional[Options]) -> Optional[str]:
     """Why DANE would hold mail back, or protect nothing, on this node; ``given`` is the option ``dnssec_test``."""
     try:
         _check(state, Names(**given) if given else Names())

@@ -17,28 +17,41 @@ import os
 import signal
 from base64 import b64decode
 from contextlib import contextmanager
-from dataclasses import asdict
-from typing import Any, Callable, Dict, Iterable, Iterator, NamedTuple, Optional, Sequence
+from types import FrameType
+from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, TypedDict
 
 from .._errors import HardeningError, PostfixError
 from .._postfix.commands import Postfix
 from .._postfix.plan import NewFile, Plan
 from .._postfix.state import State, check_instance, read_state
-from .._postfix.tables import parse_table
+from .._postfix.tables import Table, parse_table
 from . import files, handover, history, journal, twin
 from .journal import CONFIGURATION, Author
 from .lock import locked
+
+Seen = List[Dict[str, object]]
+"""What a proof returns of each listener."""
+
+
+class Interrupted(TypedDict):
+    """What a module returns of a change that was killed."""
+
+    module: str
+    task: Optional[str]
+    time: str
+    undone: bool
+    problem: Optional[str]
 
 
 class Proofs(NamedTuple):
     """How the wire is looked at; each raises where it shows something else than what was asked."""
 
-    master: Callable[[Postfix, State], Any]
-    twin: Callable[[Postfix, Sequence[str]], Any]
-    live: Callable[[], Any]
+    master: Callable[[Postfix, State], None]
+    twin: Callable[[Postfix, Sequence[str]], Seen]
+    live: Callable[[], Seen]
 
 
-def carry_out(postfix: Postfix, state: State, plan: Plan, author: Author, proofs: Proofs) -> Any:
+def carry_out(postfix: Postfix, state: State, plan: Plan, author: Author, proofs: Proofs) -> Seen:
     """Make ``plan`` come true and return what the live proof saw; on any failure, restore and raise.
 
     Expects the lock to be held since before ``state`` was read.
@@ -52,7 +65,7 @@ def carry_out(postfix: Postfix, state: State, plan: Plan, author: Author, proofs
 
 
 @contextmanager
-def turn(postfix: Postfix, check_mode: bool) -> Iterator[Optional[Dict[str, Any]]]:
+def turn(postfix: Postfix, check_mode: bool) -> Iterator[Optional[Interrupted]]:
     """The lock, and before anything is read, an end to what an interrupted run left.
 
     Yields what was undone, or in check mode would be, as return values; ``None`` for nothing.
@@ -65,7 +78,12 @@ def turn(postfix: Postfix, check_mode: bool) -> Iterator[Optional[Dict[str, Any]
         if not check_mode:
             complaint = journal.undo(postfix, found) if found else None
             journal.sweep(postfix.config_dir)
-        yield found and {**asdict(found.author), "time": found.time, "undone": not check_mode, "problem": complaint}
+        yield _told(found, not check_mode, complaint) if found else None
+
+
+def _told(found: journal.Journal, undone: bool, problem: Optional[str]) -> Interrupted:
+    author = found.author
+    return {"module": author.module, "task": author.task, "time": found.time, "undone": undone, "problem": problem}
 
 
 def keep_for_later(state: State, path: str, content: bytes) -> bool:
@@ -102,7 +120,7 @@ class _Transaction:
         self.time = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         self.stage = os.path.join(journal.folder(state.config_dir), "stage")
 
-    def run(self, proofs: Proofs) -> Any:
+    def run(self, proofs: Proofs) -> Seen:
         with _signals_raise():
             log = self._begin()
             try:
@@ -165,10 +183,7 @@ class _Transaction:
         self.postfix.build_table(new.path, kind, new.embeds)
         written = parse_table(new.content)
         answered = dict(self.postfix.ask_table(new.path, kind, list(written)))
-        if new.embeds:
-            written = {key: _content(path) for key, path in written.items()}
-            answered = {key: b64decode(value).strip() for key, value in answered.items()}
-        if answered != written:
+        if not (_embedded(answered, written) if new.embeds else answered == written):
             raise PostfixError(f"{kind}:{new.path} does not answer as it was written; is the disk full?")
 
     def _check_stage(self) -> None:
@@ -266,7 +281,7 @@ class _Transaction:
 def _signals_raise() -> Iterator[None]:
     """Let a polite end (a lost connection, a service that stops) undo what was begun."""
 
-    def leave(number: int, _frame: Any) -> None:
+    def leave(number: int, _frame: Optional[FrameType]) -> None:
         raise SystemExit(128 + number)
 
     before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
@@ -277,8 +292,10 @@ def _signals_raise() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _content(path: str) -> bytes:
-    return files.read(path).strip()
+def _embedded(answered: Table, written: Table) -> bool:
+    """Whether the index answers with what is in the files that the table names."""
+    contents = {key: files.read(path).strip() for key, path in written.items()}
+    return {key: b64decode(value).strip() for key, value in answered.items()} == contents
 
 
 def _sentence(problem: BaseException) -> str:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 
 from .._errors import InvalidValue
 from .._postfix import store
@@ -42,7 +42,7 @@ class Past:
     def content(self, name: str) -> bytes:
         return files.read(os.path.join(self.folder, name))
 
-    def as_facts(self) -> Dict[str, Any]:
+    def as_facts(self) -> Dict[str, object]:
         return {
             "number": self.number,
             "time": self.time,

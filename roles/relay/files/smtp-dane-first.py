@@ -6,13 +6,18 @@ Postfix takes one level for a domain, the first that a map names. So this one is
 Postfix then looks up the TLSA records itself, and waits where that fails or nothing matches.
 """
 
+from __future__ import annotations
+
 import asyncio
 import re
-from typing import Any, NamedTuple, Sequence
+from typing import Awaitable, Callable, NamedTuple, Sequence, Tuple
 
 import dns.asyncresolver
 import dns.exception
 import dns.flags
+import dns.rdata
+import dns.rdtypes.ANY.MX
+import dns.rdtypes.ANY.TLSA
 import dns.resolver
 
 LISTEN = ("127.0.0.1", 8462)
@@ -42,10 +47,16 @@ class Found(NamedTuple):
     secure: bool
     name: str
     """What the name asked for is an alias of, or itself."""
-    records: Sequence[Any] = ()
+    records: Sequence[dns.rdata.Rdata] = ()
 
 
-async def lookup(name, kind):
+LookUp = Callable[[str, str], Awaitable[Found]]
+"""Of a name, the records of one type."""
+Ask = Callable[[str], Awaitable[str]]
+"""Of a domain, the reply to Postfix."""
+
+
+async def lookup(name: str, kind: str) -> Found:
     """Ask the resolver that Postfix asks. RFC 6840 section 5.7: the AD bit in a query asks for it in the response."""
     try:
         resolver = dns.asyncresolver.Resolver()
@@ -57,19 +68,20 @@ async def lookup(name, kind):
     except dns.exception.DNSException as problem:
         raise Failed(f"{kind} {name}: {type(problem).__name__}") from problem
     secure = bool(answer.response.flags & dns.flags.AD)
-    return Found(secure, answer.canonical_name.to_text(omit_final_dot=True), answer.rrset or ())
+    return Found(secure, answer.canonical_name.to_text(omit_final_dot=True), tuple(answer.rrset or ()))
 
 
-async def mail_servers(domain, ask):
+async def mail_servers(domain: str, ask: LookUp) -> Tuple[str, ...]:
     """The domain's hosts as far as DNSSEC vouches for them: none where it does not (RFC 7672 section 2.2.1)."""
     found = await ask(domain, "MX")
     if not found.secure:
         return ()
-    names = [record.exchange.to_text(omit_final_dot=True) for record in found.records] or [domain]
+    records = [record for record in found.records if isinstance(record, dns.rdtypes.ANY.MX.MX)]
+    names = [record.exchange.to_text(omit_final_dot=True) for record in records] or [domain]
     return tuple(name for name in names if name != ".")  # RFC 7505: no mail at all
 
 
-async def has_dane(host, ask):
+async def has_dane(host: str, ask: LookUp) -> bool:
     """Whether a host must show what TLSA records say (RFC 7672 section 2.2.2), or may have to: where a lookup fails,
     Postfix, whose own will fail too, leaves the host alone, if only the level is DANE."""
     try:
@@ -85,12 +97,14 @@ async def has_dane(host, ask):
     return False
 
 
-def is_usable(tlsa):
+def is_usable(tlsa: dns.rdata.Rdata) -> bool:
     """RFC 7672 section 3.1: DANE-TA(2) and DANE-EE(3); with any other usage a record authenticates nobody."""
+    if not isinstance(tlsa, dns.rdtypes.ANY.TLSA.TLSA):
+        return False
     return tlsa.usage in (2, 3) and tlsa.selector in (0, 1) and tlsa.mtype in (0, 1, 2)
 
 
-async def policy(key, ask, ask_mta_sts):
+async def policy(key: str, ask: LookUp, ask_mta_sts: Ask) -> str:
     """The reply to Postfix (socketmap_table(5)) about one next hop.
 
     Where only some hosts have TLSA records and an MTA-STS policy protects the others, no level of Postfix does both: mail
@@ -112,7 +126,7 @@ async def policy(key, ask, ask_mta_sts):
     return ALL_BY_DANE if any(dane) and by_mta_sts.startswith("OK ") else by_mta_sts
 
 
-async def ask_mta_sts(domain, address=MTA_STS):
+async def ask_mta_sts(domain: str, address: Tuple[str, int] = MTA_STS) -> str:
     """The reply of the MTA-STS resolver."""
     try:
         return await asyncio.wait_for(_exchange(address, f"postfix {domain}"), SECONDS)
@@ -120,7 +134,7 @@ async def ask_mta_sts(domain, address=MTA_STS):
         return f"TEMP MTA-STS resolver: {type(problem).__name__}"
 
 
-async def _exchange(address, request):
+async def _exchange(address: Tuple[str, int], request: str) -> str:
     reader, writer = await asyncio.open_connection(*address)
     try:
         writer.write(netstring(request))
@@ -129,12 +143,12 @@ async def _exchange(address, request):
         writer.close()
 
 
-def netstring(text):
+def netstring(text: str) -> bytes:
     content = text.encode()
     return b"%d:%b," % (len(content), content)
 
 
-async def read_netstring(reader):
+async def read_netstring(reader: asyncio.StreamReader) -> str:
     """One netstring (https://cr.yp.to/proto/netstrings.txt). What is none is a ValueError, the end an EOFError."""
     length = (await reader.readuntil(b":"))[:-1]
     if not re.match(rb"(0|[1-9]\d{0,5})\Z", length) or int(length) > LONGEST:
@@ -145,7 +159,7 @@ async def read_netstring(reader):
     return content[:-1].decode()
 
 
-async def converse(reader, writer, answer):
+async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: Ask) -> None:
     """Answer the requests of one connection, C(name key) each, until the client goes away or is no socketmap client."""
     try:
         while True:
@@ -158,8 +172,8 @@ async def converse(reader, writer, answer):
         writer.close()
 
 
-async def main():
-    async def answer(key):
+async def main() -> None:
+    async def answer(key: str) -> str:
         return await policy(key, lookup, ask_mta_sts)
 
     server = await asyncio.start_server(lambda reader, writer: converse(reader, writer, answer), *LISTEN)

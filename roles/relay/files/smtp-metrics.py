@@ -10,6 +10,8 @@ the host's own name are taken out of all of it. Certificates with their keys, an
 with equal digests have the same policy, whatever certificates they show.
 """
 
+from __future__ import annotations
+
 import argparse
 import bz2
 import concurrent.futures
@@ -18,6 +20,7 @@ import datetime
 import glob
 import gzip
 import hashlib
+import io
 import json
 import lzma
 import os
@@ -30,7 +33,7 @@ import sys
 import tempfile
 import time
 import zlib
-from typing import Dict, List, NamedTuple
+from typing import Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple, TypedDict, Union
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -98,13 +101,13 @@ HEAD = 512
 class Metrics:
     """Samples by family and labels."""
 
-    def __init__(self):
-        self.samples = {name: {} for name in FAMILIES}
+    def __init__(self) -> None:
+        self.samples: Dict[str, Dict[Tuple[Tuple[str, str], ...], float]] = {name: {} for name in FAMILIES}
 
-    def add(self, name, value, **labels):
+    def add(self, name: str, value: float, **labels: str) -> None:
         self.samples[name][tuple(labels.items())] = value
 
-    def render(self):
+    def render(self) -> str:
         lines = []
         for name, (kind, text) in FAMILIES.items():
             if self.samples[name]:
@@ -113,20 +116,20 @@ class Metrics:
         return "\n".join(lines) + "\n"
 
 
-def _braces(labels):
+def _braces(labels: Iterable[Tuple[str, str]]) -> str:
     inner = ",".join(f'{name}="{_escaped(value)}"' for name, value in labels)
     return f"{{{inner}}}" if inner else ""
 
 
-def _escaped(value):
+def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
-def _number(value):
+def _number(value: float) -> str:
     return str(int(value)) if value == int(value) else repr(round(value, 3))
 
 
-def write(path, text, mode):
+def write(path: str, text: str, mode: int) -> None:
     """Put a file in its place at once, so that nobody ever reads half of it."""
     handle, name = tempfile.mkstemp(dir=os.path.dirname(path), prefix=f".{os.path.basename(path)}.")
     try:
@@ -151,15 +154,15 @@ class Service(NamedTuple):
     overrides: Dict[str, str]
 
     @property
-    def key(self):
+    def key(self) -> str:
         return f"{self.name}/{self.kind}"
 
     @property
-    def is_server(self):
+    def is_server(self) -> bool:
         return self.command in ("smtpd", "postscreen")
 
     @property
-    def is_client(self):
+    def is_client(self) -> bool:
         return self.command in ("smtp", "lmtp")
 
 
@@ -172,26 +175,29 @@ class Instance(NamedTuple):
     entries: List[str]
     services: List[Service]
 
-    def of(self, service):
+    def of(self, service: Service) -> Dict[str, str]:
         """What holds for one service: -o overrides win over main.cf (master(5))."""
         return {**self.effective, **service.overrides}
 
-    def label(self, tag):
+    def label(self, tag: str) -> str:
         """``postfix/submission/smtpd`` as ``submission/smtpd``: who speaks, without the instance's own name."""
         own = self.effective["syslog_name"] + "/"
         return tag[len(own) :] if tag.startswith(own) else tag
 
-    def label_of(self, service):
+    def label_of(self, service: Service) -> str:
         return self.label(f"{self.of(service)['syslog_name']}/{service.command}")
 
-    def syslog_names(self):
+    def syslog_names(self) -> List[str]:
         return sorted({self.of(service)["syslog_name"] for service in self.services})
 
 
-def read_instance(config_dir):
-    def postconf(option):
+def read_instance(config_dir: str) -> Instance:
+    def postconf(option: str) -> List[str]:
         argv = ["postconf", "-c", config_dir, option]
-        return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=60).stdout.splitlines()
+        done = subprocess.run(  # noqa: S603 -- no shell; the directory is the unit's own argument
+            argv, check=True, capture_output=True, text=True, timeout=60
+        )
+        return done.stdout.splitlines()
 
     entries = postconf("-M")
     services = read_services(entries, postconf("-Px"))
@@ -201,21 +207,21 @@ def read_instance(config_dir):
     return Instance(config_dir, effective, postconf("-n"), entries, enabled)
 
 
-def read_services(entries, overrides):
+def read_services(entries: Iterable[str], overrides: Iterable[str]) -> List[Service]:
     rows = [row for row in (line.split(None, 7) for line in entries) if len(row) == 8]
-    by_service = {}
+    by_service: Dict[str, Dict[str, str]] = {}
     for name, value in map(_assignment, overrides):
         service, _slash, parameter = name.rpartition("/")
         by_service.setdefault(service, {})[parameter] = value
     return [Service(r[0], r[1], r[7].split()[0], by_service.get(f"{r[0]}/{r[1]}", {})) for r in rows]
 
 
-def _assignment(line):
+def _assignment(line: str) -> Tuple[str, str]:
     name, _equals, value = line.partition("=")
     return name.strip(), value.strip()
 
 
-def words(text):
+def words(text: str) -> List[str]:
     return text.replace(",", " ").split()
 
 
@@ -228,7 +234,7 @@ class Policy(NamedTuple):
     client_certificates: str = ""
 
 
-def server_policy(found):
+def server_policy(found: Mapping[str, str]) -> Policy:
     """As postconf(5) has it: an empty level leaves it to the parameters of Postfix 2.2; wrapper mode is mandatory TLS."""
     level = found["smtpd_tls_security_level"] or _older(found, "smtpd", "encrypt")
     if found["smtpd_tls_wrappermode"] == "yes":
@@ -244,19 +250,19 @@ def server_policy(found):
     return Policy(level, _floor(found, "smtpd", mandatory), certificates)
 
 
-def client_policy(found, side="smtp"):
+def client_policy(found: Mapping[str, str], side: str = "smtp") -> Policy:
     enforced = "verify" if found.get(f"{side}_tls_enforce_peername") == "yes" else "encrypt"
     level = found[f"{side}_tls_security_level"] or _older(found, side, enforced)
     return Policy(level, "" if level == "none" else _floor(found, side, level != "may"))
 
 
-def _older(found, side, enforced):
+def _older(found: Mapping[str, str], side: str, enforced: str) -> str:
     if found.get(f"{side}_enforce_tls") == "yes":
         return enforced
     return "may" if found.get(f"{side}_use_tls") == "yes" else "none"
 
 
-def _floor(found, side, mandatory):
+def _floor(found: Mapping[str, str], side: str, mandatory: bool) -> str:
     """The lowest version that is spoken; ``other`` where the list is no plain floor."""
     listed = re.split(r"[\s,:]+", found[f"{side}_tls{'_mandatory' if mandatory else ''}_protocols"].lower())
     floors = [word[2:] for word in listed if word.startswith(">=")]
@@ -266,7 +272,7 @@ def _floor(found, side, mandatory):
     return next(spoken, "other")
 
 
-def tell_policies(instance, metrics):
+def tell_policies(instance: Instance, metrics: Metrics) -> None:
     """main.cf's, and those of services whose -o overrides speak of TLS."""
     differing = [service for service in instance.services if any("_tls" in name for name in service.overrides)]
     for service in [None, *differing]:
@@ -278,7 +284,7 @@ def tell_policies(instance, metrics):
             metrics.add("client_policy_info", 1, service=name, level=level, minimum_protocol=floor)
 
 
-def policy_digest(instance):
+def policy_digest(instance: Instance) -> str:
     """See above."""
     items = [_plain(instance, f"main.cf {line}") for line in instance.explicit if _assignment(line)[0] not in UNLIKE]
     items += [_plain(instance, f"master.cf {' '.join(line.split())}") for line in instance.entries]
@@ -289,7 +295,7 @@ def policy_digest(instance):
     return hashlib.sha256("\n".join(sorted(items)).encode()).hexdigest()
 
 
-def named_files(instance):
+def named_files(instance: Instance) -> List[str]:
     """The sources of tables, and the trust files, that main.cf and master.cf name."""
     store = os.path.join(instance.config_dir, STORE)
     told = "\n".join(instance.explicit + instance.entries)
@@ -299,7 +305,7 @@ def named_files(instance):
     return sorted(path for path in kept if not path.endswith((".db", ".lmdb", ".cdb", ".dbm", ".dir", ".pag")))
 
 
-def _plain(instance, text):
+def _plain(instance: Instance, text: str) -> str:
     """Text without what may differ between two nodes with the same policy."""
     text = text.replace(instance.config_dir, "$config_directory")
     text = re.sub(rf"(\$config_directory/{STORE}/[\w/.-]*?)/\d+(?=[/.\s,]|\Z)", r"\1/*", text)
@@ -309,7 +315,7 @@ def _plain(instance, text):
 # Whether it is well
 
 
-def master_runs(instance):
+def master_runs(instance: Instance) -> bool:
     """Whether the process that master.pid names is there. Testing the lock would keep a master from starting."""
     try:
         with open(os.path.join(instance.effective["queue_directory"], "pid", "master.pid"), encoding="ascii") as handle:
@@ -320,7 +326,7 @@ def master_runs(instance):
         return False
 
 
-def check_listeners(instance, runs):
+def check_listeners(instance: Instance, runs: bool) -> Dict[str, bool]:
     """Each own listener, and whether it greets."""
     listeners = [service for service in instance.services if service.is_server and service.kind == "inet"]
     if not runs:
@@ -329,13 +335,13 @@ def check_listeners(instance, runs):
         return dict(zip([s.key for s in listeners], pool.map(lambda s: greets(s, instance), listeners)))
 
 
-def greets(service, instance):
+def greets(service: Service, instance: Instance) -> bool:
     """Whether a listener says 220, or 421 where that is right."""
     found = instance.of(service)
-    port = service.name.rpartition(":")[2]
+    named = service.name.rpartition(":")[2]
     expected = b"421" if turns_us_away(service, instance) else b"220"
     try:
-        port = int(port) if port.isdigit() else socket.getservbyname(port, "tcp")
+        port = int(named) if named.isdigit() else socket.getservbyname(named, "tcp")
         with socket.create_connection((listener_host(service, found), port), SECONDS) as sock:
             if found.get(f"{service.command}_upstream_proxy_protocol") == "haproxy":
                 sock.sendall(b"PROXY TCP4 127.0.0.1 127.0.0.1 25 25\r\n")
@@ -346,14 +352,14 @@ def greets(service, instance):
         return False
 
 
-def turns_us_away(service, instance):
+def turns_us_away(service: Service, instance: Instance) -> bool:
     """In wrapper mode, a server that requires certificates does not greet who has none (smtpd(8))."""
     found = instance.of(service)
     required = found["smtpd_tls_wrappermode"] == "yes" and server_policy(found).client_certificates == "require"
     return service.command == "smtpd" and service.kind == "inet" and required
 
 
-def says(sock):
+def says(sock: socket.socket) -> bytes:
     """The code of the greeting. Leaving without QUIT would be logged as a lost connection."""
     with sock.makefile("rb") as lines:
         line = lines.readline(2048)
@@ -366,7 +372,7 @@ def says(sock):
         return line[:3]
 
 
-def any_tls():
+def any_tls() -> ssl.SSLContext:
     """TLS with whomever: what a certificate is worth is seen in the files."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
@@ -375,7 +381,7 @@ def any_tls():
     return context
 
 
-def listener_host(service, found):
+def listener_host(service: Service, found: Mapping[str, str]) -> str:
     """Where a listener listens: at its own address, else at loopback if Postfix does, else at the first it has."""
     host = service.name.rpartition(":")[0].strip("[]")
     interfaces = words(found["inet_interfaces"])
@@ -398,14 +404,14 @@ class Certificate(NamedTuple):
     not_after: float
 
 
-def certificates(instance):
+def certificates(instance: Instance) -> List[Certificate]:
     """Every chain that is shown, and the store's CAs that peers are verified with; OSError or ValueError where one
     cannot be read."""
     return sorted({c for use, path in certificate_files(instance) for c in read_chains(instance, use, path)})
 
 
-def certificate_files(instance):
-    found = set()
+def certificate_files(instance: Instance) -> List[Tuple[str, str]]:
+    found: Set[Tuple[str, str]] = set()
     for service in [None, *instance.services]:
         effective = instance.of(service) if service else instance.effective
         if (not service or service.is_server) and server_policy(effective).level != "none":
@@ -416,14 +422,14 @@ def certificate_files(instance):
     return sorted(found)
 
 
-def shown_files(found, side):
+def shown_files(found: Mapping[str, str], side: str) -> List[str]:
     """The chain files; where none is named, the certificate files that were before them (postconf(5))."""
     chains = words(found.get(f"{side}_tls_chain_files", ""))
     older = [found.get(f"{side}_tls_{name}", "") for name in ("cert_file", "eccert_file", "dcert_file")]
     return [path for path in chains or older if path not in ("", "none")]
 
 
-def served_by_name(instance, found):
+def served_by_name(instance: Instance, found: Mapping[str, str]) -> Iterator[str]:
     """The chain files of our tables for host names."""
     pattern = rf"{re.escape(os.path.join(instance.config_dir, STORE))}/sni/\d+/table"
     for table in re.findall(pattern, found.get("tls_server_sni_maps", "")):
@@ -432,12 +438,12 @@ def served_by_name(instance, found):
                 yield from (path.strip(",") for path in row[1:])
 
 
-def trust_files(found, side):
+def trust_files(found: Mapping[str, str], side: str) -> Set[Tuple[str, str]]:
     path = found[f"{side}_tls_CAfile"]
     return {("trust", path)} if re.search(rf"/{STORE}/trust/\d+\.pem\Z", path) else set()
 
 
-def read_chains(instance, use, path):
+def read_chains(instance: Instance, use: str, path: str) -> Iterator[Certificate]:
     """A chain begins after each key; without keys there is one, or a set of CAs. Keys are not looked at."""
     with open(path, "rb") as handle:
         parts = re.split(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----", handle.read())
@@ -452,31 +458,31 @@ def read_chains(instance, use, path):
         yield Certificate(use, name_of(instance, path), kind, subject, min(map(not_after, chain)))
 
 
-def name_of(instance, path):
+def name_of(instance: Instance, path: str) -> str:
     """The name in the store, or the path of a file elsewhere."""
     store = re.escape(os.path.join(instance.config_dir, STORE))
     return re.sub(rf"{store}/(?:certificates/)?([\w-]+)/\d+\.pem\Z", r"\1", path)
 
 
-def key_type(certificate):
+def key_type(certificate: x509.Certificate) -> str:
     key = certificate.public_key()
     if isinstance(key, rsa.RSAPublicKey):
         return "rsa"
     return "ecdsa" if isinstance(key, ec.EllipticCurvePublicKey) else "other"
 
 
-def subject_of(certificate):
+def subject_of(certificate: x509.Certificate) -> str:
     names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return names[0].value if names else certificate.subject.rfc4514_string()
+    return str(names[0].value) if names else certificate.subject.rfc4514_string()
 
 
-def not_after(certificate):
+def not_after(certificate: x509.Certificate) -> float:
     """python3-cryptography before 42 gives UTC without saying so."""
-    moment = getattr(certificate, "not_valid_after_utc", None) or certificate.not_valid_after
+    moment: datetime.datetime = getattr(certificate, "not_valid_after_utc", None) or certificate.not_valid_after
     return moment.replace(tzinfo=datetime.timezone.utc).timestamp()
 
 
-def tell_certificates(chains, now, metrics):
+def tell_certificates(chains: List[Certificate], now: float, metrics: Metrics) -> None:
     for chain in reversed(chains):  # of two with the same labels, the one that expires first is told
         labels = {"use": chain.use, "certificate": chain.name, "key_type": chain.key_type, "subject": chain.subject}
         metrics.add("certificate_not_after_timestamp_seconds", chain.not_after, **labels)
@@ -486,7 +492,7 @@ def tell_certificates(chains, now, metrics):
 # The queue
 
 
-def tell_queue(instance, now, metrics):
+def tell_queue(instance: Instance, now: float, metrics: Metrics) -> None:
     top = instance.effective["queue_directory"]
     files = {queue: list(queue_files(os.path.join(top, queue))) for queue in QUEUES}
     for queue, paths in files.items():
@@ -495,13 +501,13 @@ def tell_queue(instance, now, metrics):
     metrics.add("oldest_deferred_message_age_seconds", max(0, now - min(arrivals, default=now)))
 
 
-def queue_files(folder):
+def queue_files(folder: str) -> Iterator[str]:
     """Some queues have folders below them (postconf(5), hash_queue_names)."""
     for path, _folders, names in os.walk(folder):
         yield from (os.path.join(path, name) for name in names)
 
 
-def arrival(path):
+def arrival(path: str) -> Optional[int]:
     """The time record of a queue file, which stands near its beginning. The file's own time is that of the next attempt.
     None where the file is gone, or none of Postfix's."""
     try:
@@ -546,10 +552,22 @@ HELD_BACK = {
 """Why TLS held a delivery back, by what smtp(8) says; C(peer): the server refuses for lack of TLS or of a certificate."""
 
 
+class Session(TypedDict, total=False):
+    """What a process is in the middle of: as a server C(tls), as a client the other two."""
+
+    tls: bool
+    relay: str
+    queue_id: Optional[str]
+
+
+Totals = Dict[str, Dict[str, int]]
+"""By the counter's name and, in JSON, the values of its labels."""
+
+
 class Traffic:
     """Totals of what the log tells, line by line, and what each process is in the middle of."""
 
-    def __init__(self, instance, totals, sessions):
+    def __init__(self, instance: Instance, totals: Totals, sessions: Dict[str, Session]) -> None:
         self.totals, self.sessions = totals, sessions
         self.instance = instance
         self.tags = re.compile("|".join(rf"{re.escape(name)}/[\w-]+\Z" for name in instance.syslog_names()))
@@ -564,14 +582,14 @@ class Traffic:
         """Where each run of this program is turned away for lack of a certificate, and the address it comes from."""
         self.begin()
 
-    def labels(self, holds):
+    def labels(self, holds: Callable[[Service], bool]) -> Set[str]:
         """The names of which a condition holds for every service that logs under them."""
-        found = {}
+        found: Dict[str, List[bool]] = {}
         for service in self.instance.services:
             found.setdefault(self.instance.label_of(service), []).append(holds(service))
         return {label for label, answers in found.items() if all(answers)}
 
-    def begin(self):
+    def begin(self) -> None:
         """Counters that exist before they first rise show their first rise."""
         for service in self.instance.services:
             label = self.instance.label_of(service)
@@ -588,12 +606,12 @@ class Traffic:
                 self.count("tls_handshake_failures_total", label, by=0)
         self.count("expired_messages_total", by=0)
 
-    def count(self, name, *values, by=1):
+    def count(self, name: str, *values: str, by: int = 1) -> None:
         key = json.dumps(values)
         self.totals.setdefault(name, {}).setdefault(key, 0)
         self.totals[name][key] += by
 
-    def see(self, tag, pid, text):
+    def see(self, tag: str, pid: str, text: str) -> None:
         """Count one line."""
         if not self.tags.match(tag):
             return
@@ -612,21 +630,22 @@ class Traffic:
         else:
             self.see_delivery(label, text)
 
-    def see_server(self, label, process, text):
+    def see_server(self, label: str, process: str, text: str) -> None:
+        aborted, ended = ABORTED.match(text), DISCONNECTED.match(text)
         if CONNECTED.match(text):
             self.remember(process, {"tls": False})
         elif TLS_IN.match(text):
             self.remember(process, {"tls": True})
-        elif ABORTED.match(text):
-            if (label, ABORTED.match(text)["address"]) not in self.own_checks:
+        elif aborted:
+            if (label, aborted["address"]) not in self.own_checks:
                 self.count("refused_in_total", label, "STARTTLS", "4xx", "tls")
-        elif DISCONNECTED.match(text):
+        elif ended:
             session = self.sessions.pop(process, {"tls": False})
-            self.see_end(label, session["tls"], read_commands(DISCONNECTED.match(text)["commands"]))
+            self.see_end(label, session["tls"], read_commands(ended["commands"]))
         else:
             self.see_refusal(label, text)
 
-    def see_end(self, label, tls, commands):
+    def see_end(self, label: str, tls: bool, commands: Mapping[str, Tuple[int, int]]) -> None:
         """smtpd(8) sums a session up at its end. A MAIL command that is refused for lack of TLS is logged nowhere else."""
         good, all_mail = commands.get("mail", (0, 0))
         tls = tls or label in self.wrapped or commands.get("starttls", (0, 0))[0] > 0
@@ -636,7 +655,7 @@ class Traffic:
         if not tls and label in self.demanding and all_mail > good:
             self.count("refused_in_total", label, "MAIL", "5xx", "tls", by=all_mail - good)
 
-    def see_refusal(self, label, text):
+    def see_refusal(self, label: str, text: str) -> None:
         found = REFUSED.match(text)
         if not found:
             return
@@ -647,7 +666,7 @@ class Traffic:
         name = "refused_in_total" if found["verdict"] == "reject" else "would_refuse_in_total"
         self.count(name, label, stage.upper(), f"{code['code']}xx" if code else "other", cause)
 
-    def see_client(self, label, process, text):
+    def see_client(self, label: str, process: str, text: str) -> None:
         """The line about TLS comes before those about the recipients of one message, and names no message."""
         encrypted, delivered = TLS_OUT.match(text), DELIVERED.match(text)
         if encrypted:
@@ -661,37 +680,37 @@ class Traffic:
             self.count("sent_recipients_total", label, told, delivered["status"])
             self.see_held_back(label, delivered)
 
-    def see_delivery(self, label, text):
+    def see_delivery(self, label: str, text: str) -> None:
         delivered = DELIVERED.match(text)
         if delivered:
             self.count("local_recipients_total", label, delivered["status"])
             self.see_held_back(label, delivered)
 
-    def see_held_back(self, label, delivered):
+    def see_held_back(self, label: str, delivered: re.Match[str]) -> None:
         reason = delivered["reason"]
         reason = reason[len(SUSPENDED) :] if reason.startswith(SUSPENDED) else reason
         cause = next((cause for cause, pattern in HELD_BACK.items() if pattern.match(reason)), None)
         if cause and delivered["status"] != "sent":
             self.count("refused_out_recipients_total", label, delivered["status"], cause)
 
-    def remember(self, process, session):
+    def remember(self, process: str, session: Session) -> None:
         self.sessions.pop(process, None)
         self.sessions[process] = session
         if len(self.sessions) > SESSIONS:
             del self.sessions[next(iter(self.sessions))]
 
-    def tell(self, metrics):
+    def tell(self, metrics: Metrics) -> None:
         for name, labels in LABELS.items():
             for key, value in sorted(self.totals.get(name, {}).items()):
                 metrics.add(name, value, **dict(zip(labels, json.loads(key))))
 
 
-def is_silent(found, side):
+def is_silent(found: Mapping[str, str], side: str) -> bool:
     """Whether the log does not say if TLS was used (postconf(5), smtp_tls_loglevel)."""
     return found[f"{side}_tls_loglevel"] == "0" and client_policy(found, side).level != "none"
 
 
-def read_commands(text):
+def read_commands(text: str) -> Dict[str, Tuple[int, int]]:
     """``mail=1 rcpt=0/1`` as accepted and all."""
     found = re.findall(r"(\w+)=(\d+)(?:/(\d+))?", text)
     return {name: (int(good), int(total or good)) for name, good, total in found}
@@ -716,21 +735,35 @@ class Position(NamedTuple):
 
 START = Position(0, 0, 0, "")
 
+Event = Tuple[str, str, str]
+"""Tag, process and text of a line."""
+
+
+def _uncompressed(path: str) -> io.BufferedIOBase:
+    return open(path, "rb")
+
+
+OPENERS: Dict[str, Callable[[str], io.BufferedIOBase]] = {
+    ".gz": gzip.GzipFile,
+    ".bz2": bz2.BZ2File,
+    ".xz": lzma.LZMAFile,
+}
+
 
 class LogFile:
     """A log file that somebody rotates: logrotate(8), or postfix(1) logrotate, which compresses at once."""
 
-    def __init__(self, path, position=None):
+    def __init__(self, path: str, position: object = None) -> None:
         self.path = path
-        self.position = Position(*position) if position else self._end()
+        self.position = Position(*position) if isinstance(position, (list, tuple)) else self._end()
 
-    def _end(self):
+    def _end(self) -> Position:
         with contextlib.suppress(FileNotFoundError), open(self.path, "rb") as log:
             return position_of(log, log.seek(0, os.SEEK_END))
         return START
 
-    def events(self):
-        """(tag, pid, text) of each line that came since."""
+    def events(self) -> Iterator[Event]:
+        """Of each line that came since."""
         with contextlib.ExitStack() as stack:
             logs, begin = self._unread(stack)
             left = LOG_BYTES
@@ -752,7 +785,7 @@ class LogFile:
                 if left < 0:
                     return
 
-    def _unread(self, stack):
+    def _unread(self, stack: contextlib.ExitStack) -> Tuple[List[io.BufferedIOBase], int]:
         """The files to read on in, opened, and where in the first. It may be rotated while we look."""
         for _attempt in range(2):
             logs = [log for log in (self._open(stack, path) for path in self._paths()) if log]
@@ -762,33 +795,32 @@ class LogFile:
         current = self._open(stack, self.path)
         return [current] if current else [], 0
 
-    def _paths(self):
+    def _paths(self) -> List[str]:
         """What may hold lines that were not read yet, oldest first."""
-        found = []
+        found: List[Tuple[float, str]] = []
         for path in glob.glob(f"{glob.escape(self.path)}[.-]*"):
             with contextlib.suppress(FileNotFoundError):
                 found.append((os.stat(path).st_mtime, path))
         return [path for mtime, path in sorted(found) if mtime >= int(self.position.mtime)] + [self.path]
 
     @staticmethod
-    def _open(stack, path):
-        opened = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}.get(os.path.splitext(path)[1], open)
+    def _open(stack: contextlib.ExitStack, path: str) -> Optional[io.BufferedIOBase]:
         with contextlib.suppress(FileNotFoundError):
-            return stack.enter_context(opened(path, "rb"))
+            return stack.enter_context(OPENERS.get(os.path.splitext(path)[1], _uncompressed)(path))
         return None
 
 
-def position_of(log, offset):
+def position_of(log: io.BufferedIOBase, offset: int) -> Position:
     status = os.fstat(log.fileno())
     return Position(status.st_ino, status.st_mtime, offset, head_of(log, min(HEAD, offset)))
 
 
-def head_of(log, length):
+def head_of(log: io.BufferedIOBase, length: int) -> str:
     log.seek(0)
     return hashlib.sha256(log.read(length)).hexdigest()
 
 
-def is_read_to(log, position):
+def is_read_to(log: io.BufferedIOBase, position: Position) -> bool:
     """Whether this is the file that was read so far: the one that begins as it did. An empty one had no beginning yet."""
     try:
         if not position.offset:
@@ -799,13 +831,27 @@ def is_read_to(log, position):
         return False
 
 
-def distinct(logs):
+def distinct(logs: Iterable[io.BufferedIOBase]) -> List[io.BufferedIOBase]:
     """Without a file that is there a second time, being compressed."""
-    kept = {}
+    kept: Dict[str, io.BufferedIOBase] = {}
     for log in logs:
         with contextlib.suppress(*BROKEN):
             kept.setdefault(head_of(log, HEAD), log)
     return list(kept.values())
+
+
+Entry = TypedDict(
+    "Entry",
+    {
+        "__CURSOR": str,
+        "MESSAGE": Union[str, List[int], None],
+        "SYSLOG_IDENTIFIER": str,
+        "SYSLOG_PID": str,
+        "_PID": str,
+    },
+    total=False,
+)
+"""What journalctl(1) writes of one; a message that is no text comes as its octets."""
 
 
 class Journal:
@@ -813,21 +859,21 @@ class Journal:
 
     PROGRAMS = "smtpd smtp lmtp local virtual pipe discard error qmgr cleanup postscreen tlsproxy".split()
 
-    def __init__(self, instance, position=None):
+    def __init__(self, instance: Instance, position: object = None) -> None:
         self.tags = [f"{name}/{program}" for name in instance.syslog_names() for program in self.PROGRAMS]
         users = {0, pwd.getpwnam(instance.effective["mail_owner"]).pw_uid}  # others can log under any name
         self.matches = [f"_UID={user}" for user in sorted(users)]
-        self.position = self._end() if position is None else position
+        self.position = position if isinstance(position, str) else self._end()
 
-    def _end(self):
+    def _end(self) -> str:
         return next((entry["__CURSOR"] for entry in self._entries("--lines=1")), "")
 
-    def events(self):
+    def events(self) -> Iterator[Event]:
         options = [f"--identifier={tag}" for tag in self.tags] + self.matches
         left = LOG_BYTES
         for entry in self._entries(*([f"--after-cursor={self.position}"] if self.position else []), *options):
-            text = entry.get("MESSAGE") or ""
-            text = bytes(text).decode("utf-8", "replace") if isinstance(text, list) else text
+            message = entry.get("MESSAGE") or ""
+            text = bytes(message).decode("utf-8", "replace") if isinstance(message, list) else message
             self.position = entry["__CURSOR"]
             yield entry["SYSLOG_IDENTIFIER"], entry.get("SYSLOG_PID") or entry["_PID"], text
             left -= len(text)
@@ -835,19 +881,16 @@ class Journal:
                 return
 
     @staticmethod
-    def _entries(*options):
+    def _entries(*options: str) -> Iterator[Entry]:
         fields = "--output-fields=MESSAGE,SYSLOG_IDENTIFIER,SYSLOG_PID,_PID"
         argv = ["journalctl", "--quiet", "--no-pager", "--output=json", fields, *options]
-        with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
-            try:
-                yield from map(json.loads, process.stdout)
-            finally:
-                process.stdout.close()
+        with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:  # noqa: S603 -- no shell; names from main.cf
+            yield from map(json.loads, process.stdout or ())
         if process.returncode > 0:
             raise subprocess.CalledProcessError(process.returncode, argv[0])
 
 
-def log_source(instance, state):
+def log_source(instance: Instance, state: State) -> Tuple[str, Union[LogFile, Journal]]:
     """The log that Postfix writes to, and the name under which the state knows it."""
     path = instance.effective.get("maillog_file", "")
     name = path or "journal"
@@ -855,11 +898,21 @@ def log_source(instance, state):
     return name, LogFile(path, position) if path else Journal(instance, position)
 
 
-def read_state(path, config_dir):
+class State(TypedDict):
+    """What is kept from one run to the next."""
+
+    config_dir: str
+    source: str
+    position: object
+    totals: Totals
+    sessions: Dict[str, Session]
+
+
+def read_state(path: str, config_dir: str) -> State:
     """What the last run kept; nothing where there was none, or one for another instance."""
     try:
         with open(path, encoding="utf-8") as handle:
-            state = json.load(handle)
+            state: State = json.load(handle)
         if state["config_dir"] == config_dir:
             return state
     except (OSError, ValueError, KeyError, TypeError):
@@ -867,7 +920,7 @@ def read_state(path, config_dir):
     return {"config_dir": config_dir, "source": "", "position": None, "totals": {}, "sessions": {}}
 
 
-def tell_traffic(instance, path, metrics):
+def tell_traffic(instance: Instance, path: str, metrics: Metrics) -> None:
     """Read the log on and tell the totals. They are kept together with how far it was read, or neither is."""
     state = read_state(path, instance.config_dir)
     traffic = Traffic(instance, state["totals"], state["sessions"])
@@ -888,7 +941,7 @@ def tell_traffic(instance, path, metrics):
 # All of it
 
 
-def check_health(instance, now, metrics):
+def check_health(instance: Instance, now: float, metrics: Metrics) -> Iterator[Tuple[str, str]]:
     """(check, complaint) for each thing that is wrong."""
     runs = master_runs(instance)
     if not runs:
@@ -908,7 +961,7 @@ def check_health(instance, now, metrics):
                 yield "certificates", f"the certificate {chain.name} ({chain.use}, {chain.subject}) has expired"
 
 
-def collect(config_dir, state, now, metrics):
+def collect(config_dir: str, state: str, now: float, metrics: Metrics) -> List[Tuple[str, str]]:
     """Every complaint, with metrics told on the way."""
     try:
         instance = read_instance(config_dir)
@@ -922,8 +975,8 @@ def collect(config_dir, state, now, metrics):
     return complaints
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--config-dir", default="/etc/postfix", help="the Postfix instance")
     parser.add_argument("--output", required=True, help="the file for Prometheus")
     parser.add_argument("--state", default="/var/lib/smtp-hardening/metrics.json", help="what is kept between runs")

@@ -176,7 +176,7 @@ def test_the_zone_is_what_a_name_server_reads():
     assert f"{TLSA1} 7200 IN TLSA {key('AA')}\n" in found["zone"]
     assert found["zone"].count('" "') == 1
     zone = dns.zone.from_text(found["zone"], origin="example.com.", check_origin=False, relativize=False)
-    read = [(str(n), ttl, _dns_answers._text(d.rdtype.name, d)) for n, ttl, d in zone.iterate_rdatas()]
+    read = [(str(n), ttl, _dns_answers._text(d)) for n, ttl, d in zone.iterate_rdatas()]
     assert sorted(read) == sorted((one["name"], one["ttl"], one["value"]) for one in found["records"])
 
 
@@ -235,6 +235,7 @@ def test_a_self_signed_certificate_is_fine_where_only_dane_counts(options):
         ({"rua": ["mailto:a@b.example!10m"]}, "is no address for reports"),
         ({"rua": ["mailto:a@b.example@c.example"]}, "is no address for reports"),
         ({"domains": ["münchen.example"]}, "domains: 'münchen.example' is an internationalized name"),
+        ({"domains": 5}, "domains: 5 is no full domain name"),
         ({"domains": ["localhost"]}, "domains: 'localhost' is no full domain name"),
         ({"domains": ["a.example", "A.example."]}, "domains: 'a.example' is listed twice"),
         ({"domains": [{"name": "a.example", "mxs": []}]}, "is no domain; write its name"),

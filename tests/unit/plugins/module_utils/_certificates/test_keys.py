@@ -14,7 +14,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certific
 )
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import CertificateError, InvalidValue
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.asymmetric import ed25519, x448, x25519
 
 
 @pytest.mark.parametrize(
@@ -88,6 +88,12 @@ def test_what_is_no_private_key_is_refused_without_a_word_of_it(pem):
         read_key("pem.private_key", pem)
     assert str(refusal.value) == ("pem.private_key: this is no private key that can be read; give it in PEM.")
     assert refusal.value.__cause__ is None and refusal.value.__suppress_context__
+
+
+@pytest.mark.parametrize("kind", [x25519.X25519PrivateKey, x448.X448PrivateKey])
+def test_a_key_that_cannot_sign_is_refused_before_it_is_to_sign(kind):
+    with pytest.raises(CertificateError, match=r"^own_ca.ca_private_key: this is a key that cannot sign; give an RSA"):
+        read_key("own_ca.ca_private_key", write_key(kind.generate()))
 
 
 @pytest.mark.parametrize(("passphrase", "remedy"), [(None, "give its passphrase"), ("wrong", "passphrase is wrong")])
