@@ -7,11 +7,12 @@ import json
 import pathlib
 import re
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple, TextIO
+from typing import NamedTuple
 from xml.etree import ElementTree
 
-Text = TextIO
 SLOWEST = 20
+MOST = 300
+"""Lines of a log."""
 SUMMARY = re.compile(
     r"^(All checks passed|Found \d+ error|Passed: |Failed: |Success: no issues|=+ .*(passed|failed|error).* =+$|FATAL: )"
 )
@@ -19,8 +20,12 @@ SUMMARY = re.compile(
 
 
 class Outcome(NamedTuple):
+    """Of a job."""
+
     passed: bool
     seconds: float
+    cpu: float
+    """Seconds of the controller's; what nodes do is not in it."""
 
 
 class Test(NamedTuple):
@@ -64,25 +69,26 @@ def tests(logs: pathlib.Path) -> Iterator[Test]:
 
 def tell(logs: pathlib.Path, outcomes: Mapping[str, Outcome], seconds: float) -> str:
     """Why what failed has failed, how each kind of test closed, the slowest tests, and the time of each job."""
-    lines = []
-    for name in (name for name, outcome in outcomes.items() if not outcome.passed):
-        lines += ["", f"==> {name} FAILED, the end of {logs / name}.log:", *_log(logs, name)[-400:]]
-    lines += ["", "==> summaries"]
-    for name in outcomes:
-        lines += [f"-- {name}", *[line for line in _log(logs, name) if SUMMARY.match(line)]]
-    slow = sorted(tests(logs), key=lambda test: test.seconds, reverse=True)[:SLOWEST]
-    lines += [
-        "",
-        f"==> the {SLOWEST} slowest tests",
-        *(f"{test.seconds:7.1f} s  {test.job}: {test.name}" for test in slow),
-    ]
-    lines += ["", "==> jobs"]
-    lines += [
-        f"{outcome.seconds:7.0f} s  {name}{'' if outcome.passed else '  FAILED'}" for name, outcome in outcomes.items()
-    ]
     bad = [name for name, outcome in outcomes.items() if not outcome.passed]
+    ends = [line for name in bad for line in ("", f"==> {name} FAILED, the end of its log:", *_log(logs, name)[-MOST:])]
+    closing = [line for name in outcomes for line in (f"-- {name}", *filter(SUMMARY.match, _log(logs, name)))]
+    slow = sorted(tests(logs), key=lambda test: test.seconds, reverse=True)[:SLOWEST]
+    rows = [
+        f"{outcome.seconds:7.0f} s {outcome.cpu:7.0f} s  {name}{'' if outcome.passed else '  FAILED'}"
+        for name, outcome in outcomes.items()
+    ]
     return "\n".join(
-        [*lines, f"{seconds:7.0f} s  in all", f"==> failed: {', '.join(bad)}" if bad else "==> all passed"]
+        [
+            *ends,
+            "\n==> summaries",
+            *closing,
+            f"\n==> the {SLOWEST} slowest tests",
+            *(f"{test.seconds:7.1f} s  {test.job}: {test.name}" for test in slow),
+            "\n==> jobs: time, and CPU time without that of nodes",
+            *rows,
+            f"{seconds:7.0f} s {sum(outcome.cpu for outcome in outcomes.values()):7.0f} s  in all",
+            f"==> failed: {', '.join(bad)}" if bad else "==> all passed",
+        ]
     )
 
 
