@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Witnesses of what becomes of a relay under load and abuse."""
+"""Clients that mean harm get nothing in that a client must not get in, and nothing out; another is served meanwhile.
+
+They come from outside the relay's networks. What the relay answers is asserted on the wire, what it keeps on its disk.
+The witnesses of both begin once for all tests.
+"""
 
 import pathlib
 import sys
@@ -7,13 +11,12 @@ import uuid
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "abuse"))
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 from witnesses import Relay
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def besieged():
-    """Ends with the last test of this folder: those of other files restart Postfix and write to the same mailbox."""
     relay = Relay()
     relay.serves_others()
     yield relay
