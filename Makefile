@@ -20,7 +20,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help harden check test test-again test-all lab lab-destroy lint types unit sanity molecule bench bench-relay clean setup \
+.PHONY: help harden check test test-again test-all lab lab-destroy lint types unit sanity molecule nodes bench bench-relay clean setup \
     lab-packages
 
 help: ## list the targets
@@ -52,6 +52,9 @@ test-all: setup lab-packages ## as make test, with every fault, example and race
 lab: setup lab-packages ## bring up three Postfix nodes (DISTRO=bullseye|bookworm|trixie|forky; LAB=name for one more)
 	@echo "==> bringing up the lab $(LAB) ($(DISTRO))"
 	@ansible-playbook -i $(LAB_INVENTORY) molecule/default/create.yml molecule/default/prepare.yml
+
+nodes: setup lab-packages # the nodes that the labs of make test begin with
+	@ansible-playbook -i $(LAB_INVENTORY) $(patsubst %,molecule/default/%.yml,create prepare keep destroy)
 
 lab-destroy: setup ## remove the lab's nodes and network; the images stay
 	@ansible-playbook -i $(LAB_INVENTORY) molecule/default/destroy.yml

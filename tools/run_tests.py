@@ -19,9 +19,10 @@ import shlex
 import shutil
 import signal
 import sys
+import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import processes
 import reports
@@ -33,8 +34,9 @@ BUSY = [sys.executable, "-c", "while True: pass"]
 DESTROY = ["ansible-playbook", "-i", "molecule/inventory/hosts.yml", "molecule/default/destroy.yml"]
 EXPLAIN = ["python", "molecule/shared/explain.py"]
 
-KINDS = ("image", "sanity", "lint", "unit", "types")
-"""Jobs without a lab. They begin first: labs need the image of their nodes, which takes a minute to build."""
+NODES = "nodes"
+"""The job that prepares the nodes all labs begin with. It comes first, and whoever needs no lab beside it."""
+KINDS = (NODES, "sanity", "lint", "unit", "types")
 LONGEST_FIRST = ("relay", "abuse", "faults", "certificates", "domains", "no_loss")
 """What takes longest begins before the rest, or everybody would wait for it in the end."""
 SCENARIOS = sorted(found.parent.name for found in (TOP / "molecule").glob("*/molecule.yml"))
@@ -63,32 +65,39 @@ class Job:
 
     name: str
     title: str
-    lab: str = ""
+    lab: str
+    prepared: str = ""
+    """The lab whose prepared nodes this one begins with."""
     keep: bool = True
-    """Whether the lab stays."""
+    """Whether the lab stays, if there is one."""
     again: bool = False
     """Whether tests that passed in the last run are left out."""
-    environment: dict[str, str] = field(init=False)
 
-    def __post_init__(self) -> None:
+    @property
+    def environment(self) -> dict[str, str]:
         words = [f"--junitxml={LOGS / self.title}.xml", "-o", f"cache_dir={CACHE / 'pytest' / self.name}"]
         words += ["--last-failed"] if self.again else []
-        of_lab = {"LAB": self.lab, "MOLECULE_EPHEMERAL_DIRECTORY": str(self.remembered)} if self.lab else {}
-        pytest = {"PYTEST_ADDOPTS": shlex.join(words), "MOLECULE_GLOB": "molecule/*/molecule.yml"}
-        plain = {"NO_COLOR": "1", "ANSIBLE_NOCOLOR": "1", "SEED": str(SETTINGS.seed)}
-        object.__setattr__(self, "environment", {**os.environ, **plain, **pytest, **of_lab})
+        return {
+            **os.environ,
+            "NO_COLOR": "1",
+            "ANSIBLE_NOCOLOR": "1",
+            "SEED": str(SETTINGS.seed),
+            "PYTEST_ADDOPTS": shlex.join(words),
+            "LAB": self.lab,
+            "LAB_PREPARED": self.prepared,
+            "MOLECULE_EPHEMERAL_DIRECTORY": str(self.remembered),
+            "MOLECULE_GLOB": "molecule/*/molecule.yml",
+        }
 
     @property
     def remembered(self) -> pathlib.Path:
         """What Molecule remembers of the lab, which may be another by now."""
-        return CACHE / "molecule" / (self.lab or "none")
+        return CACHE / "molecule" / self.lab
 
     @property
     def command(self) -> list[str]:
-        if self.name == "image":
-            return [*([] if os.geteuid() == 0 else ["sudo"]), "tools/build-node-image", SETTINGS.distro]
         if self.name in KINDS:
-            return [os.environ.get("MAKE", "make"), "--no-print-directory", self.name]
+            return [os.environ.get("MAKE", "make"), "--no-print-directory", self.name, f"LAB={self.lab}"]
         return [
             *"molecule --base-config molecule/config.yml test --no-command-borders --destroy=never -s".split(),
             self.name,
@@ -118,20 +127,37 @@ def select(*, again: bool) -> list[Job]:
         for folder in (LOGS, CACHE / "pytest"):
             shutil.rmtree(folder, ignore_errors=True)
         LOGS.mkdir()
-    known = [name for name in dict.fromkeys(names) if name in KINDS or name in SCENARIOS]
-    return [Job(name, name, _own_lab(name), SETTINGS.keep, again) for name in known]
+    wanted = {name for name in names if name in KINDS or name in SCENARIOS}
+    if wanted & {*SCENARIOS}:
+        wanted.add(NODES)
+    order = dict.fromkeys([*KINDS, *LONGEST_FIRST, *SCENARIOS])
+    return [_job(name, again) for name in order if name in wanted]
 
 
-def _own_lab(name: str) -> str:
-    return "" if name in KINDS else f"{SETTINGS.lab}-{name.replace('_', '-')}"
+def _job(name: str, again: bool) -> Job:
+    prepared = f"{SETTINGS.lab}-prepared"
+    if name in KINDS:
+        return Job(name, name, prepared, again=again)
+    return Job(name, name, f"{SETTINGS.lab}-{name.replace('_', '-')}", prepared, SETTINGS.keep, again)
 
 
 def run_jobs(jobs: Sequence[Job]) -> int:
     """All of them, whatever becomes of each; then what a person wants to know."""
     begin = time.monotonic()
+    prepared = threading.Event()
+
+    def in_turn(job: Job) -> reports.Outcome:
+        if job.prepared:
+            prepared.wait()
+        try:
+            return attempt(job)
+        finally:
+            if job.name == NODES:
+                prepared.set()
+
     with concurrent.futures.ThreadPoolExecutor(SETTINGS.jobs) as pool:
         try:
-            outcomes = dict(zip((job.title for job in jobs), pool.map(attempt, jobs)))
+            outcomes = dict(zip((job.title for job in jobs), pool.map(in_turn, jobs)))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             processes.end_all()  # their labs go all the same
@@ -170,7 +196,7 @@ def attempt(job: Job, shown: bool = False) -> reports.Outcome:
 
         try:
             ended = run(job.command)
-            if job.lab and not ended.well and not reports.has_failures(LOGS / f"{job.title}.xml"):
+            if job.name in SCENARIOS and not ended.well and not reports.has_failures(LOGS / f"{job.title}.xml"):
                 run(EXPLAIN)  # a play failed, no test: nobody has asked the nodes yet
         finally:
             if not job.keep:
