@@ -17,8 +17,8 @@ REFUSED = r'refused_in_total{service="smtpd",stage="RCPT",code="[45]xx",cause="o
 
 def measured(node):
     """What the service tells when it is started now: value by name and labels."""
-    sh(node, "systemctl start smtp-metrics", check=False)
-    lines = [line for line in sh(node, f"cat {FILE}").splitlines() if not line.startswith("#")]
+    told = sh(node, f"systemctl start smtp-metrics; cat {FILE}")
+    lines = [line for line in told.splitlines() if not line.startswith("#")]
     return {name.replace("smtp_hardening_", "", 1): float(value) for name, value in (x.rsplit(" ", 1) for x in lines)}
 
 
