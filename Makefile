@@ -21,7 +21,7 @@ export MOLECULE_GLOB := molecule/*/molecule.yml
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help harden test lab lab-destroy lint unit sanity molecule faults bench bench-relay clean setup lab-packages
+.PHONY: help harden test lab lab-destroy lint unit mutants sanity molecule faults bench bench-relay clean setup lab-packages
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -57,6 +57,11 @@ lint: setup ## ansible-lint, yamllint, ruff, changelog fragments
 
 unit: setup ## unit tests
 	PYTHONPATH=$(CACHE)/collections python -m pytest tests/unit
+
+mutants: setup ## change the code in small ways: do the unit tests notice? (MUTANTS_SECONDS=600, SEED=)
+	@tools/install-packages bubblewrap
+	@pip install --quiet --disable-pip-version-check -r requirements-mutants.txt
+	@python tools/mutants
 
 sanity: setup ## ansible-test sanity
 	@tools/sanity
