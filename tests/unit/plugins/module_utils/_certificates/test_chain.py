@@ -290,3 +290,16 @@ def test_of_the_systems_cas_one_that_cannot_be_read_is_passed_over(issue, place)
     blocks = [certificates_pem([certificate]) for certificate in good]
     blocks.insert(place, b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
     assert readable_certificates(b"".join(blocks)) == tuple(good)
+
+
+def test_two_cas_that_have_signed_each_other_end_a_chain_after_each_once():
+    names = [x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)]) for name in ("One", "Other", "mx1")]
+    keys = [make_key(KeySpec("ecdsa", 256)) for _each in names]
+
+    def signed(subject, issuer):
+        builder = x509.CertificateBuilder().subject_name(names[subject]).issuer_name(names[issuer]).serial_number(7)
+        builder = builder.public_key(keys[subject].public_key()).not_valid_before(utc_now())
+        return builder.not_valid_after(utc_now() + datetime.timedelta(days=9)).sign(keys[issuer], hashes.SHA256())
+
+    one, other, leaf = signed(0, 1), signed(1, 0), signed(2, 0)
+    assert order(leaf, [other, one]) == (leaf, one, other)

@@ -219,3 +219,16 @@ def test_several_entries_go_at_once(submitting):
     change(submitting, found)
     assert submitting.services == "smtp unix - - y - - smtp\n"
     assert not plan(submitting, *items).changed
+
+
+@pytest.mark.parametrize(
+    ("daemon", "limit"),
+    [
+        *((name, "1") for name in "anvil pickup postlogd postscreen qmgr scache tlsmgr verify".split()),
+        *((name, "0") for name in "bounce cleanup dnsblog flush tlsproxy".split()),
+        *((name, "-") for name in "smtp smtpd local lmtp proxymap trivial-rewrite".split()),
+    ],
+)
+def test_a_daemon_gets_the_process_limit_without_which_it_ends_at_once(node, daemon, limit):
+    (entry,) = changes(node, {"name": f"new-{daemon}/unix", "command": daemon}).services
+    assert entry.split()[6:] == [limit, daemon]
