@@ -20,8 +20,8 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help harden check test test-again test-all lab lab-destroy lint types unit sanity molecule nodes bench bench-relay clean setup \
-    lab-packages
+.PHONY: help harden check test test-again test-all lab lab-destroy lint types unit sanity molecule mutants nodes bench bench-relay \
+    clean setup lab-packages
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -75,6 +75,11 @@ types: setup ## mypy: what one room hands to another is what that expects
 
 unit: setup ## unit tests
 	PYTHONPATH=$(CACHE)/collections python -m pytest tests/unit
+
+mutants: setup ## change the code in small ways: do the unit tests notice? (MUTANTS_SECONDS=600, SEED=)
+	@tools/install-packages bubblewrap
+	@pip install --quiet --disable-pip-version-check -r requirements-mutants.txt
+	@python tools/mutants
 
 sanity: setup ## ansible-test sanity
 	@tools/sanity

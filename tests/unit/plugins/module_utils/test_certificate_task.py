@@ -173,6 +173,19 @@ def test_a_request_at_renewal_warns_of_the_days_that_are_left(trusting_node, fle
     assert due["active"] == {"server": True, "client": False}
 
 
+@pytest.mark.parametrize(("renew_before", "warns"), [(18, False), (19, False), (20, True)])
+@pytest.mark.parametrize("provider", ["pem", "stored"])
+def test_a_certificate_that_nobody_renews_here_is_warned_of_once_its_days_are_too_few(
+    trusting_node, issue, *, provider, renew_before, warns
+):
+    node = trusting_node
+    brought = work(node, "pem", pem(issue(days=20)), **SERVED)
+    assert brought["warnings"] == ["default: the certificate has 19 days left; see to its renewal."]
+    given = pem(issue(days=20)) if provider == "pem" else None
+    again = work(node, provider, given, renew_before=renew_before)
+    assert again["warnings"] == (brought["warnings"] if warns else [])
+
+
 def test_an_announcement_that_is_awaited_is_a_warning_with_the_record(node):
     first = work(node, **SERVED)
     due = {**SERVED, "renew_now": True, "published_tlsa": first["certificate"]["tlsa"]}

@@ -17,7 +17,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.ce
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix import store
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.commands import Completed
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.certificate_tasks import SMALL, task
-from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import picture, read, write
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import FakePostfix, picture, read, write
 
 WATCHED = ["lego", "step", "certmonger", "other"]
 
@@ -201,6 +201,34 @@ def test_a_percent_sign_in_a_path_is_no_specifier_of_systemd(node, external, uni
     assert f"PathChanged={tmp_path}/50%%h/fullchain.pem\n" in read(str(units / f"{unit()}.path"))
 
 
+@pytest.mark.parametrize(
+    ("folder", "written"),
+    [
+        ("50%h", "50%%h"),
+        ("a$HOME", "a$$HOME"),
+        ("a\\tb", "a\\\\tb"),
+        ('a"b', 'a\\"b'),
+        ('\\"$', '\\\\\\"$$'),
+        ("a b", "a b"),
+    ],
+)
+def test_the_program_is_started_whatever_its_folder_is_called(
+    external, units, tmp_path, monkeypatch, *, folder, written
+):
+    (tmp_path / folder).mkdir()
+    node = FakePostfix(tmp_path / folder)
+    monkeypatch.setitem(HERE, "config_dir", node.config_dir)
+    install(node, external("other"))
+    command = read(str(units / f"{unit()}.service")).partition("ExecStart=")[2].splitlines()[0]
+    program = f"{tmp_path}/{written}/postfix/smtp_hardening/renewal/renew.pyz"
+    assert command == f'"{sys.executable}" "-B" "{program}" "public"'
+
+
+def test_a_renewal_is_brought_in_after_postfix_has_started(node, external, units):
+    install(node, external("lego"))
+    assert "\nAfter=postfix.service\n" in read(str(units / f"{unit()}.service"))
+
+
 def test_a_second_run_starts_no_unit(node, external):
     install(node, external("lego"))
     del node.commands[:]
@@ -270,6 +298,10 @@ def test_another_tool_takes_the_place_of_the_one_that_was(node, external, tmp_pa
     install(node, external("lego", "letsencrypt/live/mx1"))
     plan = install(node, external("certbot"))
     assert plan.take_away == tuple(hook_of(tmp_path, "lego"))
+    assert [entry["prepared"] for entry in plan.diff()] == [
+        *(f"{path}: written, a hook for renewals\n" for path in plan.write),
+        *(f"{path}: taken away, a hook for renewals\n" for path in hook_of(tmp_path, "lego")),
+    ]
     assert not any(map(os.path.exists, plan.take_away))
     assert _hooks.renewed_by(node.state, "public") == "certbot"
 

@@ -15,6 +15,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certific
     read_certificates,
     read_chain_file,
     read_chains,
+    readable_certificates,
 )
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.issue import (
     CertificateSpec,
@@ -256,3 +257,49 @@ def test_with_an_old_cryptography_issuers_are_recognised_by_their_signatures_too
     )
     assert is_issued_by(Old(leaf), ca)
     assert not is_issued_by(Old(leaf), impostor)
+
+
+def refused(read, *given):
+    with pytest.raises(CertificateError) as refusal:
+        read(*given)
+    return str(refusal.value)
+
+
+def test_a_certificate_that_does_not_fit_or_cannot_be_read_is_refused_with_what_to_do(issue):
+    chain, other = issue(), issue()
+    own, foreign = chain.to_pem(), write_key(other.key) + certificates_pem(chain.certificates)
+    broken = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"
+    assert refused(build_chain, "pem", other.key, chain.certificates) == (
+        "pem: the private key does not match the certificate; give a key and a certificate that belong together."
+    )
+    assert refused(read_chain_file, "/1.pem", certificates_pem(chain.certificates)) == (
+        "/1.pem: holds no private key; a chain file begins with one (postconf(5), smtpd_tls_chain_files)."
+    )
+    assert refused(read_chain_file, "/1.pem", own + foreign) == (
+        "/1.pem: the private key does not match the certificate that follows it; "
+        "put the right pair there, or make the certificate anew."
+    )
+    unreadable = refused(read_certificates, "trust", own + broken)
+    assert unreadable.startswith("trust: holds a certificate that cannot be read (")
+    assert unreadable.endswith("); export it again.")
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_of_the_systems_cas_one_that_cannot_be_read_is_passed_over(issue, place):
+    good = [issue().leaf, issue().leaf]
+    blocks = [certificates_pem([certificate]) for certificate in good]
+    blocks.insert(place, b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    assert readable_certificates(b"".join(blocks)) == tuple(good)
+
+
+def test_two_cas_that_have_signed_each_other_end_a_chain_after_each_once():
+    names = [x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)]) for name in ("One", "Other", "mx1")]
+    keys = [make_key(KeySpec("ecdsa", 256)) for _each in names]
+
+    def signed(subject, issuer):
+        builder = x509.CertificateBuilder().subject_name(names[subject]).issuer_name(names[issuer]).serial_number(7)
+        builder = builder.public_key(keys[subject].public_key()).not_valid_before(utc_now())
+        return builder.not_valid_after(utc_now() + datetime.timedelta(days=9)).sign(keys[issuer], hashes.SHA256())
+
+    one, other, leaf = signed(0, 1), signed(1, 0), signed(2, 0)
+    assert order(leaf, [other, one]) == (leaf, one, other)

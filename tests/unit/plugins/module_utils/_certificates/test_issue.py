@@ -105,7 +105,9 @@ def test_a_request_that_was_tampered_with_is_not_signed(key, fleet_ca):
     place = bytes(der).index(b"mx1.example.com")
     der[place : place + 3] = b"mx9"
     forged = x509.load_der_x509_csr(bytes(der)).public_bytes(serialization.Encoding.PEM)
-    with pytest.raises(CertificateError, match="is not signed by its own key; run the task again"):
+    with pytest.raises(
+        CertificateError, match=r"^The node's certificate request is not signed by its own key; run the task again\.$"
+    ):
         sign_request(forged, SPEC, *fleet_ca, NOW)
 
 
@@ -122,8 +124,7 @@ def test_a_ca_may_sign_hosts_and_no_further_cas(key):
     ca = make_ca("Fleet CA", key, 3650, NOW)
     constraints = extension(ca, x509.BasicConstraints)
     assert (constraints.critical, constraints.value.ca, constraints.value.path_length) == (True, True, 0)
-    usage = extension(ca, x509.KeyUsage).value
-    assert (usage.key_cert_sign, usage.crl_sign, usage.key_encipherment) == (True, True, False)
+    assert usages(ca) == ["digital_signature", "key_cert_sign", "crl_sign"]
     assert common_names(ca.subject) == common_names(ca.issuer) == ["Fleet CA"]
     assert not_after(ca) == NOW + datetime.timedelta(days=3650)
 
@@ -151,3 +152,20 @@ def test_a_request_names_what_it_asks_for_and_is_signed_by_its_key(key):
 
 def test_a_request_holds_no_private_key(key):
     assert b"PRIVATE" not in request(SPEC.names, key)
+
+
+USAGES = "digital_signature content_commitment key_encipherment data_encipherment key_agreement key_cert_sign crl_sign"
+
+
+def usages(certificate):
+    found = extension(certificate, x509.KeyUsage)
+    assert found.critical
+    return [name for name in USAGES.split() if getattr(found.value, name)]
+
+
+def test_a_leaf_may_sign_a_handshake_and_nothing_else(leaf):
+    assert usages(leaf) == ["digital_signature"]
+    assert extension(leaf, x509.BasicConstraints).critical
+    assert extension(leaf, x509.BasicConstraints).value == x509.BasicConstraints(ca=False, path_length=None)
+    assert not extension(leaf, x509.SubjectAlternativeName).critical
+    assert not extension(leaf, x509.ExtendedKeyUsage).critical

@@ -50,6 +50,12 @@ def test_a_record_is_read_as_a_zone_file_has_it(text, record):
         f"311{DIGEST}",
         f"_25._tcp.mx1.example.com. IN TLSA 3 1 1 {DIGEST}",
         f"3 1 1 {DIGEST};",
+        f"3 1 1 {DIGEST[:-2]}",
+        f"3 1 1 {DIGEST}9C",
+        f"3 1 1 {DIGEST * 2}",
+        f"3 1 2 {DIGEST}",
+        f"2 1 2 {DIGEST * 2}9C",
+        "3 0 0 308",
     ],
 )
 def test_what_is_no_record_of_smtp_is_refused_with_an_example(text):

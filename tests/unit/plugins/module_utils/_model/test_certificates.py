@@ -208,3 +208,57 @@ def test_a_secret_that_cannot_be_read_is_never_repeated(provider, given):
     with pytest.raises(InvalidValue) as refusal:
         read(provider, given)
     assert "MIIEvQ" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("provider", "given", "over", "sentence"),
+    [
+        (
+            "self_signed",
+            None,
+            {"use": ["server"], "withdraw": ["server"]},
+            "withdraw: ['server'] is listed in use as well; decide whether the certificate is to be active.",
+        ),
+        (
+            "csr",
+            {"names": []},
+            {},
+            "csr.names: [] names nobody; leave the option out for the host's own name, or list one name at least.",
+        ),
+        (
+            "self_signed",
+            {"days": 30},
+            {},
+            "renew_before: 30 is not shorter than self_signed.days, 30; choose fewer days, or a longer-lived certificate.",
+        ),
+        (
+            "own_ca",
+            {"ca_certificate": "/etc/ca.pem"},
+            {},
+            "own_ca.ca_certificate: '/etc/ca.pem' is no certificate in PEM; "
+            "give the fleet's CA as a path on the controller or as content.",
+        ),
+        (
+            "pem",
+            {"private_key": "MIIEvQ", "certificate": CA},
+            {},
+            "pem.private_key: '(not shown)' is neither PEM nor an absolute path on the node; give one of the two.",
+        ),
+        (
+            "pkcs12",
+            {"archive": "MIIEvQ!"},
+            {},
+            "pkcs12.archive: '(not shown)' is neither an absolute path on the node nor Base64; "
+            "give a path, or the content through the filter b64encode.",
+        ),
+    ],
+)
+def test_a_refusal_names_option_and_value_and_says_what_to_do(provider, given, over, sentence):
+    with pytest.raises(InvalidValue) as refusal:
+        read(provider, given, **over)
+    assert str(refusal.value) == sentence
+
+
+@pytest.mark.parametrize(("days", "renew_before"), [(31, 30), (1, 0), (36500, 36499)])
+def test_a_certificate_that_outlives_renew_before_by_a_day_is_made(days, renew_before):
+    assert read("self_signed", {"days": days}, renew_before=renew_before).spec.days == days

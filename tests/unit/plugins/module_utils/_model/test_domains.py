@@ -420,3 +420,8 @@ def test_an_error_names_the_item_by_its_place():
         read_domains(
             [{"name": "a.example", "local": True}, {"name": "b", "state": "absent"}, {"name": "c", "level": "strict"}]
         )
+
+
+def test_a_name_that_is_none_is_refused_by_the_place_of_its_item():
+    with pytest.raises(InvalidValue, match=r"^domains\[1\]\.name: 'b a' is not a domain name; "):
+        read_domains([{"name": "a.example", "local": True}, {"name": "b a", "local": True}])

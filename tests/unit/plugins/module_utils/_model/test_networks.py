@@ -199,6 +199,37 @@ def test_what_is_no_network_is_left_to_others(item):
 
 
 @pytest.mark.parametrize(
+    "list_", ["static:all", "inline:{0.0.0.0/0=OK}", "$own", "!!static:all", "!10.0.0.1 static:all"]
+)
+def test_what_hides_whom_it_lets_relay_is_refused(list_):
+    with pytest.raises(InvalidValue) as refusal:
+        check_networks("parameters.mynetworks", list_, [])
+    assert str(refusal.value) == (
+        f"parameters.mynetworks: {list_.split()[-1]!r} hides whom it lets relay; "
+        "write the networks themselves, or name a file."
+    )
+
+
+@pytest.mark.parametrize(
+    ("item", "refused"),
+    [
+        ("!0.0.0.0/0", None),
+        ("!!0.0.0.0/0", "'!!0.0.0.0/0' lets everybody relay"),
+        ("!!!0.0.0.0/0", None),
+        ("!!198.51.100.0/24", "'!!198.51.100.0/24' is a public range"),
+        ("!!2001:db8::/32", "'!!2001:db8::/32' would be the name of a table"),
+        ("!static:all", None),
+    ],
+)
+def test_every_exclamation_mark_turns_the_meaning_round(item, refused):
+    if refused is None:
+        check_networks("parameters.mynetworks", item, [])
+        return
+    with pytest.raises(InvalidValue, match=refused):
+        check_networks("parameters.mynetworks", item, [])
+
+
+@pytest.mark.parametrize(
     ("item", "network"),
     [
         ("192.0.2.0/24", "192.0.2.0/24"),

@@ -101,8 +101,9 @@ def test_a_zone_of_an_address_cannot_carry_more_into_a_table(zone):
 @pytest.mark.parametrize("text", ["192.0.2.25", "192.0.2.25:26", "smtp:192.0.2.25"])
 def test_an_address_needs_brackets(text):
     """transport(5): without them Postfix asks DNS for the MX records of a domain of that name."""
-    with pytest.raises(InvalidValue):
+    with pytest.raises(InvalidValue) as refusal:
         read_route("route", text)
+    assert str(refusal.value) == f"route: {text!r} is an address without brackets; write [192.0.2.25]."
 
 
 @pytest.mark.parametrize("value", [25, None, True, 1.5, [], {}, ["[mx.partner.example]"]])

@@ -24,8 +24,12 @@ def test_a_secret_that_no_table_can_hold_is_refused_and_not_repeated(value):
 
 @pytest.mark.parametrize("key", ["", "a b", "#a", " a"])
 def test_a_key_that_cannot_be_looked_up_is_refused(key):
-    with pytest.raises(InvalidValue, match="cannot be looked up"):
+    with pytest.raises(InvalidValue) as refusal:
         read_secrets({MAPS: {key: "ann:hidden"}})
+    assert str(refusal.value) == (
+        f"secrets.{MAPS}: '(not shown)' is a key that cannot be looked up; "
+        "write the key without blanks, as in postmap(1)."
+    )
 
 
 @pytest.mark.parametrize("given", [{"relayhost": {"a": "b"}}, {MAPS: "ann:hidden"}, {MAPS: ["ann:hidden"]}])
@@ -40,6 +44,13 @@ def test_only_entries_of_known_tables_are_secrets(given):
 )
 def test_a_secret_may_be_anything_that_stands_on_one_line(value):
     assert read_secrets({MAPS: {"a": value}}) == {MAPS: {"a": value}}
+
+
+@pytest.mark.parametrize("value", [True, False, 1.5, ["ann:hidden"], ("ann:hidden",), {"ann": "hidden"}])
+def test_a_secret_that_yaml_takes_for_something_else_is_refused_and_not_repeated(value):
+    with pytest.raises(InvalidValue) as refusal:
+        read_secrets({MAPS: {"mx.example": value}})
+    assert str(refusal.value) == f"secrets.{MAPS}.mx.example: '(not shown)' is no text; put the secret in quotes."
 
 
 def test_numbers_are_taken_as_their_text():

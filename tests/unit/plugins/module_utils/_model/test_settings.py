@@ -74,3 +74,48 @@ def test_no_networks_and_other_parameters_are_not_looked_at(given):
 def test_a_parameter_that_belongs_elsewhere_is_refused_where_it_is_known_too(name):
     with pytest.raises(InvalidValue, match="belongs to|is no name of a parameter"):
         read_settings({}, {name: "x"}, [])
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        *(
+            (name, "belongs to another module; use smtp_domain_policy, which keeps it consistent.")
+            for name in ("smtp_tls_policy_maps", "transport_maps", "relay_domains", "smtp_hardening_unlisted")
+        ),
+        *(
+            (name, "belongs to another module; use smtp_tls_mode or smtp_tls_cert, which keeps it consistent.")
+            for name in ("smtp_tls_CAfile", "smtpd_tls_CAfile", "smtp_use_tls", "smtpd_use_tls", "smtpd_enforce_tls")
+        ),
+        *(
+            (name, "belongs to the installation; change it while Postfix is stopped, with the package's tools.")
+            for name in (
+                *(f"{what}_directory" for what in "config queue data daemon command meta shlib".split()),
+                *("mail_owner", "setgid_group", "mailq_path", "newaliases_path", "sendmail_path"),
+            )
+        ),
+        *(
+            (name, "is no name of a parameter; use letters, digits and underscores, as in postconf(5).")
+            for name in ("", "my-hostname", "myhostname ", "myhostname\n", "a=b")
+        ),
+    ],
+)
+def test_a_parameter_that_is_not_set_here_is_refused_with_where_it_is(name, sentence):
+    with pytest.raises(InvalidValue) as refusal:
+        read_parameters({name: "x"})
+    assert str(refusal.value) == f"parameters: {name!r} {sentence}"
+
+
+@pytest.mark.parametrize("code", [*range(0x20), 0x7F])
+def test_no_control_character_gets_into_main_cf(code):
+    value = f"a{chr(code)}relayhost = evil"
+    with pytest.raises(InvalidValue) as refusal:
+        read_parameters({"myhostname": value})
+    assert str(refusal.value) == (
+        f"parameters.myhostname: {value!r} holds a line break or another control character; write it on one line."
+    )
+
+
+@pytest.mark.parametrize("name", ["lmtp_tls_note", "transport_maps_note", "my_relay_domains", "smtpd_enforce_tlsx"])
+def test_a_parameter_that_only_looks_like_another_modules_is_taken(name):
+    assert read_parameters({name: "x"}) == {name: "x"}

@@ -197,3 +197,53 @@ def test_what_a_list_in_main_cf_cannot_hold_is_no_lookup_table(given):
         f"policy_sources: {given!r} is not a lookup table; "
         "write type:name, as in socketmap:inet:127.0.0.1:8461:postfix."
     )
+
+
+@pytest.mark.parametrize(
+    ("read", "value", "sentence"),
+    [
+        (words.domain_name, "x" * 254, "is longer than 253 characters; DNS has no such name (RFC 1035)."),
+        (
+            words.absolute_path,
+            "/a b",
+            "holds a blank, a comma, '$' or a control character; Postfix would read something else; rename the file.",
+        ),
+        (
+            words.absolute_path,
+            "ca.pem",
+            "is not an absolute path; write the whole path on the node, as in /etc/ssl/fleet-ca.pem.",
+        ),
+        (
+            words.cipher_name,
+            "a b",
+            "is not a cipher name; use OpenSSL's names, one an item, as in aNULL or AES128-SHA.",
+        ),
+        (
+            words.fingerprint,
+            "AB",
+            "is not a SHA-256 fingerprint; write 32 hexadecimal pairs joined by colons, as posttls-finger prints them.",
+        ),
+        (
+            words.store_name,
+            "../evil",
+            "cannot name a certificate; use up to 64 letters, digits, '-' and '_', as in default.",
+        ),
+    ],
+)
+def test_a_word_is_refused_with_option_value_and_remedy(read, value, sentence):
+    with pytest.raises(InvalidValue) as refusal:
+        read("the.option", value)
+    assert str(refusal.value) == f"the.option: {value!r} {sentence}"
+
+
+@pytest.mark.parametrize(
+    ("name", "above"),
+    [
+        ("mx.bank.example", ["bank.example", "example"]),
+        (".bank.example", ["bank.example", "example"]),
+        ("example", []),
+        (".example", ["example"]),
+    ],
+)
+def test_the_domains_above_a_name_come_nearest_first(name, above):
+    assert list(words.domains_above(name)) == above

@@ -59,8 +59,11 @@ def test_a_new_entry_is_private_off_the_network_and_chrooted_as_the_smtp_client_
     ("daemon", "limit", "right"), [("tlsproxy", "5", "0"), ("postscreen", "0", "1"), ("scache", "default", "1")]
 )
 def test_a_daemon_that_would_end_at_once_under_a_process_limit_does_not_get_it(node, daemon, limit, right):
-    with pytest.raises(InvalidValue, match=f"process_limit.*is not what {daemon} runs with.*say {right}"):
+    with pytest.raises(InvalidValue) as refusal:
         changes(node, {"name": f"{daemon}/unix", "command": daemon, "process_limit": limit})
+    assert str(refusal.value).endswith(
+        f".process_limit: {limit!r} is not what {daemon} runs with; leave it out, or say {right}."
+    )
 
 
 @pytest.mark.parametrize(
@@ -216,3 +219,16 @@ def test_several_entries_go_at_once(submitting):
     change(submitting, found)
     assert submitting.services == "smtp unix - - y - - smtp\n"
     assert not plan(submitting, *items).changed
+
+
+@pytest.mark.parametrize(
+    ("daemon", "limit"),
+    [
+        *((name, "1") for name in "anvil pickup postlogd postscreen qmgr scache tlsmgr verify".split()),
+        *((name, "0") for name in "bounce cleanup dnsblog flush tlsproxy".split()),
+        *((name, "-") for name in "smtp smtpd local lmtp proxymap trivial-rewrite".split()),
+    ],
+)
+def test_a_daemon_gets_the_process_limit_without_which_it_ends_at_once(node, daemon, limit):
+    (entry,) = changes(node, {"name": f"new-{daemon}/unix", "command": daemon}).services
+    assert entry.split()[6:] == [limit, daemon]

@@ -272,3 +272,61 @@ def test_a_service_goes_on_asking_for_certificates_that_domains_must_show(tls_no
 def test_a_wish_for_dane_is_one_wherever_it_stands(profile, client, services, uses):
     wish = Wish(find_profile(profile), read_server_policy(None), read_client_policy(client), read_services(services))
     assert wish.uses_dane is uses
+
+
+UNREADABLE = (
+    "server.ca_file: '/nowhere/ca.pem' cannot be read (No such file or directory); "
+    "put the PEM file of the CA there first, as smtp_tls_cert with provider: own_ca does."
+)
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (
+            {"level": "may"},
+            "server.level: may offers STARTTLS but no certificate is active for the server; "
+            "run smtp_tls_cert with use: [server] first.",
+        ),
+        ({"level": "none", "ca_file": "/nowhere/ca.pem"}, UNREADABLE),
+        ({"level": "none"}, None),
+    ],
+)
+def test_what_is_not_there_yet_is_named_with_the_task_that_brings_it(node, given, sentence):
+    assert plan(node, server=given).unmet == sentence
+
+
+@pytest.mark.parametrize(
+    ("server", "client", "warnings"),
+    [
+        ({"level": "may"}, {"level": "encrypt"}, ()),
+        (
+            {"level": "encrypt"},
+            {},
+            (
+                "server.level: encrypt refuses clients without STARTTLS on every smtpd service; RFC 3207 section 4 "
+                "forbids that on a server that receives mail from the Internet.",
+            ),
+        ),
+        (
+            {},
+            {"level": "verify", "ca_file": "/etc/ca.pem"},
+            (
+                "client.level: verify trusts the names of mail exchangers from insecure DNS, so whoever forges DNS "
+                "chooses the name that is verified (postconf(5)); prefer secure.",
+            ),
+        ),
+    ],
+)
+def test_a_level_that_promises_more_than_it_holds_is_warned_of(tls_node, server, client, warnings):
+    assert plan(tls_node, server=server, client=client).warnings == warnings
+
+
+@pytest.mark.parametrize(
+    ("services", "chroot"), [("smtp unix - - n - - smtp\n", "n"), ("smtp inet n - y - - smtpd\n", "-")]
+)
+def test_tlsproxy_is_chrooted_as_smtp_is_and_as_postfix_likes_where_there_is_none(tls_node, services, chroot):
+    tls_node.services = services
+    assert plan(tls_node, client={"connection_reuse": True}).plan.services == (
+        f"tlsproxy/unix=tlsproxy unix - - {chroot} - 0 tlsproxy",
+    )

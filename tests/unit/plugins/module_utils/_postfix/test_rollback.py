@@ -145,8 +145,13 @@ def test_unlisted_senders_of_the_old_state_are_held_against_those_of_now(node):
 def test_broken_records_of_now_are_a_sentence_and_no_crash(node, content):
     apply(node, {"name": "bank.example", "level": "secure"})
     write(node.store("domains/1/records.json"), content)
-    with pytest.raises(HardeningError):
+    with pytest.raises(HardeningError) as refusal:
         plan(node, 1)
+    assert str(refusal.value) == (
+        f"{node.store('domains/1/records.json')} cannot be read. "
+        "Set allow_weaker: true to go back without comparing how domains are protected."
+    )
+    assert plan(node, 1, allow_weaker=True).changed
 
 
 def test_domains_that_were_protected_alike_come_back_without_a_word(node):

@@ -9,7 +9,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certific
     chains_pem,
 )
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.keys import write_key
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import CertificateError
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import CertificateError, InvalidValue
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix import store
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import read_state
 
@@ -257,3 +257,11 @@ def test_a_chain_file_with_two_keys_is_active_twice(node, issue, tmp_path):
 @pytest.mark.parametrize(("use", "side"), [("server", "smtpd"), ("client", "smtp")])
 def test_a_side_that_shows_no_certificate_names_no_chain_file(use, side):
     assert store.deactivation(use) == {f"{side}_tls_chain_files": None}
+
+
+def test_a_given_file_that_is_not_there_is_named_by_its_option():
+    with pytest.raises(InvalidValue) as refusal:
+        store.read_given("pem.private_key", "/nowhere/mx.key")
+    assert str(refusal.value) == (
+        "pem.private_key: '/nowhere/mx.key' cannot be read (No such file or directory); put the file there first."
+    )

@@ -30,6 +30,13 @@ def test_deliveries_end_first_where_they_are_reused_and_their_files_change(befor
     assert handover.is_needed(before, after) is needed
 
 
+@pytest.mark.parametrize(
+    "name", ["chain_files", "CAfile", "CApath", "cert_file", "key_file", "eccert_file", "eckey_file"]
+)
+def test_deliveries_end_first_whichever_of_their_files_changes(name):
+    assert handover.is_needed({**REUSE, f"smtp_tls_{name}": "/a"}, {**REUSE, f"smtp_tls_{name}": "/b"})
+
+
 def test_without_a_master_there_are_no_daemons():
     assert handover.daemons(0, "smtp") == []
 

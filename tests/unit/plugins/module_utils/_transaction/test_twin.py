@@ -318,3 +318,29 @@ def test_a_log_is_read_for_complaints_that_the_proof_did_not_provoke(staged, log
     if log is not None:
         write(os.path.join(staged.here, "log"), log)
     assert twin.complaints(staged.queue_dir) == said
+
+
+QUEUES = "active bounce corrupt defer deferred flush hold incoming maildrop pid saved trace"
+
+
+@pytest.mark.parametrize("queue", QUEUES.split())
+def test_no_mail_of_any_queue_is_the_twins_too(staged, queue):
+    mail = write(os.path.join(staged.queue_dir, queue, "1A2B3C"), "mail")
+    with running(staged):
+        assert os.listdir(os.path.join(staged.here, "spool", queue)) == []
+    assert os.path.exists(mail)
+
+
+HELPERS = "anvil bounce cleanup dnsblog postlogd proxymap spawn tlsmgr tlsproxy trivial-rewrite verify"
+
+
+@pytest.mark.parametrize("program", HELPERS.split())
+def test_whatever_a_listener_asks_runs_beside_the_twins(staged, program):
+    write(os.path.join(staged.stage, "master.cf"), f"asked unix - - y - - {program}\n")
+    assert "asked/unix" in [service.key for service in twins_services(staged)]
+
+
+@pytest.mark.parametrize("program", "smtp qmgr pickup local virtual lmtp pipe error discard oqmgr showq".split())
+def test_nothing_that_delivers_mail_runs_beside_the_twins(staged, program):
+    write(os.path.join(staged.stage, "master.cf"), f"sends unix - - y - - {program}\n")
+    assert [service.key for service in twins_services(staged)] == ["postlog/unix-dgram"]
