@@ -154,7 +154,7 @@ def approve(*_seen):
 
 # Each example is a change of its own, a second long: what fails is shown as it was found.
 @settings(
-    max_examples=int(os.environ.get("EXAMPLES", "25")),
+    max_examples=int(os.environ.get("EXAMPLES", "15")),
     deadline=None,
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),

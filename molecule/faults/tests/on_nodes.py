@@ -30,9 +30,9 @@ ALONE = "test_interrupted.py"
 SECONDS = 4 * 60 * 60
 ENVIRONMENT = {
     # A sample by default: every point takes hours (make test-all).
-    "STRIDE": os.environ.get("FAULT_STRIDE", "37"),
+    "STRIDE": os.environ.get("FAULT_STRIDE", "61"),
     "SEED": os.environ.get("SEED", "0"),
-    "EXAMPLES": os.environ.get("EXAMPLES", "25"),
+    "EXAMPLES": os.environ.get("EXAMPLES", "15"),
 }
 
 

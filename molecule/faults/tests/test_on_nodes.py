@@ -9,7 +9,8 @@ testinfra_hosts = ["local://"]
 
 def pytest_generate_tests(metafunc):
     if "on_nodes" in metafunc.fixturenames:
-        metafunc.parametrize("test", nodes.collect())
+        tests = nodes.collect()
+        metafunc.parametrize("test", tests, ids=tests)
 
 
 @pytest.fixture(scope="module")
