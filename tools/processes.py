@@ -66,9 +66,16 @@ def end_all() -> None:
         _end(pid)
 
 
-def _end(pid: int) -> None:
+def _end(pid: int, how: signal.Signals = signal.SIGTERM) -> None:
+    """Whatever has not ended a minute later is killed."""
+    if pid not in _running:
+        return
     with contextlib.suppress(ProcessLookupError):
-        os.killpg(pid, signal.SIGTERM)
+        os.killpg(pid, how)
+    if how is signal.SIGTERM:
+        timer = threading.Timer(60, _end, [pid, signal.SIGKILL])
+        timer.daemon = True
+        timer.start()
 
 
 @contextlib.contextmanager

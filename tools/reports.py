@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import pathlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 from xml.etree import ElementTree
 
@@ -56,12 +56,14 @@ def failed(logs: pathlib.Path) -> list[str]:
 
 
 def has_failures(report: pathlib.Path) -> bool:
-    return report.exists() and any(True for _case in ElementTree.parse(report).iter("failure"))  # noqa: S314 -- what our own tests have written
+    """Whether a test has failed, or what a test needed."""
+    return report.exists() and any(case.tag in {"failure", "error"} for case in ElementTree.parse(report).iter())  # noqa: S314 -- what our own tests have written
 
 
-def tests(logs: pathlib.Path) -> Iterator[Test]:
-    for report in sorted(logs.glob("*.xml")):
-        if report.stem == "jobs":
+def tests(logs: pathlib.Path, names: Iterable[str]) -> Iterator[Test]:
+    """Those of these jobs that have a JUnit report."""
+    for report in (logs / f"{name}.xml" for name in names):
+        if not report.exists():
             continue
         for case in ElementTree.parse(report).iter("testcase"):  # noqa: S314 -- what our own tests have written
             yield Test(report.stem, case.get("name", ""), float(case.get("time", 0)))
@@ -72,7 +74,7 @@ def tell(logs: pathlib.Path, outcomes: Mapping[str, Outcome], seconds: float) ->
     bad = [name for name, outcome in outcomes.items() if not outcome.passed]
     ends = [line for name in bad for line in ("", f"==> {name} FAILED, the end of its log:", *_log(logs, name)[-MOST:])]
     closing = [line for name in outcomes for line in (f"-- {name}", *filter(SUMMARY.match, _log(logs, name)))]
-    slow = sorted(tests(logs), key=lambda test: test.seconds, reverse=True)[:SLOWEST]
+    slow = sorted(tests(logs, outcomes), key=lambda test: test.seconds, reverse=True)[:SLOWEST]
     rows = [
         f"{outcome.seconds:7.0f} s {outcome.cpu:7.0f} s  {name}{'' if outcome.passed else '  FAILED'}"
         for name, outcome in outcomes.items()

@@ -12,6 +12,7 @@ Logs, JUnit reports and the times of all jobs lie in .cache/logs. From the envir
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import os
 import pathlib
 import random
@@ -21,8 +22,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import processes
 import reports
@@ -42,18 +43,24 @@ LONGEST_FIRST = ("certificates", "faults", "domains", "service", "relay", "no_lo
 SCENARIOS = sorted(found.parent.name for found in (TOP / "molecule").glob("*/molecule.yml"))
 
 
+def _number(name: str, default: int) -> int:
+    given = os.environ.get(name) or str(default)
+    if not given.isdecimal():
+        raise SystemExit(f"{name}: {given!r} is no number; give one, as {name}={default}.")
+    return int(given)
+
+
 @dataclass(frozen=True)
 class Settings:
     """What the environment says."""
 
     lab: str = os.environ.get("LAB") or "lab"
-    distro: str = os.environ.get("DISTRO") or "trixie"
-    jobs: int = int(os.environ.get("JOBS") or 4)
-    repeat: int = int(os.environ.get("REPEAT") or 1)
+    jobs: int = _number("JOBS", 4)
+    repeat: int = _number("REPEAT", 1)
     keep: bool = bool(os.environ.get("KEEP"))
-    deadline: int = int(os.environ.get("DEADLINE") or 3600)
-    """Seconds after which a job has failed. The slowest takes a quarter of it."""
-    seed: int = int(os.environ.get("SEED") or random.randrange(2**32))  # noqa: S311 -- it guards nothing
+    deadline: int = _number("DEADLINE", 3600)
+    """Seconds after which a job has failed. The slowest takes less than half of it."""
+    seed: int = _number("SEED", random.randrange(2**32))  # noqa: S311 -- it guards nothing
 
 
 SETTINGS = Settings()
@@ -68,8 +75,6 @@ class Job:
     lab: str
     prepared: str = ""
     """The lab whose prepared nodes this one begins with."""
-    keep: bool = True
-    """Whether the lab stays, if there is one."""
     again: bool = False
     """Whether tests that passed in the last run are left out."""
 
@@ -115,8 +120,8 @@ def main() -> int:
 def named(words: Sequence[str]) -> list[str]:
     """The scenarios of C(-s relay), C(relay domains) or C(--all)."""
     names = SCENARIOS if "--all" in words else [word for word in words if word != "-s"]
-    if unknown := sorted({*names} - {*SCENARIOS}):
-        raise SystemExit(f"SCENARIO: {', '.join(unknown)} is no scenario; take some of {', '.join(SCENARIOS)}.")
+    if not names or {*names} - {*SCENARIOS}:
+        raise SystemExit(f"SCENARIO: {' '.join(names)!r} is no scenario; take some of {', '.join(SCENARIOS)}.")
     return names
 
 
@@ -138,7 +143,7 @@ def _job(name: str, again: bool) -> Job:
     prepared = f"{SETTINGS.lab}-prepared"
     if name in KINDS:
         return Job(name, name, prepared, again=again)
-    return Job(name, name, f"{SETTINGS.lab}-{name.replace('_', '-')}", prepared, SETTINGS.keep, again)
+    return Job(name, name, f"{SETTINGS.lab}-{name.replace('_', '-')}", prepared, again)
 
 
 def run_jobs(jobs: Sequence[Job]) -> int:
@@ -149,6 +154,8 @@ def run_jobs(jobs: Sequence[Job]) -> int:
     def in_turn(job: Job) -> reports.Outcome:
         if job.prepared:
             prepared.wait()
+            with lab_of(job):
+                return attempt(job)
         try:
             return attempt(job)
         finally:
@@ -162,6 +169,7 @@ def run_jobs(jobs: Sequence[Job]) -> int:
             pool.shutdown(wait=False, cancel_futures=True)
             processes.end_all()  # their labs go all the same
             raise
+    reports.write(LOGS, outcomes)
     return close(outcomes, time.monotonic() - begin)
 
 
@@ -173,15 +181,27 @@ def run_scenarios(names: Sequence[str]) -> int:
     jobs = [
         Job(name, f"{name}.{number}" if len(times) > 1 else name, SETTINGS.lab) for name in names for number in times
     ]
-    for job in jobs:
-        crowded = job.title == f"{job.name}.{SETTINGS.repeat}"
-        with processes.beside([BUSY, BUSY] if crowded else []):
-            outcomes[job.title] = attempt(replace(job, keep=SETTINGS.keep or job is not jobs[-1]), shown=True)
+    with lab_of(jobs[0]):
+        for job in jobs:
+            crowded = job.title == f"{job.name}.{SETTINGS.repeat}"
+            with processes.beside([BUSY, BUSY] if crowded else []):
+                outcomes[job.title] = attempt(job, shown=True)
     return close(outcomes, time.monotonic() - begin)
 
 
+@contextlib.contextmanager
+def lab_of(job: Job) -> Iterator[None]:
+    """Whatever happens in it, the lab is gone afterwards, unless somebody wants to look at it."""
+    try:
+        yield
+    finally:
+        said: list[str] = []
+        if not SETTINGS.keep and not processes.run(DESTROY, TOP, job.environment, said.append, SETTINGS.deadline).well:
+            print(f"==> the lab {job.lab} is still there:", *said, sep="\n", flush=True)
+
+
 def attempt(job: Job, shown: bool = False) -> reports.Outcome:
-    """Run a job, in its lab if it has one."""
+    """Run a job; where a play has failed, and no test, its nodes are asked why."""
     print(f"==> {job.title} begins", flush=True)
     shutil.rmtree(job.remembered, ignore_errors=True)
     with (LOGS / f"{job.title}.log").open("w", buffering=1) as log:
@@ -194,19 +214,14 @@ def attempt(job: Job, shown: bool = False) -> reports.Outcome:
         def run(command: Sequence[str]) -> processes.Ended:
             return processes.run(command, TOP, job.environment, write, SETTINGS.deadline)
 
-        try:
-            ended = run(job.command)
-            if job.name in SCENARIOS and not ended.well and not reports.has_failures(LOGS / f"{job.title}.xml"):
-                run(EXPLAIN)  # a play failed, no test: nobody has asked the nodes yet
-        finally:
-            if not job.keep:
-                run(DESTROY)
+        ended = run(job.command)
+        if job.name in SCENARIOS and not ended.well and not reports.has_failures(LOGS / f"{job.title}.xml"):
+            run(EXPLAIN)
     print(f"==> {job.title} {'passed' if ended.well else 'FAILED'} after {ended.seconds:.0f} s", flush=True)
     return reports.Outcome(ended.well, ended.seconds, ended.cpu)
 
 
 def close(outcomes: dict[str, reports.Outcome], seconds: float) -> int:
-    reports.write(LOGS, outcomes)
     print(reports.tell(LOGS, outcomes, seconds), flush=True)
     return int(any(not outcome.passed for outcome in outcomes.values()))
 

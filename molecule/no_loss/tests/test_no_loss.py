@@ -137,7 +137,9 @@ def drain(senders, node):
     before = len(arrivals(node))
     senders.pass_on(200)
     # Complete queue files are executable (mail_stream.c); what a kill has left incomplete is no message.
-    assert not sh(node, "cd /var/spool/postfix && find maildrop incoming active -ignore_readdir_race -type f -perm -u=x")
+    assert not sh(
+        node, "cd /var/spool/postfix && find maildrop incoming active -ignore_readdir_race -type f -perm -u=x"
+    )
     assert len(arrivals(node)) == before, "its neighbours keep what is for it"
     senders.enter("it returns")
     set_state(node, "running")
