@@ -79,7 +79,7 @@ unit: setup ## unit tests
 mutants: setup ## change the code in small ways: do the unit tests notice? (MUTANTS_SECONDS=600, SEED=)
 	@tools/install-packages bubblewrap
 	@pip install --quiet --disable-pip-version-check -r requirements-mutants.txt
-	@python tools/mutants
+	@python tools/mutants.py
 
 sanity: setup ## ansible-test sanity
 	@tools/sanity
@@ -103,8 +103,10 @@ ansible-playbook -i bench/inventory/hosts.yml molecule/default/create.yml bench/
 PYTHONPATH=molecule/shared python bench/bench.py $(1)
 endef
 
-clean: ## remove the lab, the environment and all caches
-	@[ ! -e $(VENV)/.complete ] || ! command -v podman >/dev/null || $(MAKE) --no-print-directory lab-destroy
+clean: ## remove this checkout's labs, its environment and all caches
+	@[ ! -e $(VENV)/.complete ] || ! command -v podman >/dev/null || for lab in $(notdir $(wildcard $(CACHE)/labs/*)); do \
+	    $(MAKE) --no-print-directory lab-destroy LAB=$$lab || exit 1; \
+	done
 	rm -rf $(VENV) $(CACHE) tests/output
 
 setup: $(VENV)/.complete $(COLLECTION)

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Changes the code in one small way after the other, and asks the unit tests whether they notice.
 
@@ -20,7 +19,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Iterator, NamedTuple
+from typing import Callable, Iterable, Iterator, NamedTuple
 
 import libcst as cst
 from libcst.metadata import MetadataWrapper, PositionProvider
@@ -33,7 +32,8 @@ COLLECTION = Path(".cache/collections/ansible_collections/mailfleet/smtp_hardeni
 OUTCOMES = ("caught", "survived", "timed out")
 # The code removes files and ends processes: changed at random, whichever.
 SANDBOX = ["bwrap", "--die-with-parent", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--ro-bind", "/", "/"]
-SANDBOX += ["--dev", "/dev", "--proc", "/proc", "--size", str(1 << 30), "--tmpfs", "/tmp", "--ro-bind", TOP, TOP]
+SANDBOX += ["--dev", "/dev", "--proc", "/proc", "--size", str(1 << 30), "--tmpfs", "/tmp"]  # noqa: S108 -- one of its own
+SANDBOX += ["--ro-bind", str(TOP), str(TOP)]
 SANDBOX += ["--cap-add", "ALL"] if os.geteuid() == 0 else []  # root's tests give files away
 
 
@@ -54,7 +54,7 @@ def other_text(node: cst.SimpleString) -> list[cst.CSTNode]:
     return [node.with_changes(value=f'{node.prefix}"XXXX"')] if " " in node.value else list(operator_string(node))
 
 
-OPERATORS = [
+OPERATORS: list[tuple[type | tuple[type, ...], Callable[..., Iterable[cst.CSTNode]]]] = [
     *(item for item in mutation_operators if item[1] is not operator_string),
     (cst.SimpleString, other_text),
     (cst.FormattedStringText, lambda node: [node.with_changes(value="XXXX")] if node.value.strip() else []),
@@ -72,7 +72,9 @@ class Mutant(NamedTuple):
     instead: cst.CSTNode
 
     def code(self) -> str:
-        return self.module.deep_replace(self.node, self.instead).code
+        changed = self.module.deep_replace(self.node, self.instead)
+        assert isinstance(changed, cst.Module)  # noqa: S101 -- what replaces a node stands where that stood
+        return changed.code
 
     def __str__(self) -> str:
         lines = difflib.unified_diff(self.module.code.splitlines(), self.code().splitlines(), lineterm="", n=0)
@@ -99,8 +101,8 @@ def mutants_of(path: Path) -> Iterator[Mutant]:
 def sample(files: list[Path], seed: int) -> list[Mutant]:
     """In random order, each line once before any line twice. The first is the last."""
     mutants = [mutant for file in files for mutant in mutants_of(file)]
-    random.Random(seed).shuffle(mutants)
-    lines = collections.defaultdict(list)
+    random.Random(seed).shuffle(mutants)  # noqa: S311 -- to be the same again
+    lines: dict[tuple[Path, int], list[Mutant]] = collections.defaultdict(list)
     for mutant in mutants:
         lines[mutant.path, mutant.line].append(mutant)
     turns = {id(mutant): turn for several in lines.values() for turn, mutant in enumerate(several)}
@@ -108,7 +110,9 @@ def sample(files: list[Path], seed: int) -> list[Mutant]:
 
 
 def make_copy(copy: Path) -> None:
-    names = subprocess.check_output(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], text=True)
+    names = subprocess.check_output(  # noqa: S607 -- as a developer has it
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], text=True
+    )
     for name in filter(os.path.isfile, names.split("\0")):
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(name, copy / name, follow_symlinks=False)
@@ -116,13 +120,27 @@ def make_copy(copy: Path) -> None:
     (copy / COLLECTION).symlink_to("../../../..")
 
 
-def pytest(copy: Path, tests: list[str], deadline: float | None = None) -> subprocess.CompletedProcess:
-    command = [*SANDBOX, "--bind", copy, copy, "--chdir", copy, sys.executable, "-m", "pytest", "-x", "-q"]
+def pytest(copy: Path, tests: list[str], deadline: float | None = None) -> subprocess.CompletedProcess[str]:
+    command = [
+        *SANDBOX,
+        "--bind",
+        str(copy),
+        str(copy),
+        "--chdir",
+        str(copy),
+        sys.executable,
+        "-m",
+        "pytest",
+        "-x",
+        "-q",
+    ]
     # Without a deadline is the first run, whose bytecode saves the others half of their time.
     keep = {"PYTHONDONTWRITEBYTECODE": "1" if deadline else ""}
-    environment = {**os.environ, **keep, "PYTHONPATH": str(copy / COLLECTION.parents[2]), "HOME": "/tmp"}
-    options = {"capture_output": True, "text": True, "env": environment, "timeout": deadline}
-    return subprocess.run([*command, "-p", "no:cacheprovider", *tests], check=False, **options)
+    environment = {**os.environ, **keep, "PYTHONPATH": str(copy / COLLECTION.parents[2]), "HOME": "/tmp"}  # noqa: S108 -- of the sandbox
+    command += ["-p", "no:cacheprovider", *tests]
+    return subprocess.run(  # noqa: S603 -- in the sandbox
+        command, check=False, capture_output=True, text=True, env=environment, timeout=deadline
+    )
 
 
 def stages(path: Path) -> Iterator[list[str]]:
@@ -166,7 +184,7 @@ def main() -> int:
         return 1
     shutil.copytree(COPIES[0], COPIES[1], symlinks=True)
 
-    counts = collections.Counter()
+    counts: collections.Counter[tuple[str, str]] = collections.Counter()
     end = time.monotonic() + seconds
     deadline = 3 * (time.monotonic() - begin)
 
