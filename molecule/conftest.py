@@ -4,6 +4,7 @@
 import datetime
 from concurrent.futures import ThreadPoolExecutor
 
+import chosen
 import explain
 import on_node
 import pytest
@@ -15,6 +16,9 @@ from mail import NODES
 from pki import authority
 
 CONVERGED = "/root/converged"
+
+
+pytest_collection_modifyitems = chosen.leave_out_others
 
 
 @pytest.hookimpl(tryfirst=True)

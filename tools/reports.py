@@ -30,8 +30,15 @@ class Outcome(NamedTuple):
 
 class Test(NamedTuple):
     job: str
+    file: str
+    """As a module."""
     name: str
+    passed: bool
     seconds: float
+
+    @property
+    def address(self) -> str:
+        return f"{self.file}::{self.name}"
 
 
 def write(logs: pathlib.Path, outcomes: Mapping[str, Outcome]) -> None:
@@ -55,18 +62,15 @@ def failed(logs: pathlib.Path) -> list[str]:
     return [name for name, outcome in outcomes.items() if not outcome["passed"]]
 
 
-def has_failures(report: pathlib.Path) -> bool:
-    """Whether a test has failed, or what a test needed."""
-    return report.exists() and any(case.tag in {"failure", "error"} for case in ElementTree.parse(report).iter())  # noqa: S314 -- what our own tests have written
-
-
 def tests(logs: pathlib.Path, names: Iterable[str]) -> Iterator[Test]:
     """Those of these jobs that have a JUnit report."""
     for report in (logs / f"{name}.xml" for name in names):
         if not report.exists():
             continue
         for case in ElementTree.parse(report).iter("testcase"):  # noqa: S314 -- what our own tests have written
-            yield Test(report.stem, case.get("name", ""), float(case.get("time", 0)))
+            file = case.get("classname", "")
+            passed = not any(child.tag in {"failure", "error"} for child in case)
+            yield Test(report.stem, file, case.get("name", ""), passed, float(case.get("time", 0)))
 
 
 def tell(logs: pathlib.Path, outcomes: Mapping[str, Outcome], seconds: float) -> str:

@@ -75,19 +75,18 @@ class Job:
     lab: str
     prepared: str = ""
     """The lab whose prepared nodes this one begins with."""
-    again: bool = False
-    """Whether tests that passed in the last run are left out."""
+    again: tuple[str, ...] = ()
+    """The tests to run, as their JUnit report names them; all of them where none is named."""
 
     @property
     def environment(self) -> dict[str, str]:
-        words = [f"--junitxml={LOGS / self.title}.xml", "-o", f"cache_dir={CACHE / 'pytest' / self.name}"]
-        words += ["--last-failed"] if self.again else []
         return {
             **os.environ,
             "NO_COLOR": "1",
             "ANSIBLE_NOCOLOR": "1",
             "SEED": str(SETTINGS.seed),
-            "PYTEST_ADDOPTS": shlex.join(words),
+            "PYTEST_ADDOPTS": shlex.join([f"--junitxml={LOGS / self.title}.xml"]),
+            "TESTS": "\n".join(self.again),
             "LAB": self.lab,
             "LAB_PREPARED": self.prepared,
             "MOLECULE_EPHEMERAL_DIRECTORY": str(self.remembered),
@@ -129,8 +128,7 @@ def select(*, again: bool) -> list[Job]:
     """The jobs of a whole run, or those that failed in the last one."""
     names = reports.failed(LOGS) if again else [*KINDS, *LONGEST_FIRST, *SCENARIOS]
     if not again:
-        for folder in (LOGS, CACHE / "pytest"):
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(LOGS)
         LOGS.mkdir()
     wanted = {name for name in names if name in KINDS or name in SCENARIOS}
     if wanted & {*SCENARIOS}:
@@ -140,10 +138,11 @@ def select(*, again: bool) -> list[Job]:
 
 
 def _job(name: str, again: bool) -> Job:
+    failed = tuple(test.address for test in reports.tests(LOGS, [name]) if again and not test.passed)
     prepared = f"{SETTINGS.lab}-prepared"
     if name in KINDS:
-        return Job(name, name, prepared, again=again)
-    return Job(name, name, f"{SETTINGS.lab}-{name.replace('_', '-')}", prepared, again)
+        return Job(name, name, prepared, again=failed)
+    return Job(name, name, f"{SETTINGS.lab}-{name.replace('_', '-')}", prepared, failed)
 
 
 def run_jobs(jobs: Sequence[Job]) -> int:
@@ -215,7 +214,8 @@ def attempt(job: Job, shown: bool = False) -> reports.Outcome:
             return processes.run(command, TOP, job.environment, write, SETTINGS.deadline)
 
         ended = run(job.command)
-        if job.name in SCENARIOS and not ended.well and not reports.has_failures(LOGS / f"{job.title}.xml"):
+        no_test = all(test.passed for test in reports.tests(LOGS, [job.title]))
+        if job.name in SCENARIOS and not ended.well and no_test:
             run(EXPLAIN)
     print(f"==> {job.title} {'passed' if ended.well else 'FAILED'} after {ended.seconds:.0f} s", flush=True)
     return reports.Outcome(ended.well, ended.seconds, ended.cpu)

@@ -8,6 +8,7 @@ import socketserver
 import ssl
 import threading
 
+import chosen
 import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import (
     Chain,
@@ -32,6 +33,8 @@ from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import
 )
 
 NOW = datetime.datetime.now(datetime.timezone.utc)
+
+pytest_collection_modifyitems = chosen.leave_out_others
 
 
 @pytest.fixture(autouse=True)

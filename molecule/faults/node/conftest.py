@@ -27,7 +27,7 @@ RETURNED = collections.deque(maxlen=3)
 
 def sh(*argv, check=True):
     """A command's output."""
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(argv, capture_output=True, text=True, errors="replace", timeout=120, check=False)
     assert not check or done.returncode == 0, done.stderr
     return done.stdout
 

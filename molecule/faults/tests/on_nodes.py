@@ -14,6 +14,7 @@ import shlex
 import subprocess
 import tarfile
 import threading
+import traceback
 from typing import NamedTuple
 from xml.etree import ElementTree
 
@@ -100,10 +101,11 @@ class Run:
             found = dict.fromkeys(chunk, Outcome("failed", f"pytest on {node} said nothing of it", 0))
             try:
                 found.update(self._run(node, chunk))
-            finally:
-                with self._more:
-                    self._outcomes.update(found)
-                    self._more.notify_all()
+            except Exception:  # whoever waits for the outcome is told
+                found = dict.fromkeys(chunk, Outcome("failed", traceback.format_exc(), 0))
+            with self._more:
+                self._outcomes.update(found)
+                self._more.notify_all()
 
     def _run(self, node, chunk):
         process = start(
@@ -112,6 +114,7 @@ class Run:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            errors="replace",
         )
         self._processes.add(process)
         said, _nothing = process.communicate()

@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``make test-again`` names the tests that failed, in TESTS, a line each, as their JUnit report does: others are left out."""
+
+import os
+
+
+def leave_out_others(config, items):
+    chosen = set(filter(None, os.environ.get("TESTS", "").split("\n")))
+    if not chosen:
+        return
+    wanted = [item for item in items if _address(item) in chosen]
+    config.hook.pytest_deselected(items=[item for item in items if _address(item) not in chosen])
+    items[:] = wanted
+
+
+def _address(item):
+    file, _colons, name = item.nodeid.partition("::")
+    return f"{file.removesuffix('.py').replace('/', '.')}::{name}"
