@@ -4,15 +4,17 @@
 import json
 import os
 import re
-import subprocess
 
 import explain
+from ansible_calls import Calls
 from fleet_lab import FLEET
 from lab import TOP
 
 INVENTORY = FLEET.inventory / "hosts.yml"
 LAB = FLEET.state
 COLLECTION = "mailfleet.smtp_hardening"
+# Without the colors that Molecule asks for where its output goes to a terminal, which tests would have to read.
+CALLS = Calls({**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"})
 
 
 def ansible(node, module, options, *words):
@@ -20,13 +22,7 @@ def ansible(node, module, options, *words):
     arguments = json.dumps({"config_dir": "/etc/postfix", **options})
     explain.used(node)
     argv = ["ansible", "-i", str(INVENTORY), node, "-m", f"{COLLECTION}.{module}", "-a", arguments, *words]
-    environment = {**_plain(), "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"}
-    return subprocess.run(argv, capture_output=True, text=True, check=False, env=environment, timeout=300)
-
-
-def _plain():
-    """Without the colors that Molecule asks for where its output goes to a terminal, which tests would have to read."""
-    return {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"}
+    return CALLS.run(argv, 300, ANSIBLE_CALLBACK_RESULT_FORMAT="json")
 
 
 def results(node, module, options, *words):
@@ -67,7 +63,7 @@ def relay(node, *words, **variables):
 def playbook(name, *words):
     """The output of a playbook of the collection, which must not fail."""
     argv = ["ansible-playbook", "-i", str(INVENTORY), str(TOP / "playbooks" / f"{name}.yml"), *words]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, env=_plain(), timeout=600)
+    done = CALLS.run(argv, 600)
     explain.returned("the controller", name, done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -73,7 +73,7 @@ def test_the_password_is_in_no_output_and_lies_where_root_alone_can_read_it():
 
 @pytest.mark.parametrize("level", ["may", "secure"])
 def test_a_server_that_cannot_be_verified_never_sees_the_password(level, outside):
-    logs_in_at_server()
+    logs_in_at_server("--tags", "settings")
     protect(level, outside[0].pem)
     write(f"no password at {level}")
     said = wait_for(lambda: re.search(r"status=deferred \((.*)\)", fresh_log(CLIENT)))[1]
@@ -83,7 +83,7 @@ def test_a_server_that_cannot_be_verified_never_sees_the_password(level, outside
 
 
 def test_mail_goes_through_the_server_once_it_is_verified():
-    logs_in_at_server()
+    logs_in_at_server("--tags", "settings")
     protect("secure", sh(SERVER, "openssl x509 -in $(postconf -hx smtpd_tls_chain_files)"))
     write("with a password")
     wait_for(lambda: "Subject: with a password\n" in sh(RECIPIENT, "cat /var/mail/probe || true"), 60)
@@ -91,7 +91,7 @@ def test_mail_goes_through_the_server_once_it_is_verified():
 
 
 def test_a_password_that_is_of_no_use_any_more_goes():
-    logs_in_at_server()
+    logs_in_at_server("--tags", "settings")
     relay(CLIENT)
     assert sh(CLIENT, "postconf -n | grep sasl_password_maps || true") == ""
 

@@ -12,6 +12,8 @@ from tasks import ansible, playbook, relay
 NODE, NEIGHBOUR = "node3", "node2"
 LOG = "/var/log/mail.log"
 CAP_KILL = 5
+STATE, SETTINGS = ("--tags", "state"), ("--tags", "settings")
+"""Of the role, what alone has something to do; the whole of it is applied where all else must stay as it is."""
 testinfra_hosts = ["local://"]
 
 
@@ -27,9 +29,9 @@ def changed(output):
     return int(re.search(rf"{NODE} .* changed=(\d+)", output)[1])
 
 
-def refused(**variables):
+def refused(*words, **variables):
     with pytest.raises(AssertionError) as refusal:
-        relay(NODE, **variables)
+        relay(NODE, *words, **variables)
     return " ".join(str(refusal.value).split())
 
 
@@ -108,7 +110,7 @@ def test_a_draining_relay_takes_no_mail_and_what_it_has_goes_out():
     write_to(NEIGHBOUR, "waits for its neighbour")
     wait_for(lambda: "Connection refused" in sh(NODE, "postqueue -p"))
     sh(NEIGHBOUR, "systemctl start postfix")
-    relay(NODE, relay_state="draining")
+    relay(NODE, *STATE, relay_state="draining")
     again = relay(NODE, relay_state="draining")
     wait_for(lambda: arrived(NEIGHBOUR, "waits for its neighbour"))
     assert "421 4.3.2" in swaks(NODE).stdout
@@ -122,10 +124,10 @@ def test_a_draining_relay_takes_no_mail_and_what_it_has_goes_out():
 def test_what_cannot_be_delivered_stays_in_the_queue_and_does_not_hold_up_draining():
     sh(NEIGHBOUR, "systemctl stop postfix")
     write_to(NEIGHBOUR, "waits longer")
-    relay(NODE, relay_state="draining")
+    relay(NODE, *STATE, relay_state="draining")
     assert probe(NEIGHBOUR) in sh(NODE, "postqueue -p")
     sh(NEIGHBOUR, "systemctl start postfix")
-    relay(NODE)
+    relay(NODE, *STATE)
     sh(NODE, "postqueue -f")
     wait_for(lambda: arrived(NEIGHBOUR, "waits longer"))
 
@@ -172,17 +174,18 @@ def test_the_log_is_rotated_and_goes_on():
 def test_an_open_relay_is_refused(networks, sentence):
     begin_anew(NODE)
     before = sh(NODE, "md5sum /etc/postfix/*.cf")
-    assert sentence in refused(relay_networks=networks)
+    assert sentence in refused(*SETTINGS, relay_networks=networks)
     assert sh(NODE, "md5sum /etc/postfix/*.cf") == before
 
 
 def test_a_public_range_that_is_confirmed_may_relay():
-    relay(NODE, relay_networks=["127.0.0.0/8", "198.51.100.0/24"], relay_public_networks=["198.51.100.0/24"])
+    networks = {"relay_networks": ["127.0.0.0/8", "198.51.100.0/24"], "relay_public_networks": ["198.51.100.0/24"]}
+    relay(NODE, *SETTINGS, **networks)
     assert "198.51.100.0/24" in sh(NODE, "postconf -h mynetworks")
 
 
 def test_a_client_that_talks_before_it_is_greeted_does_not_get_past_postscreen():
-    relay(NODE, relay_postscreen=True)
+    relay(NODE, *SETTINGS, relay_postscreen=True)
     hasty = f"exec 3<>/dev/tcp/{NODES[NODE]}/25; printf 'EHLO hasty.elsewhere.test\\r\\n' >&3; timeout 20 cat <&3"
     sh(NEIGHBOUR, f"bash -c {json.dumps(hasty)} || true")
     assert re.search("postscreen.*PREGREET", sh(NODE, f"cat {LOG}"))
@@ -190,7 +193,7 @@ def test_a_client_that_talks_before_it_is_greeted_does_not_get_past_postscreen()
     assert re.search("450 4.3.2|queued as", polite.stdout), "a new client is told to come again once it has passed"
     wait_for(lambda: "queued as" in swaks(NODE).stdout, 60)
     assert changed(relay(NODE, relay_postscreen=True)) == 0
-    relay(NODE)
+    relay(NODE, *SETTINGS)
     assert "queued as" in swaks(NODE).stdout
 
 
