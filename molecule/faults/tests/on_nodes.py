@@ -59,7 +59,9 @@ def collect():
         unpacked = start(node, unpack, stdin=subprocess.PIPE)
         unpacked.communicate(packed)
         assert unpacked.returncode == 0
-    return re.findall(r"^\S+\.py::.*$", sh(next(iter(NODES)), _pytest("--collect-only", "-q")), re.MULTILINE)
+    found = re.findall(r"^\S+\.py::.*$", sh(next(iter(NODES)), _pytest("--collect-only", "-q")), re.MULTILINE)
+    assert not [test for test in found if any(node in test for node in NODES)], "a test has the same name on every node"
+    return found
 
 
 class Run:
@@ -98,9 +100,8 @@ class Run:
                 chunk = self._chunks.get_nowait()
             except queue.Empty:
                 return
-            found = dict.fromkeys(chunk, Outcome("failed", f"pytest on {node} said nothing of it", 0))
             try:
-                found.update(self._run(node, chunk))
+                found = self._run(node, chunk)
             except Exception:  # whoever waits for the outcome is told
                 found = dict.fromkeys(chunk, Outcome("failed", traceback.format_exc(), 0))
             with self._more:
@@ -120,9 +121,7 @@ class Run:
         said, _nothing = process.communicate()
         self.said += re.findall(r".*(?: points, | tried, | refused$).*", said, re.MULTILINE)
         report = sh(node, "cat /root/lab/report.xml && rm /root/lab/report.xml", check=False)
-        if not report:
-            return dict.fromkeys(chunk, Outcome("failed", said, 0))
-        return dict(_read(report))
+        return {**dict.fromkeys(chunk, Outcome("failed", said, 0)), **dict(_read(report) if report else ())}
 
 
 def _pytest(*words):
