@@ -115,6 +115,7 @@ lab-packages:
 	@tools/install-packages aardvark-dns crun iptables libnet-ssleay-perl mmdebstrap netavark openssh-client openssl podman swaks
 
 $(VENV)/.complete: requirements-dev.txt
+	@[ ! -L $(VENV) ] || { echo "$(VENV) is a link to another environment, which would be emptied; remove it first." >&2; exit 1; }
 	@tools/find-python >/dev/null 2>&1 || tools/install-packages python3 python3-venv
 	@echo "==> installing the tools into $(VENV), about a minute"
 	@"$$(tools/find-python)" -m venv --clear $(VENV)

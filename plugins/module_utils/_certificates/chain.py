@@ -11,11 +11,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Callable, Iterable, List, Optional, Sequence, Tuple
 
 from .._errors import CertificateError, present
-from .keys import KEY, public_bytes, read_key, read_keys, write_key
+from .keys import KEY, public_bytes, read_any_key, read_keys, write_key
 from .validity import not_after
 
 if TYPE_CHECKING:
-    from .kinds import Certificate, PrivateKey, PublicKey
+    from .kinds import AnyPrivateKey, Certificate, PublicKey
 
 try:
     from cryptography import x509
@@ -35,7 +35,7 @@ _CERTIFICATE = re.compile(
 class Chain:
     """The leaf first, then each certificate's issuer; the root may be left out."""
 
-    key: PrivateKey
+    key: AnyPrivateKey
     certificates: Tuple[Certificate, ...]
 
     @property
@@ -85,11 +85,11 @@ def read_chains(option: str, key_pem: bytes, chain_pem: bytes, passphrase: Optio
     return build_chains(option, keys, read_certificates(f"{option}.certificate", chain_pem))
 
 
-def build_chains(option: str, keys: Sequence[PrivateKey], certificates: Sequence[Certificate]) -> Chains:
+def build_chains(option: str, keys: Sequence[AnyPrivateKey], certificates: Sequence[Certificate]) -> Chains:
     return tuple(build_chain(option, key, certificates) for key in keys)
 
 
-def build_chain(option: str, key: PrivateKey, certificates: Sequence[Certificate]) -> Chain:
+def build_chain(option: str, key: AnyPrivateKey, certificates: Sequence[Certificate]) -> Chain:
     """The chain of ``key``: its own certificate, then the issuers found among ``certificates``.
 
     Of several certificates for the same key the newest counts.
@@ -116,7 +116,7 @@ def read_chain_file(path: str, content: bytes) -> Chains:
 
 
 def _read_part(path: str, part: bytes) -> Chain:
-    key = read_key(path, present(KEY.search(part)).group())
+    key = read_any_key(path, present(KEY.search(part)).group())
     certificates = read_certificates(path, part)
     if public_bytes(certificates[0].public_key()) != public_bytes(key.public_key()):
         raise CertificateError(

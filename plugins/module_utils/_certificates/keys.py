@@ -16,9 +16,7 @@ from .._edge import Options
 from .._errors import CertificateError, InvalidValue
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
-
-    from .kinds import PrivateKey, PublicKey
+    from .kinds import AnyPrivateKey, AnyPublicKey, PrivateKey
 
 try:
     from cryptography.hazmat.backends import default_backend
@@ -60,7 +58,7 @@ class KeySpec:
             )
         return (cls(kind, size),)
 
-    def fits(self, public_key: PublicKey) -> bool:
+    def fits(self, public_key: AnyPublicKey) -> bool:
         return (self.kind, self.size) == describe_public_key(public_key)
 
 
@@ -72,10 +70,10 @@ def make_key(spec: KeySpec) -> PrivateKey:
     return ec.generate_private_key(curve, backend=default_backend())
 
 
-def read_key(option: str, pem: bytes, passphrase: Optional[str] = None) -> PrivateKey:
+def read_any_key(option: str, pem: bytes, passphrase: Optional[str] = None) -> AnyPrivateKey:
     """The private key in ``pem``; the error never repeats what was read."""
     try:
-        key = serialization.load_pem_private_key(
+        return serialization.load_pem_private_key(
             pem, passphrase.encode() if passphrase else None, backend=default_backend()
         )
     except TypeError as problem:
@@ -84,10 +82,14 @@ def read_key(option: str, pem: bytes, passphrase: Optional[str] = None) -> Priva
     except Exception:  # cryptography raises ValueError and UnsupportedAlgorithm, by version
         doubt = ", or the passphrase is wrong" if passphrase else ""
         raise CertificateError(f"{option}: this is no private key that can be read{doubt}; give it in PEM.") from None
-    return able_to_sign(option, key)
 
 
-def able_to_sign(option: str, key: PrivateKeyTypes) -> PrivateKey:
+def read_key(option: str, pem: bytes, passphrase: Optional[str] = None) -> PrivateKey:
+    """The private key in ``pem``, which somebody gives for a certificate or an authority."""
+    return able_to_sign(option, read_any_key(option, pem, passphrase))
+
+
+def able_to_sign(option: str, key: AnyPrivateKey) -> PrivateKey:
     """``key``, unless it is of a kind that only agrees on other keys: certificates and TLS 1.3 need signatures."""
     if isinstance(key, (dh.DHPrivateKey, x25519.X25519PrivateKey, x448.X448PrivateKey)):
         raise CertificateError(f"{option}: this is a key that cannot sign; give an RSA or ECDSA key.")
@@ -100,13 +102,13 @@ def read_keys(option: str, pem: bytes, passphrase: Optional[str] = None) -> Tupl
     return tuple(read_key(option, block, passphrase) for block in blocks)
 
 
-def write_key(key: PrivateKey, passphrase: Optional[str] = None) -> bytes:
+def write_key(key: AnyPrivateKey, passphrase: Optional[str] = None) -> bytes:
     """``key`` as PKCS#8 PEM: unencrypted, as Postfix reads it, unless there is a passphrase."""
     secret = serialization.BestAvailableEncryption(passphrase.encode()) if passphrase else serialization.NoEncryption()
     return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, secret)
 
 
-def describe_public_key(public_key: PublicKey) -> Tuple[str, int]:
+def describe_public_key(public_key: AnyPublicKey) -> Tuple[str, int]:
     """(``rsa``, bits), (``ecdsa``, bits) or the name of another kind with 0."""
     if isinstance(public_key, rsa.RSAPublicKey):
         return "rsa", public_key.key_size
@@ -115,6 +117,6 @@ def describe_public_key(public_key: PublicKey) -> Tuple[str, int]:
     return type(public_key).__name__.lstrip("_").replace("PublicKey", "").lower(), 0
 
 
-def public_bytes(public_key: PublicKey) -> bytes:
+def public_bytes(public_key: AnyPublicKey) -> bytes:
     """SubjectPublicKeyInfo in DER: what fingerprints and TLSA 3 1 1 are taken of."""
     return public_key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)

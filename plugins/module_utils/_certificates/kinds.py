@@ -16,4 +16,7 @@ if TYPE_CHECKING:
     """What may carry names."""
     PrivateKey = types.CertificateIssuerPrivateKeyTypes
     """One that can sign."""
+    AnyPrivateKey = types.PrivateKeyTypes
+    """One that a node may have, whatever for."""
     PublicKey = types.CertificatePublicKeyTypes
+    AnyPublicKey = types.PublicKeyTypes

@@ -24,7 +24,7 @@ import re
 from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Tuple
 
 from .._certificates.chain import Chain, Chains, build_chain, read_certificates, read_chain_file
-from .._certificates.keys import read_key
+from .._certificates.keys import read_any_key
 from .._errors import CertificateError, InvalidValue, present
 from .levels import Parameters
 from .state import STORE, State, split_list
@@ -181,7 +181,7 @@ def active_files(state: State, use: str) -> List[Tuple[str, Optional[str]]]:
 def _read_active(path: str, key_path: Optional[str]) -> Chains:
     if key_path is None:
         return read_chain_file(path, read(path))
-    return (build_chain(path, read_key(key_path, read(key_path)), read_certificates(path, read(path))),)
+    return (build_chain(path, read_any_key(key_path, read(key_path)), read_certificates(path, read(path))),)
 
 
 def activation(state: State, use: str, path: str) -> Parameters:

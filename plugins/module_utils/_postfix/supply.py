@@ -22,7 +22,7 @@ from .._certificates.chain import (
 )
 from .._certificates.describe import dns_names
 from .._certificates.issue import request, requested_names, self_sign
-from .._certificates.keys import make_key, public_bytes, read_keys
+from .._certificates.keys import able_to_sign, make_key, public_bytes, read_keys
 from .._certificates.validity import not_after, utc_now
 from .._errors import InvalidValue, present
 from .._model.certificates import MADE_HERE, CertificateWish
@@ -30,7 +30,7 @@ from . import store, trust
 from .state import State
 
 if TYPE_CHECKING:
-    from .._certificates.kinds import Certificate, PrivateKey
+    from .._certificates.kinds import AnyPrivateKey, Certificate, PrivateKey
 
 SIGNATURE, ANNOUNCEMENT = "signature", "announcement"
 
@@ -156,7 +156,7 @@ def _next(state: State, wish: CertificateWish, stored: Chains, check_mode: bool)
         kept = None
     own = tuple(chain.key for chain in stored)
     if _fits(wish, own) and (not wish.renew_key or _are_certified(own, _signed(wish, stored))):
-        keys = own
+        keys = tuple(able_to_sign(wish.name, key) for key in own)
     elif kept is not None:
         keys = kept.keys
     elif check_mode:
@@ -173,16 +173,16 @@ def _next(state: State, wish: CertificateWish, stored: Chains, check_mode: bool)
     return Next(keys, b"".join(request(names, key) for key in keys))
 
 
-def _are_certified(keys: Sequence[PrivateKey], certificates: Sequence[Certificate]) -> bool:
+def _are_certified(keys: Sequence[AnyPrivateKey], certificates: Sequence[Certificate]) -> bool:
     """Whether there is a certificate for each of these keys."""
     return bool(keys) and set(_public(keys)) <= {public_bytes(c.public_key()) for c in certificates}
 
 
-def _public(keys: Sequence[PrivateKey]) -> List[bytes]:
+def _public(keys: Sequence[AnyPrivateKey]) -> List[bytes]:
     return [public_bytes(key.public_key()) for key in keys]
 
 
-def _fits(wish: CertificateWish, keys: Sequence[PrivateKey]) -> bool:
+def _fits(wish: CertificateWish, keys: Sequence[AnyPrivateKey]) -> bool:
     return len(keys) == len(wish.keys) and all(spec.fits(key.public_key()) for spec, key in zip(wish.keys, keys))
 
 

@@ -750,12 +750,20 @@ OPENERS: Dict[str, Callable[[str], io.BufferedIOBase]] = {
 }
 
 
+def as_position(kept: object) -> Optional[Position]:
+    """What was kept of a position, if it still is one."""
+    if not isinstance(kept, (list, tuple)) or len(kept) != len(START):
+        return None
+    numbers = all(isinstance(value, (int, float)) for value in kept[:3])
+    return Position(*kept) if numbers and isinstance(kept[3], str) else None
+
+
 class LogFile:
     """A log file that somebody rotates: logrotate(8), or postfix(1) logrotate, which compresses at once."""
 
     def __init__(self, path: str, position: object = None) -> None:
         self.path = path
-        self.position = Position(*position) if isinstance(position, (list, tuple)) else self._end()
+        self.position = as_position(position) or self._end()
 
     def _end(self) -> Position:
         with contextlib.suppress(FileNotFoundError), open(self.path, "rb") as log:

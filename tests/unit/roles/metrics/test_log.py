@@ -168,6 +168,17 @@ def test_a_rotated_log_is_read_to_its_end_and_the_new_one_after_it(log, read, na
     assert read() == []
 
 
+@pytest.mark.parametrize(
+    "kept", [[], [1], [1, 2, 3, "head", 5], ["a", "b", "c", "d"], {"a": 1}, "x", 7, None], ids=repr
+)
+def test_where_no_position_can_be_read_the_log_is_read_from_its_end_on(log, read, kept):
+    log.write(2)
+    read.position = kept
+    assert read() == []
+    log.write(1)
+    assert read() == [3]
+
+
 def test_a_log_that_is_rotated_twice_between_two_runs_is_read_whole(log, read):
     log.write(2)
     read()

@@ -32,8 +32,9 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certific
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.validity import utc_now
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import CertificateError
 from cryptography import x509
+from cryptography.hazmat.backends import default_backend
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ed25519, padding
+from cryptography.hazmat.primitives.asymmetric import ed25519, padding, x25519
 
 YEAR = 365
 SPEC = CertificateSpec(("mx1.example.com",), 90)
@@ -139,6 +140,18 @@ def test_certificates_are_put_in_order(issue, fleet_ca):
 def test_a_key_that_does_not_match_is_refused(issue):
     with pytest.raises(CertificateError, match="does not match the certificate"):
         build_chain("pem", make_key(KeySpec("ecdsa", 256)), issue().certificates)
+
+
+def test_a_key_that_cannot_sign_is_read_where_a_node_has_one(fleet_ca):
+    """Refused when it is given, today; a node may have one from before, and be asked about it."""
+    key = x25519.X25519PrivateKey.generate()
+    now = utc_now()
+    names = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "mx1.example.com")])
+    builder = x509.CertificateBuilder(names, fleet_ca[0].subject, key.public_key(), 1, now, now)
+    leaf = builder.sign(fleet_ca[1], hashes.SHA256(), default_backend())
+    (read,) = read_chain_file("/store/1.pem", write_key(key) + certificates_pem([leaf]))
+    assert read.certificates == (leaf,)
+    assert public_bytes(read.key.public_key()) == public_bytes(key.public_key())
 
 
 def test_a_chain_file_with_a_foreign_key_is_refused_by_name(issue):
