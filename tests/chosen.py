@@ -3,12 +3,16 @@
 
 import os
 
+import pytest
+
 
 def leave_out_others(config, items):
     chosen = set(filter(None, os.environ.get("TESTS", "").split("\n")))
     if not chosen:
         return
     wanted = [item for item in items if _address(item) in chosen]
+    if missing := chosen - {_address(item) for item in wanted}:
+        raise pytest.UsageError(f"TESTS: {', '.join(sorted(missing))} is not found; run all of them again")
     config.hook.pytest_deselected(items=[item for item in items if _address(item) not in chosen])
     items[:] = wanted
 

@@ -41,9 +41,18 @@ class Test(NamedTuple):
         return f"{self.file}::{self.name}"
 
 
-def write(logs: pathlib.Path, outcomes: Mapping[str, Outcome]) -> None:
+class Before(NamedTuple):
+    """What the next run needs to know of this one."""
+
+    seed: int
+    failed: list[str]
+    """Jobs."""
+
+
+def write(logs: pathlib.Path, outcomes: Mapping[str, Outcome], seed: int) -> None:
     """As JSON for the next run, and as a JUnit report beside those of the tests."""
-    (logs / "jobs.json").write_text(json.dumps({name: outcome._asdict() for name, outcome in outcomes.items()}))
+    before = Before(seed, [name for name, outcome in outcomes.items() if not outcome.passed])
+    (logs / "jobs.json").write_text(json.dumps(before._asdict()))
     failures = sum(not outcome.passed for outcome in outcomes.values())
     suite = ElementTree.Element("testsuite", name="jobs", tests=str(len(outcomes)), failures=str(failures))
     for name, outcome in outcomes.items():
@@ -53,13 +62,11 @@ def write(logs: pathlib.Path, outcomes: Mapping[str, Outcome]) -> None:
     ElementTree.ElementTree(suite).write(logs / "jobs.xml")
 
 
-def failed(logs: pathlib.Path) -> list[str]:
-    """The jobs that failed in the last run."""
+def before(logs: pathlib.Path) -> Before:
     try:
-        outcomes = json.loads((logs / "jobs.json").read_text())
+        return Before(**json.loads((logs / "jobs.json").read_text()))
     except FileNotFoundError:
         raise SystemExit("Nothing is known of a run before: make test") from None
-    return [name for name, outcome in outcomes.items() if not outcome["passed"]]
 
 
 def tests(logs: pathlib.Path, names: Iterable[str]) -> Iterator[Test]:
@@ -67,7 +74,11 @@ def tests(logs: pathlib.Path, names: Iterable[str]) -> Iterator[Test]:
     for report in (logs / f"{name}.xml" for name in names):
         if not report.exists():
             continue
-        for case in ElementTree.parse(report).iter("testcase"):  # noqa: S314 -- what our own tests have written
+        try:
+            root = ElementTree.parse(report)  # noqa: S314 -- what our own tests have written
+        except ElementTree.ParseError:  # pytest was killed while it wrote
+            continue
+        for case in root.iter("testcase"):
             file = case.get("classname", "")
             passed = not any(child.tag in {"failure", "error"} for child in case)
             yield Test(report.stem, file, case.get("name", ""), passed, float(case.get("time", 0)))

@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import fcntl
 import os
 import pathlib
 import random
+import re
 import shlex
 import shutil
 import signal
@@ -33,6 +35,7 @@ CACHE = TOP / ".cache"
 LOGS = CACHE / "logs"
 BUSY = [sys.executable, "-c", "while True: pass"]
 DESTROY = ["ansible-playbook", "-i", "molecule/inventory/hosts.yml", "molecule/default/destroy.yml"]
+DESTROY += ["-e", "lab_spare_others=true"]  # of the same name, which another checkout may have made
 EXPLAIN = ["python", "molecule/shared/explain.py"]
 
 NODES = "nodes"
@@ -43,24 +46,31 @@ LONGEST_FIRST = ("certificates", "faults", "domains", "service", "relay", "no_lo
 SCENARIOS = sorted(found.parent.name for found in (TOP / "molecule").glob("*/molecule.yml"))
 
 
-def _number(name: str, default: int) -> int:
+def _number(name: str, default: int, least: int = 1) -> int:
     given = os.environ.get(name) or str(default)
-    if not given.isdecimal():
-        raise SystemExit(f"{name}: {given!r} is no number; give one, as {name}={default}.")
+    if not given.isdecimal() or int(given) < least:
+        raise SystemExit(f"{name}: {given!r} is no number from {least} on; give one, as {name}={default}.")
     return int(given)
+
+
+def _lab() -> str:
+    given = os.environ.get("LAB") or "lab"
+    if not re.fullmatch("[a-z0-9][a-z0-9-]{0,30}", given):
+        raise SystemExit(f"LAB: {given!r} cannot be part of nodes' names; take lower case letters, digits and hyphens.")
+    return given
 
 
 @dataclass(frozen=True)
 class Settings:
     """What the environment says."""
 
-    lab: str = os.environ.get("LAB") or "lab"
+    lab: str = _lab()
     jobs: int = _number("JOBS", 4)
     repeat: int = _number("REPEAT", 1)
-    keep: bool = bool(os.environ.get("KEEP"))
+    keep: bool = os.environ.get("KEEP", "") not in {"", "0"}
     deadline: int = _number("DEADLINE", 3600)
     """Seconds after which a job has failed. The slowest takes less than half of it."""
-    seed: int = _number("SEED", random.randrange(2**32))  # noqa: S311 -- it guards nothing
+    seed: int = _number("SEED", random.randrange(2**32), least=0)  # noqa: S311 -- it guards nothing
 
 
 SETTINGS = Settings()
@@ -73,6 +83,8 @@ class Job:
     name: str
     title: str
     lab: str
+    logs: pathlib.Path
+    seed: int = SETTINGS.seed
     prepared: str = ""
     """The lab whose prepared nodes this one begins with."""
     again: tuple[str, ...] = ()
@@ -84,14 +96,18 @@ class Job:
             **os.environ,
             "NO_COLOR": "1",
             "ANSIBLE_NOCOLOR": "1",
-            "SEED": str(SETTINGS.seed),
-            "PYTEST_ADDOPTS": shlex.join([f"--junitxml={LOGS / self.title}.xml"]),
+            "SEED": str(self.seed),
+            "PYTEST_ADDOPTS": shlex.join([f"--junitxml={self.report}"]),
             "TESTS": "\n".join(self.again),
             "LAB": self.lab,
-            "LAB_PREPARED": self.prepared,
+            "LAB_PREPARED": self.prepared or os.environ.get("LAB_PREPARED", ""),
             "MOLECULE_EPHEMERAL_DIRECTORY": str(self.remembered),
             "MOLECULE_GLOB": "molecule/*/molecule.yml",
         }
+
+    @property
+    def report(self) -> pathlib.Path:
+        return self.logs / f"{self.title}.xml"
 
     @property
     def remembered(self) -> pathlib.Path:
@@ -110,10 +126,22 @@ class Job:
 
 def main() -> int:
     what, *names = sys.argv[1:] or ["all"]
-    LOGS.mkdir(parents=True, exist_ok=True)
-    print(f"==> SEED={SETTINGS.seed} repeats the samples of this run", flush=True)
-    signal.signal(signal.SIGTERM, lambda *_signal: sys.exit(1))
-    return run_scenarios(named(names)) if what == "scenarios" else run_jobs(select(again=what == "again"))
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, lambda *_signal: sys.exit(1))
+    with alone("make test" if what != "scenarios" else f"make molecule LAB={SETTINGS.lab}"):
+        return run_scenarios(named(names)) if what == "scenarios" else run_jobs(select(again=what == "again"))
+
+
+@contextlib.contextmanager
+def alone(what: str) -> Iterator[None]:
+    """Two of a kind in one checkout would take each other's logs and labs away."""
+    CACHE.mkdir(exist_ok=True)
+    with (CACHE / f"{what.replace('make ', '').replace(' LAB=', '-')}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SystemExit(f"{what} is under way in this checkout already; wait for it, or end it.") from None
+        yield
 
 
 def named(words: Sequence[str]) -> list[str]:
@@ -125,28 +153,37 @@ def named(words: Sequence[str]) -> list[str]:
 
 
 def select(*, again: bool) -> list[Job]:
-    """The jobs of a whole run, or those that failed in the last one."""
-    names = reports.failed(LOGS) if again else [*KINDS, *LONGEST_FIRST, *SCENARIOS]
-    if not again:
-        shutil.rmtree(LOGS)
-        LOGS.mkdir()
+    """The jobs of a whole run, or those that failed in the last one, with its samples."""
+    if again:
+        before = reports.before(LOGS)
+        seed, names = before.seed if not os.environ.get("SEED") else SETTINGS.seed, before.failed
+    else:
+        shutil.rmtree(LOGS, ignore_errors=True)
+        seed, names = SETTINGS.seed, [*KINDS, *LONGEST_FIRST, *SCENARIOS]
+    LOGS.mkdir(parents=True, exist_ok=True)
+    print(f"==> SEED={seed} repeats the samples of this run", flush=True)
     wanted = {name for name in names if name in KINDS or name in SCENARIOS}
     if wanted & {*SCENARIOS}:
         wanted.add(NODES)
     order = dict.fromkeys([*KINDS, *LONGEST_FIRST, *SCENARIOS])
-    return [_job(name, again) for name in order if name in wanted]
+    return [_job(name, seed, again) for name in order if name in wanted]
 
 
-def _job(name: str, again: bool) -> Job:
-    failed = tuple(test.address for test in reports.tests(LOGS, [name]) if again and not test.passed)
+def _job(name: str, seed: int, again: bool) -> Job:
+    failed = [test for test in reports.tests(LOGS, [name]) if not test.passed] if again else []
+    # What has no file is no test, but a file that could not be read.
+    chosen = tuple(test.address for test in failed) if all(test.file for test in failed) else ()
     prepared = f"{SETTINGS.lab}-prepared"
     if name in KINDS:
-        return Job(name, name, prepared, again=failed)
-    return Job(name, name, f"{SETTINGS.lab}-{name.replace('_', '-')}", prepared, failed)
+        return Job(name, name, prepared, LOGS, seed, again=chosen)
+    return Job(name, name, f"{SETTINGS.lab}-{name.replace('_', '-')}", LOGS, seed, prepared, chosen)
 
 
 def run_jobs(jobs: Sequence[Job]) -> int:
     """All of them, whatever becomes of each; then what a person wants to know."""
+    if not jobs:
+        print("==> nothing failed in the last run")
+        return 0
     begin = time.monotonic()
     prepared = threading.Event()
 
@@ -168,24 +205,30 @@ def run_jobs(jobs: Sequence[Job]) -> int:
             pool.shutdown(wait=False, cancel_futures=True)
             processes.end_all()  # their labs go all the same
             raise
-    reports.write(LOGS, outcomes)
-    return close(outcomes, time.monotonic() - begin)
+    reports.write(LOGS, outcomes, jobs[0].seed)
+    return close(LOGS, outcomes, time.monotonic() - begin)
 
 
 def run_scenarios(names: Sequence[str]) -> int:
     """One after the other in one lab, each as often as asked for, the last time of several beside two busy loops."""
+    print(f"==> SEED={SETTINGS.seed} repeats the samples of this run", flush=True)
+    logs = LOGS / "molecule" / SETTINGS.lab
+    shutil.rmtree(logs, ignore_errors=True)
+    logs.mkdir(parents=True)
     outcomes = {}
     begin = time.monotonic()
     times = range(1, SETTINGS.repeat + 1)
     jobs = [
-        Job(name, f"{name}.{number}" if len(times) > 1 else name, SETTINGS.lab) for name in names for number in times
+        Job(name, f"{name}.{number}" if len(times) > 1 else name, SETTINGS.lab, logs)
+        for name in names
+        for number in times
     ]
     with lab_of(jobs[0]):
         for job in jobs:
             crowded = job.title == f"{job.name}.{SETTINGS.repeat}"
             with processes.beside([BUSY, BUSY] if crowded else []):
                 outcomes[job.title] = attempt(job, shown=True)
-    return close(outcomes, time.monotonic() - begin)
+    return close(logs, outcomes, time.monotonic() - begin)
 
 
 @contextlib.contextmanager
@@ -194,16 +237,22 @@ def lab_of(job: Job) -> Iterator[None]:
     try:
         yield
     finally:
-        said: list[str] = []
-        if not SETTINGS.keep and not processes.run(DESTROY, TOP, job.environment, said.append, SETTINGS.deadline).well:
-            print(f"==> the lab {job.lab} is still there:", *said, sep="\n", flush=True)
+        if not SETTINGS.keep:
+            _remove_lab(job)
+
+
+def _remove_lab(job: Job) -> None:
+    said: list[str] = []
+    if not processes.run(DESTROY, TOP, job.environment, said.append, SETTINGS.deadline, in_any_case=True).well:
+        print(f"==> the lab {job.lab} is still there:", *said, sep="\n", flush=True)
 
 
 def attempt(job: Job, shown: bool = False) -> reports.Outcome:
     """Run a job; where a play has failed, and no test, its nodes are asked why."""
     print(f"==> {job.title} begins", flush=True)
     shutil.rmtree(job.remembered, ignore_errors=True)
-    with (LOGS / f"{job.title}.log").open("w", buffering=1) as log:
+    job.report.unlink(missing_ok=True)
+    with (job.logs / f"{job.title}.log").open("w", buffering=1) as log:
 
         def write(line: str) -> None:
             log.write(line)
@@ -214,15 +263,15 @@ def attempt(job: Job, shown: bool = False) -> reports.Outcome:
             return processes.run(command, TOP, job.environment, write, SETTINGS.deadline)
 
         ended = run(job.command)
-        no_test = all(test.passed for test in reports.tests(LOGS, [job.title]))
+        no_test = all(test.passed for test in reports.tests(job.logs, [job.title]))
         if job.name in SCENARIOS and not ended.well and no_test:
             run(EXPLAIN)
     print(f"==> {job.title} {'passed' if ended.well else 'FAILED'} after {ended.seconds:.0f} s", flush=True)
     return reports.Outcome(ended.well, ended.seconds, ended.cpu)
 
 
-def close(outcomes: dict[str, reports.Outcome], seconds: float) -> int:
-    print(reports.tell(LOGS, outcomes, seconds), flush=True)
+def close(logs: pathlib.Path, outcomes: dict[str, reports.Outcome], seconds: float) -> int:
+    print(reports.tell(logs, outcomes, seconds), flush=True)
     return int(any(not outcome.passed for outcome in outcomes.values()))
 
 

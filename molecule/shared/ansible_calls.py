@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import traceback
 
 PROGRAMS = {"ansible": ("ansible.cli.adhoc", "AdHocCLI"), "ansible-playbook": ("ansible.cli.playbook", "PlaybookCLI")}
 NEEDED = (
@@ -71,6 +72,8 @@ def answer(argv, files, environment, seconds):
         getattr(sys.modules[module], name).cli_executor(argv)
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:  # nothing may go on in this copy of the program
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
