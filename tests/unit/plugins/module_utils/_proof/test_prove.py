@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import (
     certificates_pem,
@@ -164,6 +166,39 @@ def test_a_listener_may_answer_once_more_with_the_old_configuration(tls_node, li
     monkeypatch.setattr(proving.time, "sleep", reload)
     assert prove(tls_node.postfix, {})[0]["plaintext"] == "accepted"
     assert len(pauses) == 1
+
+
+SILENCE, REFUSAL = "Connection unexpectedly closed: timed out", "[Errno 111] Connection refused"
+
+
+@pytest.mark.parametrize(
+    ("error", "lasts", "proven", "seconds"),
+    [
+        (SILENCE, 40, True, 50),
+        (SILENCE, 1000, False, 70),
+        (REFUSAL, 10, True, 20),
+        (REFUSAL, 40, False, 20),
+    ],
+)
+def test_a_listener_that_falls_silent_after_its_greeting_is_waited_for_longer_than_one_that_is_gone(
+    tls_node, listen, monkeypatch, *, error, lasts, proven, seconds
+):
+    """Each look takes ten seconds; nothing was asked for that the listener does not show in the end."""
+    on_the_wire(tls_node, listen(chain=active_chains(read_state(tls_node.postfix), "server")[0][1]), LENIENT)
+    clock, real = [0.0], proving.observe
+
+    def look(run, target, **how):
+        clock[0] += 10
+        return real(run, target, **how) if clock[0] > lasts else Observation(str(target), False, error=error)
+
+    monkeypatch.setattr(proving, "observe", look)
+    monkeypatch.setattr(proving, "time", SimpleNamespace(monotonic=lambda: clock[0], sleep=lambda _seconds: None))
+    if proven:
+        assert prove(tls_node.postfix, {})[0]["plaintext"] == "accepted"
+    else:
+        with pytest.raises(ProofFailed, match="cannot be talked to"):
+            prove(tls_node.postfix, {})
+    assert clock[0] == seconds
 
 
 def test_implicit_tls_is_not_judged_by_its_plaintext(tls_node):
