@@ -185,7 +185,7 @@ def test_a_public_range_that_is_confirmed_may_relay():
 
 
 def test_a_client_that_talks_before_it_is_greeted_does_not_get_past_postscreen():
-    relay(NODE, *SETTINGS, relay_postscreen=True)
+    relay(NODE, relay_postscreen=True)
     hasty = f"exec 3<>/dev/tcp/{NODES[NODE]}/25; printf 'EHLO hasty.elsewhere.test\\r\\n' >&3; timeout 20 cat <&3"
     sh(NEIGHBOUR, f"bash -c {json.dumps(hasty)} || true")
     assert re.search("postscreen.*PREGREET", sh(NODE, f"cat {LOG}"))
@@ -193,7 +193,7 @@ def test_a_client_that_talks_before_it_is_greeted_does_not_get_past_postscreen()
     assert re.search("450 4.3.2|queued as", polite.stdout), "a new client is told to come again once it has passed"
     wait_for(lambda: "queued as" in swaks(NODE).stdout, 60)
     assert changed(relay(NODE, relay_postscreen=True)) == 0
-    relay(NODE, *SETTINGS)
+    relay(NODE)
     assert "queued as" in swaks(NODE).stdout
 
 
