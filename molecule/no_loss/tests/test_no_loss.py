@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A cluster that is hardened, rotated, drained, struck by a power cut and made lenient again while ten thousand messages pass
-through it: each arrives once."""
+through it: each arrives once, but for what the power cut strikes between its mailbox and its queue."""
 
 import collections
 import json
@@ -91,7 +91,7 @@ def test_every_message_arrives_once_while_the_cluster_is_hardened_rotated_draine
     senders.pass_on(200)
     rotate(senders)
     drain(senders, DRAINED)
-    cut_the_power(senders, KILLED)
+    cut = cut_the_power(senders, KILLED)
     senders.enter("from strict to lenient")
     harden("lenient_default", "-e", "smtp_allow_weaker=true")
     assert {plaintext(node) for node in NODES} == {"250"}
@@ -104,7 +104,7 @@ def test_every_message_arrives_once_while_the_cluster_is_hardened_rotated_draine
     arrived = {node: arrivals(node) for node in NODES}
     with capsys.disabled():
         print(report(sent, arrived, time.monotonic() - begin))
-    judge(sent, arrived)
+    judge(sent, arrived, taken_up_again(KILLED, cut))
     assert len(sent["accepted"]) >= MESSAGES
     phases = set(senders.phases)
     taken = counts(sent)
@@ -151,15 +151,18 @@ def set_state(node, state):
 
 
 def cut_the_power(senders, node):
-    """Every process of Postfix is killed at once (cgroups(7), cgroup.kill), and systemd is kept from starting it again."""
+    """Every process of Postfix is killed at once (cgroups(7), cgroup.kill), and systemd is kept from starting it again. How long
+    the node's log was until it came back."""
     group = sh(node, "sed -n s/^0:://p /proc/$(pgrep -x master)/cgroup").strip()
     sh(node, f"echo 1 > /sys/fs/cgroup{group}/cgroup.kill; systemctl stop postfix")
     senders.enter("without power")
     assert not sh(node, "pgrep -x 'master|qmgr|smtpd|smtp|local'", check=False)
     senders.pass_on(200)
+    cut = int(sh(node, f"stat -c %s {LOG}"))
     sh(node, "systemctl start postfix")
     senders.enter("power is back")
     senders.pass_on(200)
+    return cut
 
 
 def arrivals(node):
@@ -199,13 +202,25 @@ def report(sent, arrived, seconds):
     return "\n".join(lines)
 
 
-def judge(sent, arrived):
+def judge(sent, arrived, struck):
     assert sent["given_up"] == []
     times = collections.Counter(number for messages in arrived.values() for number, _hops, _verified in messages)
-    wrong = {number: times[number] for number in map(int, sent["accepted"]) if times[number] != 1}
+    allowed = {number: {1, 2} if number in struck else {1} for number in map(int, sent["accepted"])}
+    wrong = {number: times[number] for number, counts in allowed.items() if times[number] not in counts}
     trails = "\n".join(trail(number) for number in list(wrong)[:3])
     assert wrong == {}, f"how often they arrived: {wrong}; in doubt: {sent['in_doubt']}; the logs say:\n{trails}"
     assert times.keys() == set(map(int, sent["accepted"])), "nothing else has arrived"
+
+
+def taken_up_again(node, cut):
+    """Messages that were in the node's queue when its power was cut, at that byte of its log. One that had reached its mailbox
+    in that moment, and not left the queue, is delivered once more: RFC 5321 section 6.1 prefers that to a loss."""
+    log = sh(node, f"cat {LOG}").encode()
+    before, after = log[:cut].decode(), log[cut:].decode()
+    numbers = dict(re.findall(r": (\w+): message-id=<(\d+)@load\.test>", before))
+    return {
+        int(numbers[queue_id]) for queue_id in re.findall(r"qmgr\[\d+\]: (\w+): from=", after) if queue_id in numbers
+    }
 
 
 def trail(number):
