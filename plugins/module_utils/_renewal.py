@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import time
-from typing import List, Mapping, Optional, Tuple
+from typing import List, Mapping, Tuple
 
 from ._certificate_task import work
 from ._certificates.chain import read_chains
@@ -35,7 +34,7 @@ def main(argv: List[str]) -> int:
         return 1
     while True:
         pair = _settled(options["external"])
-        outcome = attempt(work, options, False, _run_command)
+        outcome = attempt(work, options, False)
         if _pair(options["external"]) == pair:
             return _tell(name, outcome)
 
@@ -67,23 +66,6 @@ def _read(path: str) -> bytes:
             return handle.read()
     except OSError:
         return b""
-
-
-def _run_command(
-    argv: List[str],
-    /,
-    *,
-    data: Optional[str] = None,
-    environ_update: Optional[Mapping[str, str]] = None,
-    handle_exceptions: bool = False,
-) -> Tuple[int, str, str]:
-    """Return code, output and errors of a command, as the rooms expect them of whoever runs commands; no Ansible is here."""
-    environment = {**os.environ, **(environ_update or {})}
-    # pylint: disable-next=ansible-bad-function
-    done = subprocess.run(  # noqa: S603 -- no shell; what the rooms would have Ansible run
-        argv, input=data, capture_output=True, text=True, check=False, env=environment
-    )
-    return done.returncode, done.stdout, done.stderr
 
 
 def _tell(name: str, outcome: Outcome) -> int:

@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import os
-from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Protocol, Tuple, TypedDict
+from typing import Callable, Dict, List, NamedTuple, Optional, TypedDict, Union
 
+from . import _command as command
+from . import _files as files
 from ._certificates import library
 from ._edge import Arguments, End, Options, Result
 from ._errors import HardeningError, PostfixError
-from ._postfix.commands import Completed, Postfix
+from ._postfix.commands import Postfix, Run
 from ._postfix.plan import Diff, Plan
 from ._postfix.state import State
 from ._proof.prove import check_master, prove, prove_twin
@@ -23,22 +25,8 @@ COMMON_ARGUMENTS: Arguments = {"config_dir": {"type": "path", "default": "/etc/p
 CHANGE_ARGUMENTS: Arguments = {"task": {"type": "str"}, **COMMON_ARGUMENTS}
 """Of modules that change something. The action plugin fills in the task's name."""
 
-Work = Callable[[Postfix, Options, bool], Result]
-"""``work(postfix, options, check_mode)``: the return values of a module."""
-
-
-class RunCommand(Protocol):
-    """AnsibleModule.run_command, as far as it is used: return code, output and errors."""
-
-    def __call__(
-        self,
-        argv: List[str],
-        /,
-        *,
-        data: Optional[str] = None,
-        environ_update: Optional[Mapping[str, str]] = None,
-        handle_exceptions: bool = True,
-    ) -> Tuple[int, str, str]: ...
+Work = Callable[[Postfix, Options, bool], Union[Result, Callable[[], Result]]]
+"""``work(postfix, options, check_mode)``: the return values of a module, or what finds them without the lock."""
 
 
 class Outcome(NamedTuple):
@@ -55,32 +43,24 @@ class Outcome(NamedTuple):
         (fail if self.failed else succeed)(**self.result)
 
 
-def attempt(work: Work, options: Options, check_mode: bool, run_command: RunCommand) -> Outcome:
+def attempt(work: Work, options: Options, check_mode: bool, run: Optional[Run] = None) -> Outcome:
     """Do the work of a module; what a person must know becomes a failure of one sentence.
 
-    One run at a time on one instance: the lock is held from before the first read to the end.
+    One run at a time on one instance: the lock is held from before the first read to the end, but not while strangers
+    are talked to.
     """
-    if check_mode and "task" in options and not _is_installed(options["config_dir"], run_command):
+    run = run or command.run
+    if check_mode and "task" in options and not _is_installed(options["config_dir"], run):
         return Outcome(False, {"changed": True, "diff": [], "interrupted": None}, [_NOT_YET])
     if library.MISSING:
         sentence = "The Python library cryptography is missing on this node; install python3-cryptography."
         return Outcome(True, {"msg": sentence, "exception": library.MISSING}, [])
-
-    def run(argv: List[str], stdin: Optional[str] = None) -> Completed:
-        environment = {"LC_ALL": "C", "LANG": "C"}
-        try:
-            done = run_command(list(argv), data=stdin, environ_update=environment, handle_exceptions=False)
-        except FileNotFoundError:
-            raise PostfixError(
-                f"{argv[0]} is missing on this node; install Postfix (role relay does) and openssl."
-            ) from None
-        return Completed(*done)
-
     postfix = Postfix(run, options["config_dir"])
     interrupted: Optional[Interrupted] = None
     try:
         with turn(postfix, check_mode) as interrupted:
-            result = work(postfix, options, check_mode)
+            found = work(postfix, options, check_mode)
+        result = found() if callable(found) else found
     except HardeningError as problem:
         return _failure(str(problem), interrupted, **problem.facts)
     except OSError as problem:
@@ -99,15 +79,15 @@ _NOT_YET = (
 )
 
 
-def _is_installed(config_dir: str, run_command: RunCommand) -> bool:
+def _is_installed(config_dir: str, run: Run) -> bool:
     """Whether a change can be planned, or an earlier task of the same run will have to install something first."""
     if library.MISSING:
         return False
-    if os.path.exists(os.path.join(config_dir, "main.cf")):
+    if files.exists(os.path.join(config_dir, "main.cf")):
         return True
     try:
-        return run_command(["postconf", "-d", "mail_version"], handle_exceptions=False)[0] == 0
-    except FileNotFoundError:
+        return run(["postconf", "-d", "mail_version"]).rc == 0
+    except PostfixError:
         return False
 
 

@@ -369,7 +369,7 @@ def main() -> None:
         mutually_exclusive=[("domains", "src")],
         supports_check_mode=True,
     )
-    outcome = attempt(work, module.params, module.check_mode, module.run_command)
+    outcome = attempt(work, module.params, module.check_mode)
     outcome.report(module.warn, module.fail_json, module.exit_json)
 
 

@@ -194,7 +194,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    outcome = attempt(work, module.params, module.check_mode, module.run_command)
+    outcome = attempt(work, module.params, module.check_mode)
     outcome.report(module.warn, module.fail_json, module.exit_json)
 
 

@@ -555,7 +555,7 @@ def main() -> None:
         required_if=[("provider", name, [name]) for name in GIVEN],
         supports_check_mode=True,
     )
-    outcome = attempt(work, module.params, module.check_mode, module.run_command)
+    outcome = attempt(work, module.params, module.check_mode)
     outcome.report(module.warn, module.fail_json, module.exit_json)
 
 

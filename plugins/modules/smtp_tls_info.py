@@ -180,7 +180,7 @@ def work(postfix: Postfix, options: Options, check_mode: bool) -> Result:
 
 def main() -> None:
     module = AnsibleModule(argument_spec=dict(COMMON_ARGUMENTS), supports_check_mode=True)
-    outcome = attempt(work, module.params, module.check_mode, module.run_command)
+    outcome = attempt(work, module.params, module.check_mode)
     outcome.report(module.warn, module.fail_json, module.exit_json)
 
 

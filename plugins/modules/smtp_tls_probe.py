@@ -135,7 +135,7 @@ interrupted:
   sample: null
 """
 
-from typing import List
+from typing import Callable, List
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -177,8 +177,14 @@ def records(state: State, which: str) -> List[DomainPolicy]:
     ]
 
 
-def work(postfix: Postfix, options: Options, check_mode: bool) -> Result:
+def work(postfix: Postfix, options: Options, check_mode: bool) -> Callable[[], Result]:
+    """Reads the node; what talks to others does so without the lock."""
     state = read_state(postfix)
+    wanted = records(state, options["rehearse"])
+    return lambda: talk(postfix, state, options, wanted, check_mode)
+
+
+def talk(postfix: Postfix, state: State, options: Options, wanted: List[DomainPolicy], check_mode: bool) -> Result:
     if options["targets"] is None:
         targets = [listener.target for listener in own_listeners(state)]
     else:
@@ -190,7 +196,7 @@ def work(postfix: Postfix, options: Options, check_mode: bool) -> Result:
     sender = options["sender"] or f"postmaster@{state.effective['myhostname']}"
     recipients = [] if check_mode else options["deliver"]
     sent = deliver(postfix, state, sender, recipients, options["timeout"]) if recipients else []
-    rehearsals = [rehearse(postfix, state, record) for record in records(state, options["rehearse"])]
+    rehearsals = [rehearse(postfix, state, record) for record in wanted]
     for rehearsal in rehearsals:
         if not rehearsal.delivered and not check_mode:
             report(postfix, rehearsal)
@@ -215,7 +221,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    outcome = attempt(work, module.params, module.check_mode, module.run_command)
+    outcome = attempt(work, module.params, module.check_mode)
     outcome.report(module.warn, module.fail_json, module.exit_json)
 
 

@@ -24,6 +24,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certific
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.keys import KeySpec, make_key
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix import trust
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.commands import Completed
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction import lock
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.domain_tasks import REQUIRETLS
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import (
     DEFAULTS,
@@ -41,6 +42,12 @@ pytest_collection_modifyitems = chosen.leave_out_others
 def no_crash(monkeypatch):
     """No test lets the machine crash, so none waits for the disk."""
     monkeypatch.setattr("os.fsync", lambda descriptor: None)
+
+
+@pytest.fixture(autouse=True)
+def own_locks(monkeypatch, tmp_path_factory):
+    """No test waits for what else runs on this machine."""
+    monkeypatch.setattr(lock, "PLACES", (str(tmp_path_factory.getbasetemp()),))
 
 
 @pytest.fixture(autouse=True)

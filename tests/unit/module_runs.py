@@ -29,7 +29,8 @@ def load(name):
 
 
 def run(name, node, options, check_mode=False):
-    return load(name).work(node.postfix, options, check_mode)
+    found = load(name).work(node.postfix, options, check_mode)
+    return found() if callable(found) else found
 
 
 def host(node, name):

@@ -34,6 +34,7 @@ ENVIRONMENT = {
     "STRIDE": os.environ.get("FAULT_STRIDE", "61"),
     "SEED": os.environ.get("SEED", "0"),
     "EXAMPLES": os.environ.get("EXAMPLES", "15"),
+    "TRIES": os.environ.get("TRIES", "100"),
 }
 
 

@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import os
 from types import MappingProxyType
-from typing import Iterator, List, Mapping, NamedTuple, Optional, Protocol, Sequence, Tuple
+from typing import List, Mapping, NamedTuple, Optional, Protocol, Sequence, Tuple
 
-from .._errors import PostfixError
+from .. import _files as files
+from .._errors import HardeningError, PostfixError
 
 
 class Completed(NamedTuple):
     rc: int
     stdout: str
     stderr: str
-
-
-_PIPE = 60000
 
 
 class Run(Protocol):
@@ -67,7 +65,7 @@ class Postfix:
     def warnings(self) -> List[str]:
         """What postconf warns of in main.cf and master.cf: parameters that nothing uses or defines."""
         said = "".join(self.run(["postconf", "-c", self.config_dir, option]).stderr for option in ("-n", "-P"))
-        return [line.replace(f"{self.config_dir}/", "") for line in said.splitlines()]
+        return [line.replace(f"{self.config_dir}/", "") for line in said.split("\n") if line]
 
     def is_running(self) -> bool:
         return self.run(["postfix", "-c", self.config_dir, "status"]).rc == 0
@@ -75,9 +73,8 @@ class Postfix:
     def master_pid(self, queue_directory: str) -> int:
         """The process of the running master (master(8)); 0 where its file does not say."""
         try:
-            with open(os.path.join(queue_directory, "pid", "master.pid"), encoding="ascii") as handle:
-                return int(handle.read().split()[0])
-        except (OSError, ValueError, IndexError):
+            return int(files.read(os.path.join(queue_directory, "pid", "master.pid")).split()[0])
+        except (OSError, HardeningError, ValueError, IndexError):
             return 0
 
     def start(self) -> None:
@@ -91,14 +88,14 @@ class Postfix:
 
     def ask_table(self, path: str, kind: str, keys: Sequence[str]) -> Tuple[Tuple[str, str], ...]:
         """What the indexed table answers to each key that it has (``postmap -q -``)."""
-        answers: List[Tuple[str, str]] = []
-        for some in _portions(keys):
-            done = self.run(["postmap", "-c", self.config_dir, "-q", "-", f"{kind}:{path}"], stdin=some)
-            if done.rc not in (0, 1):
-                raise PostfixError(f"postmap -q {kind}:{path} fails: {_one_line(done)}.")
-            rows = (line.partition("\t") for line in done.stdout.splitlines())
-            answers.extend((key, value) for key, _tab, value in rows)
-        return tuple(answers)
+        if not keys:
+            return ()
+        asked = "".join(f"{key}\n" for key in keys)
+        done = self.run(["postmap", "-c", self.config_dir, "-q", "-", f"{kind}:{path}"], stdin=asked)
+        if done.rc not in (0, 1):
+            raise PostfixError(f"postmap -q {kind}:{path} fails: {_one_line(done)}.")
+        rows = (line.partition("\t") for line in done.stdout.split("\n") if line)
+        return tuple((key, value) for key, _tab, value in rows)
 
     def _edit(self, option: str, words: Sequence[str]) -> None:
         if words:
@@ -110,18 +107,6 @@ class Postfix:
         if done.rc:
             raise PostfixError(f"{' '.join(argv[:4])} fails: {_one_line(done)}.")
         return done.stdout
-
-
-def _portions(keys: Sequence[str]) -> Iterator[str]:
-    """Lines of keys, as many as a pipe holds (pipe(7)): who writes more before it reads waits for ever."""
-    portion = ""
-    for key in keys:
-        if len(portion) + len(key) > _PIPE:
-            yield portion
-            portion = ""
-        portion += f"{key}\n"
-    if portion:
-        yield portion
 
 
 def _one_line(done: Completed) -> str:

@@ -9,6 +9,7 @@ import os
 import re
 from typing import Dict, Iterable, Iterator, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+from .. import _given
 from .._errors import InvalidValue
 from .._model import words
 from .._model.domains import DomainPolicy
@@ -187,7 +188,7 @@ def _answers(postfix: Postfix, state: State, parameter: str, keys: Sequence[str]
         if item in last:
             continue  # asked after ours, and meant to be
         kind, _colon, path = item.replace("proxy:", "", 1).partition(":")
-        if kind in _INDEXED and any(map(os.path.exists, (path, *(f"{path}{suffix}" for suffix in _INDEXES)))):
+        if kind in _INDEXED and any(map(_given.exists, (path, *(f"{path}{suffix}" for suffix in _INDEXES)))):
             yield from ((item, key, value) for key, value in postfix.ask_table(path, kind, keys))
 
 

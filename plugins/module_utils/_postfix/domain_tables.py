@@ -9,6 +9,7 @@ import os
 import re
 from typing import Dict, Iterable, List, Sequence, Tuple
 
+from .. import _files as files
 from .._errors import present
 from .._model.domains import DomainPolicy
 from .._model.incoming import Demand, Unlisted
@@ -111,7 +112,7 @@ def needed_parameters(state: State, records: Sequence[DomainPolicy]) -> Paramete
 
 
 def knows_a_ca(state: State, side: str) -> bool:
-    return _has_ca(state, side) or os.path.exists(store.trust_file(state))
+    return _has_ca(state, side) or files.exists(store.trust_file(state))
 
 
 def _has_ca(state: State, side: str) -> bool:

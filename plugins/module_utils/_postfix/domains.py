@@ -16,6 +16,7 @@ import re
 from dataclasses import dataclass
 from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+from .. import _files as files
 from .._errors import HardeningError, PostfixError, present
 from .._model.domains import DomainPolicy, check_agreement, check_coverage, read_domain
 from .._model.incoming import Unlisted
@@ -160,9 +161,9 @@ def held(state: State, in_force: Sequence[DomainPolicy], unlisted: Unlisted) -> 
 
 def _is_intact(folder: Optional[str], used: Mapping[str, Table]) -> bool:
     """Whether the sources on the node are what the records make, no more and no less, each with its index."""
-    if folder is None or not os.path.isdir(folder):
+    if folder is None or not files.is_folder(folder):
         return False
-    entries = set(os.listdir(folder))
+    entries = set(files.names(folder))
     if entries & {*TABLES, SENDERS} != set(used):
         return False
     return all(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Iterator, List, Optional, Tuple
 
+from .. import _given
 from .._certificates import fitness
 from .._certificates.chain import read_certificates
 from .._certificates.validity import utc_now
@@ -124,8 +125,7 @@ def _unmet(
 def read_ca_file(option: str, path: str) -> Tuple[Certificate, ...]:
     """The CA certificates in a file on the node."""
     try:
-        with open(path, "rb") as handle:
-            return read_certificates(f"{option}: {path}", handle.read())
+        return read_certificates(f"{option}: {path}", _given.read_given(path))
     except OSError as problem:
         raise InvalidValue(
             option,

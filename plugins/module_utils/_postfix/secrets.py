@@ -13,6 +13,7 @@ import os
 import re
 from typing import List, Mapping, NamedTuple, Optional, Tuple
 
+from .. import _files as files
 from . import store
 from .levels import Parameters
 from .plan import NewFile, Shown
@@ -54,7 +55,7 @@ def current(state: State, name: str) -> Optional[str]:
 
 
 def _content(path: str) -> bytes:
-    return store.read(path) if os.path.exists(path) else b""
+    return store.read(path) if files.exists(path) else b""
 
 
 def _summary(path: Optional[str]) -> str:

@@ -13,6 +13,7 @@ import os
 import re
 from typing import Dict, Iterable, Mapping, NamedTuple, Optional, Tuple
 
+from .. import _files as files
 from . import store
 from .levels import Parameters
 from .plan import NewFile, Shown
@@ -35,7 +36,7 @@ class SniPlan(NamedTuple):
 def served(state: State) -> Served:
     """What the table that main.cf names was made from."""
     path = _current(state)
-    return parse_table(store.read(path)) if path and os.path.exists(path) else {}
+    return parse_table(store.read(path)) if path and files.exists(path) else {}
 
 
 def hosts_of(state: State, name: str) -> Tuple[str, ...]:
@@ -65,7 +66,7 @@ def _text(entries: Mapping[str, str]) -> str:
 def _is_intact(state: State) -> bool:
     """Whether the index is there beside its source."""
     folder = os.path.dirname(_current(state) or "")
-    return os.path.isdir(folder) and any(entry.startswith("table.") for entry in os.listdir(folder))
+    return any(entry.startswith("table.") for entry in files.names(folder))
 
 
 def _current(state: State) -> Optional[str]:

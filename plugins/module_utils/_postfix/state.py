@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Dict, List, Mapping, Optional, Tuple
 
+from .. import _files as files
 from .._errors import InvalidValue, PostfixError
 from .commands import Postfix
+
+CONFIGURATION = ("main.cf", "master.cf")
 
 STORE = "smtp_hardening"
 """The folder below the configuration directory that holds what this collection brings."""
@@ -63,6 +66,8 @@ class State:
     services: Tuple[Service, ...]
     defaults: Mapping[str, str]
     """What would hold if main.cf were empty."""
+    contents: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    """main.cf and master.cf themselves, of which all this was read."""
 
     @property
     def store(self) -> str:
@@ -88,21 +93,42 @@ class State:
 def read_state(postfix: Postfix) -> State:
     """Everything that the rooms above need to know, before anything is written."""
     check_instance(postfix.config_dir)
-    state = State(
+    for _attempt in range(_ATTEMPTS):
+        state = _read(postfix)
+        if state.contents == read_contents(postfix.config_dir):
+            break
+    else:
+        raise PostfixError(
+            f"main.cf or master.cf in {postfix.config_dir} changes while it is read; wait until nobody else edits it, "
+            "then run the task again."
+        )
+    if "mail_version" not in state.effective:
+        raise PostfixError(f"postconf -c {postfix.config_dir} shows no mail_version; is this Postfix?")
+    return state
+
+
+_ATTEMPTS = 3
+
+
+def read_contents(config_dir: str) -> Dict[str, bytes]:
+    """main.cf and master.cf, byte for byte."""
+    return {name: files.read(os.path.join(config_dir, name)) for name in CONFIGURATION}
+
+
+def _read(postfix: Postfix) -> State:
+    return State(
+        contents=read_contents(postfix.config_dir),
         config_dir=postfix.config_dir,
         explicit=_assignments(postfix.postconf("-n")),
         effective=_assignments(postfix.postconf("-x")),
         services=_services(postfix.postconf("-M"), postfix.postconf("-Px")),
         defaults=_assignments(postfix.postconf("-dx")),
     )
-    if "mail_version" not in state.effective:
-        raise PostfixError(f"postconf -c {postfix.config_dir} shows no mail_version; is this Postfix?")
-    return state
 
 
 def check_instance(config_dir: str) -> None:
     """Refuse a directory that no Postfix instance has."""
-    if not os.path.isfile(os.path.join(config_dir, "main.cf")):
+    if not files.exists(os.path.join(config_dir, "main.cf")):
         raise InvalidValue(
             "config_dir",
             config_dir,
@@ -130,7 +156,7 @@ def read_version(text: str) -> Tuple[int, int]:
 
 
 def _assignments(text: str) -> Dict[str, str]:
-    pairs = (line.partition("=") for line in text.splitlines() if "=" in line)
+    pairs = (line.partition("=") for line in text.split("\n") if "=" in line)
     return {name.strip(): value.strip() for name, _equals, value in pairs}
 
 
@@ -139,7 +165,7 @@ def _services(entries: str, overrides: str) -> Tuple[Service, ...]:
     for name, value in _assignments(overrides).items():
         service, _slash, parameter = name.rpartition("/")
         per_service.setdefault(service, {})[parameter] = value
-    rows: List[List[str]] = [line.split(None, 7) for line in entries.splitlines() if line.strip()]
+    rows: List[List[str]] = [line.split(None, 7) for line in entries.split("\n") if line.strip()]
     return tuple(
         Service(
             name=row[0],

@@ -23,6 +23,8 @@ import os
 import re
 from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Tuple
 
+from .. import _files as files
+from .. import _given
 from .._certificates.chain import Chain, Chains, build_chain, read_certificates, read_chain_file
 from .._certificates.keys import read_any_key
 from .._errors import CertificateError, InvalidValue, present
@@ -73,11 +75,8 @@ def next_request(state: State, name: str) -> str:
 
 def names(state: State) -> List[str]:
     """The certificates in the store, those that only wait for a signature among them."""
-    try:
-        entries = sorted(os.listdir(certificates_dir(state)))
-    except FileNotFoundError:
-        return []
-    return [name for name in entries if current(state, name) or os.path.exists(next_key(state, name))]
+    entries = files.names(certificates_dir(state))
+    return [name for name in entries if current(state, name) or files.exists(next_key(state, name))]
 
 
 def current(state: State, name: str) -> Optional[str]:
@@ -110,11 +109,7 @@ def next_path(folder: str, suffix: str = "") -> str:
 
 def generations(folder: str, suffix: str = "") -> List[Tuple[int, str]]:
     """The numbered entries of a folder, in the order of their numbers."""
-    try:
-        entries = os.listdir(folder)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    found = ((re.match(rf"(\d+){re.escape(suffix)}\Z", entry), entry) for entry in entries)
+    found = ((re.match(rf"(\d+){re.escape(suffix)}\Z", entry), entry) for entry in files.names(folder))
     return sorted((int(match[1]), os.path.join(folder, entry)) for match, entry in found if match)
 
 
@@ -127,7 +122,7 @@ def named(config_dir: str, content: bytes) -> List[str]:
         content.decode("utf-8", "replace"),
     )
     tables = [os.path.join(path, "table") for path in set(found) if os.path.basename(os.path.dirname(path)) == "sni"]
-    for table in filter(os.path.exists, tables):
+    for table in filter(files.exists, tables):
         found += named(config_dir, read(table))
     return sorted(set(found))
 
@@ -138,8 +133,8 @@ def unnamed(config_dir: str, contents: Sequence[bytes]) -> List[str]:
     here = os.path.join(config_dir, STORE)
     kept = {path for content in contents for path in named(config_dir, content)}
     folders = [os.path.join(here, kind) for kind in (TRUST, TRUST_WITH_SYSTEM)]
-    if os.path.isdir(os.path.join(here, "certificates")):
-        folders += [entry.path for entry in os.scandir(os.path.join(here, "certificates"))]
+    certificates = os.path.join(here, "certificates")
+    folders += [os.path.join(certificates, name) for name in files.names(certificates)]
     older = [path for folder in folders for _number, path in generations(folder, ".pem")[:-1]]
     older += [path for kind in TABLES for _number, path in generations(os.path.join(here, kind))]
     return [path for path in older if path not in kept]
@@ -209,16 +204,14 @@ def uses_of(state: State, name: str) -> Dict[str, bool]:
 def read_given(option: str, path: str) -> bytes:
     """A file that an option names."""
     try:
-        with open(path, "rb") as handle:
-            return handle.read()
+        return _given.read_given(path)
     except OSError as problem:
         raise InvalidValue(option, path, f"cannot be read ({problem.strerror})", "put the file there first") from None
 
 
 def read(path: str) -> bytes:
     try:
-        with open(path, "rb") as handle:
-            return handle.read()
+        return _given.read_given(path)
     except OSError as problem:
         raise CertificateError(
             f"{path}: cannot be read ({problem.strerror}); Postfix is told to use it, so put it back or make another certificate active."

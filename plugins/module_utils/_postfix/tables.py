@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from typing import Dict, Mapping
 
+from .._bytes import to_bytes, to_text
+
 Table = Dict[str, str]
 
 
 def render_table(module: str, entries: Mapping[str, str]) -> bytes:
     head = f"# Made by mailfleet.smtp_hardening.{module}; changes made here are undone by its next run.\n"
-    return (head + "".join(f"{key}\t{value}\n" for key, value in sorted(entries.items()))).encode()
+    return to_bytes(head + "".join(f"{key}\t{value}\n" for key, value in sorted(entries.items())))
 
 
 def parse_table(content: bytes) -> Table:
     """The entries of a table that ``render_table`` made."""
-    rows = (line.partition("\t") for line in content.decode().splitlines() if not line.startswith("#"))
+    rows = (line.partition("\t") for line in to_text(content).split("\n") if line and not line.startswith("#"))
     return {key: value for key, _tab, value in rows}

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Optional, Tuple, Type
 
+from .. import _given
 from .._errors import present
 from .._model.levels import Protocol
 
@@ -123,12 +124,14 @@ def unverified(protocol: Optional[Protocol] = None, chain_file: Optional[str] = 
         context.set_ciphers("ALL:@SECLEVEL=0")
         context.minimum_version = context.maximum_version = _VERSIONS[protocol]
     if chain_file is not None:
-        context.load_cert_chain(chain_file)
+        with _given.opened(chain_file) as path:
+            context.load_cert_chain(path)
     return context
 
 
 def verifying(ca_file: str) -> ssl.SSLContext:
     """A context that takes only certificates for the right name, issued by a CA in ``ca_file``."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.load_verify_locations(ca_file)
+    with _given.opened(ca_file) as path:
+        context.load_verify_locations(path)
     return context

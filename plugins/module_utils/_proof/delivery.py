@@ -5,25 +5,31 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 import uuid
 from dataclasses import asdict, dataclass
-from typing import Callable, Dict, List, Optional, Sequence
+from typing import Dict, List, Optional, Sequence
 
 from .._errors import PostfixError
 from .._postfix.commands import Postfix
 from .._postfix.state import State
+from .log import open_log
 
+# Read from the left, where Postfix writes: what follows a value that a stranger chose is never looked for in it.
+_LINE = re.compile(r"[^\[\]]*?(?P<name>[^\s\[\]]+)\[(?P<pid>\d+)\]: (?P<text>.*)", re.S)
+_ADDRESS = r'<(?:"(?:[^"\\]|\\.)*"|[^>"])*>'
 _STATUS = re.compile(
-    r"postfix[^ ]*/(?:smtp|lmtp|error|local|virtual|pipe)\[(?P<pid>\d+)\]: (?P<id>\w+): to=<(?P<to>[^>]+)>"
-    r".*? relay=(?P<relay>[^,]+),.* status=(?P<status>\w+) \((?P<reply>.*)\)"
+    rf"(?P<id>\w+): to={_ADDRESS}, (?:orig_to={_ADDRESS}, )?relay=(?P<relay>[^,\s]+), (?:conn_use=\d+, )?delay=[\d.]+, "
+    r"(?:delays=[\d./]+, )?dsn=[\d.]+, status=(?P<status>\w+) \((?P<reply>.*)\)\Z",
+    re.S,
 )
 _TLS = re.compile(
-    r"postfix[^ ]*/(?:smtp|lmtp)\[(?P<pid>\d+)\]: (?P<trust>\w+) TLS connection (?:established|reused) to (?P<relay>[^ ]+): (?P<detail>.+)"
+    r"(?P<trust>\w+) TLS connection (?:established|reused) to (?P<relay>[^\s\[\]]+\[[^\s\[\]]+\]:\d+): (?P<detail>.+)",
+    re.S,
 )
-_MESSAGE_ID = re.compile(r"postfix[^ ]*/cleanup\[\d+\]: (?P<id>\w+): message-id=<(?P<message>[^>]+)>")
+_MESSAGE_ID = re.compile(r"(?P<id>\w+): message-id=<(?P<message>[^<>\s]+)>\Z")
+_DELIVERING = ("smtp", "lmtp", "error", "local", "virtual", "pipe")
 
 
 @dataclass
@@ -66,43 +72,21 @@ def follow(deliveries: Sequence[Delivery], lines: Sequence[str]) -> None:
     by_message = {d.message_id: d for d in deliveries}
     by_queue = {d.queue_id: d for d in deliveries if d.queue_id}
     tls: Dict[str, Dict[str, str]] = {}
-    for line in lines:
-        found = _MESSAGE_ID.search(line)
-        if found and found["message"] in by_message:
-            by_message[found["message"]].queue_id = found["id"]
-            by_queue[found["id"]] = by_message[found["message"]]
-        found = _TLS.search(line)
-        if found:
-            tls[found["pid"]] = found.groupdict()
-        found = _STATUS.search(line)
-        if found and found["id"] in by_queue:
-            _close(by_queue[found["id"]], found.groupdict(), tls.get(found["pid"]))
-
-
-def open_log(postfix: Postfix, state: State) -> Callable[[], List[str]]:
-    """A function that returns what Postfix has logged since now."""
-    path = state.effective.get("maillog_file") or next(
-        (p for p in ("/var/log/mail.log", "/var/log/maillog") if os.path.exists(p)), None
-    )
-    if path and path != "/dev/stdout":
-        begin = os.path.getsize(path) if os.path.exists(path) else 0
-        return lambda: _lines_from(path, begin)
-    since = f"@{int(time.time())}"
-    journal = ["journalctl", "--quiet", "--output=short", f"--since={since}", "SYSLOG_FACILITY=2"]
-
-    def read_journal() -> List[str]:
-        return postfix.run(journal).stdout.splitlines()
-
-    return read_journal
-
-
-def _lines_from(path: str, begin: int) -> List[str]:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as handle:
-            handle.seek(begin)
-            return handle.read().splitlines()
-    except FileNotFoundError:
-        return []
+    for line in filter(None, map(_LINE.match, lines)):
+        daemon = line["name"].rpartition("/")[2]
+        if daemon == "cleanup":
+            found = _MESSAGE_ID.match(line["text"])
+            # The first one is ours. Who receives the message may send another with its Message-ID.
+            if found and found["message"] in by_message and by_message[found["message"]].queue_id is None:
+                by_message[found["message"]].queue_id = found["id"]
+                by_queue[found["id"]] = by_message[found["message"]]
+        elif daemon in _DELIVERING:
+            found = _TLS.match(line["text"])
+            if found:
+                tls[line["pid"]] = found.groupdict()
+            found = _STATUS.match(line["text"])
+            if found and found["id"] in by_queue:
+                _close(by_queue[found["id"]], found.groupdict(), tls.get(line["pid"]))
 
 
 def _send(postfix: Postfix, sender: str, delivery: Delivery) -> None:

@@ -15,6 +15,7 @@ from typing import Dict, Iterable, Iterator, Optional, Tuple
 
 from .._certificates.describe import CertificateFacts, certificate_fingerprint, describe
 from .._certificates.validity import utc_now
+from .._deadline import DeadlinePassed, within
 from .._errors import present
 from .._model.levels import ClientCertificates, Protocol
 from .._postfix.commands import Run
@@ -29,6 +30,9 @@ except ImportError:  # pragma: no cover - library.MISSING says so before a funct
 _PEM = re.compile("-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.S)
 _SIGNATURES = {"ecdsa": "ECDSA+SHA256:ECDSA+SHA384", "rsa": "RSA-PSS+SHA256:RSA+SHA256"}
 """What a client that knows one type of key alone offers to verify."""
+
+LOOK = 90.0
+"""Seconds for all conversations with one listener. One that sends an octet a second keeps no single reply's deadline."""
 
 TLS_FAILURES = (ssl.SSLError, OSError, smtplib.SMTPException)
 
@@ -80,19 +84,20 @@ def observe(
     """
     seen = Observation(str(target), target.implicit_tls)
     try:
-        if not target.implicit_tls:
-            _look_at_plaintext(target, seen)
-        if seen.starttls or target.implicit_tls:
-            _look_at_tls(target, seen)
-            _look_at_protocols(target, seen)
-            for kind in key_types:
-                seen.by_key_type[kind] = _shown(run, target, "-sigalgs", _SIGNATURES[kind])
-            for name in names:
-                seen.by_name[name] = _shown(run, replace(target, name=name))
-            _look_at_client_certificates(run, target, seen, own_chain)
-            if ca_file is not None:
-                seen.verified, seen.verify_error = _verify(target, ca_file)
-    except TLS_FAILURES as problem:
+        with within(LOOK, f"{target} has not answered everything within {LOOK:.0f} seconds."):
+            if not target.implicit_tls:
+                _look_at_plaintext(target, seen)
+            if seen.starttls or target.implicit_tls:
+                _look_at_tls(target, seen)
+                _look_at_protocols(target, seen)
+                for kind in key_types:
+                    seen.by_key_type[kind] = _shown(run, target, "-sigalgs", _SIGNATURES[kind])
+                for name in names:
+                    seen.by_name[name] = _shown(run, replace(target, name=name))
+                _look_at_client_certificates(run, target, seen, own_chain)
+                if ca_file is not None:
+                    seen.verified, seen.verify_error = _verify(target, ca_file)
+    except (*TLS_FAILURES, DeadlinePassed) as problem:
         seen.error = _sentence(problem)
     return seen
 
@@ -104,12 +109,12 @@ def answer_to_recipient(target: Target, own_chain: Optional[str]) -> Optional[st
     """
     try:
         context = unverified(chain_file=own_chain)
-        with Conversation(target, context) as conversation:
+        with within(LOOK, ""), Conversation(target, context) as conversation:
             if conversation.offers_starttls:
                 conversation.starttls(context)
                 conversation.ehlo()
             return conversation.recipient(f"proof@{target.name}")
-    except TLS_FAILURES:
+    except (*TLS_FAILURES, DeadlinePassed):
         return None
 
 

@@ -13,11 +13,13 @@ from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 from .._certificates.chain import read_certificates
 from .._certificates.describe import certificate_fingerprint
 from .._certificates.keys import describe_public_key
+from .._deadline import DeadlinePassed, within
 from .._errors import ProofFailed
 from .._model.levels import ClientCertificates, Protocol, ServerLevel
 from .._model.policies import ServerPolicy
 from .._postfix import sni, store
 from .._postfix.commands import Postfix, Run
+from .._postfix.processes import daemons
 from .._postfix.state import State, read_state
 from .addresses import taken
 from .conversation import Conversation
@@ -29,8 +31,11 @@ PATIENCE = 15.0
 """Seconds in which a reload must have reached every listener: processes that serve a client or
 wait for one may answer once more with the old configuration (master(8))."""
 
+RECEIVING = ("smtpd", "postscreen", "tlsproxy")
+"""The programs that listeners are served by."""
+
 STALL = 45.0
-"""Seconds that a listener may be silent after a reload under load. An smtpd that takes a connection while master(8) handles
+"""Seconds that a listener may be silent, or old processes may answer, after a reload under load. An smtpd that takes a connection while master(8) handles
 the reload is still counted as free, so that nobody is asked to take the next ones before its session ends (master_avail.c,
 master_status.c); what comes meanwhile waits in the listen queue, and is not lost. A silent client ends the session after
 smtpd_timeout, which role relay sets to 30."""
@@ -44,11 +49,11 @@ def prove(postfix: Postfix, started_with: Mapping[str, str]) -> List[Dict[str, o
     state = read_state(postfix)
     state = replace(state, effective={**state.effective, **started_with})
     listeners = own_listeners(state)
-    silence_ends = time.monotonic() + STALL + PATIENCE
+    late = _Late(postfix.master_pid(state.effective["queue_directory"]))
     for listener in listeners:
         _let_it_greet(listener)
     complaint = "The wire shows something else than what was asked"
-    return _prove(postfix.run, state, listeners, PATIENCE, complaint, silence_ends=silence_ends)
+    return _prove(postfix.run, state, listeners, PATIENCE, complaint, late=late)
 
 
 def prove_twin(twin: Postfix, services: Sequence[str]) -> List[Dict[str, object]]:
@@ -91,10 +96,26 @@ def check_master(postfix: Postfix, staged: State) -> None:
 def _let_it_greet(listener: Listener) -> None:
     """Wait until the listener speaks; whether it says the right thing is for others to see."""
     try:
-        with Conversation(listener.target, timeout=STALL):
+        with within(STALL, ""), Conversation(listener.target, timeout=STALL):
             pass
-    except (OSError, smtplib.SMTPException):
+    except (OSError, smtplib.SMTPException, DeadlinePassed):
         pass
+
+
+class _Late:
+    """Whether what is seen may still be from before a reload, which a machine under load handles late."""
+
+    def __init__(self, master: int) -> None:
+        self.master = master
+        self.end = time.monotonic() + STALL + PATIENCE
+        self.earlier = set(daemons(master, *RECEIVING))
+
+    def may_be(self, seen: Sequence[Tuple[Listener, Observation]]) -> bool:
+        """A listener is only silent, or processes that were there at the reload still are."""
+        if time.monotonic() > self.end:
+            return False
+        silent = any(o.error and ("timed out" in o.error or "has not answered" in o.error) for _listener, o in seen)
+        return silent or bool(self.earlier & set(daemons(self.master, *RECEIVING)))
 
 
 def _prove(
@@ -104,10 +125,9 @@ def _prove(
     patience: float,
     complaint: str,
     *,
-    silence_ends: float = 0.0,
+    late: Optional[_Late] = None,
 ) -> List[Dict[str, object]]:
-    """Look until nothing falls short. Where a listener is only silent, until ``silence_ends``: under load a reload may be
-    handled after the greeting that was waited for."""
+    """Look until nothing falls short, for as long as ``patience`` or what comes late may need."""
     deadline = time.monotonic() + patience
     while True:
         seen = _look(run, state, listeners)
@@ -119,8 +139,7 @@ def _prove(
         facts = [{"service": listener.service, **observation.as_facts()} for listener, observation in seen]
         if not broken:
             return facts
-        silent = any(observation.error and "timed out" in observation.error for _listener, observation in seen)
-        if time.monotonic() > max(deadline, silence_ends if silent else 0.0):
+        if time.monotonic() > deadline and not (late and late.may_be(seen)):
             raise ProofFailed(f"{complaint}: {'; '.join(broken)}. The configuration is as it was before.", proof=facts)
         time.sleep(0.25)
 

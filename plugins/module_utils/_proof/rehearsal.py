@@ -56,7 +56,7 @@ class Rehearsal:
 def rehearse(postfix: Postfix, state: State, record: DomainPolicy) -> Rehearsal:
     """Make a TLS session with the record's next hop at its level, whatever its mode."""
     done = postfix.run(_finger(postfix, state, record))
-    said = (done.stdout + done.stderr).splitlines()
+    said = (done.stdout + done.stderr).split("\n")
     found = next(filter(None, map(_ESTABLISHED.match, said)), None)
     tls = found[1] if found else None
     delivered = done.rc == 0 and _suffices(record, tls, said)

@@ -20,14 +20,21 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, TypedDict
 
+from .. import _files as files
+from .._deadline import within
 from .._errors import HardeningError, PostfixError
 from .._postfix.commands import Postfix
 from .._postfix.plan import NewFile, Plan
-from .._postfix.state import State, check_instance, read_state
+from .._postfix.processes import daemons
+from .._postfix.state import CONFIGURATION, State, check_instance, read_state
 from .._postfix.tables import Table, parse_table
-from . import files, handover, history, journal, twin
-from .journal import CONFIGURATION, Author
+from . import handover, history, journal, twin
+from .journal import Author
 from .lock import locked
+from .mirror import mirror_configuration
+
+LONGEST = 900.0
+"""Seconds in which a change must be proven, or it is undone: also where nobody waits for it any more."""
 
 Seen = List[Dict[str, object]]
 """What a proof returns of each listener."""
@@ -70,7 +77,7 @@ def turn(postfix: Postfix, check_mode: bool) -> Iterator[Optional[Interrupted]]:
 
     Yields what was undone, or in check mode would be, as return values; ``None`` for nothing.
     """
-    if not os.path.isdir(postfix.config_dir):
+    if not files.is_folder(postfix.config_dir):
         check_instance(postfix.config_dir)
     with locked(postfix.config_dir):
         found = journal.find(postfix.config_dir)
@@ -91,7 +98,7 @@ def keep_for_later(state: State, path: str, content: bytes) -> bool:
 
     For root alone from its first byte. Nothing that Postfix reads.
     """
-    if os.path.exists(path) and files.read(path) == content:
+    if files.exists(path) and files.read(path) == content:
         return False
     files.make_folder(state.store, 0o755)
     files.make_folder(os.path.dirname(path), 0o700)
@@ -119,49 +126,65 @@ class _Transaction:
         self.author = author
         self.time = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         self.stage = os.path.join(journal.folder(state.config_dir), "stage")
+        self.there: Dict[str, bytes] = {}
+        """What this change knows to be in main.cf and master.cf."""
 
     def run(self, proofs: Proofs) -> Seen:
         with _signals_raise():
             log = self._begin()
             try:
-                self._remember_found()
-                self._stage()
-                self._put_files()
-                self._check_stage()
-                self._prove_twin(proofs)
-                self._let_mail_arrive(log)
-                self._swap(log)
-                self.postfix.reload()
-                seen = proofs.live()
-                self._remember()
-                journal.settle(self.state.config_dir)
+                with within(LONGEST, f"The change was not proven within {LONGEST:.0f} seconds."):
+                    seen = self._change(log, proofs)
             except BaseException as problem:
                 self._undo(log, problem)
             self._clean_up()
+        return seen
+
+    def _change(self, log: journal.Journal, proofs: Proofs) -> Seen:
+        self._remember_found()
+        self._stage()
+        self._put_files()
+        self._check_stage()
+        self._prove_twin(proofs)
+        self._let_mail_arrive(log)
+        self._swap(log)
+        self.postfix.reload()
+        seen = proofs.live()
+        self._check_unedited(log)
+        self._remember(log)
+        journal.settle(self.state.config_dir)
         return seen
 
     def _begin(self) -> journal.Journal:
         """What was and what will be new, on disk before anything else is written."""
         config_dir = self.state.config_dir
         paths = [self.state.store, history.folder(config_dir), *(new.path for new in self.plan.files)]
-        created = sorted({files.first_missing(path) for path in paths if not os.path.lexists(path)})
+        created = sorted({files.first_missing(path) for path in paths if not files.exists(path)})
         created += history.next_folders(config_dir)
         queue_dir = self.state.effective["queue_directory"]
         try:
-            return journal.begin(config_dir, self.author, self.time, queue_dir, created)
+            log = journal.begin(config_dir, self.author, self.time, queue_dir, created)
+            self.there = {live: self.state.contents[os.path.basename(kept)] for live, kept in log.saved.items()}
+            self._check_unedited(log)
+            return log
         except BaseException:
             journal.end(config_dir)
             if self.state.store in created:
                 files.remove(self.state.store)
             raise
 
+    def _check_unedited(self, log: journal.Journal) -> None:
+        """What is kept, under whatever name, is what the plan was made of."""
+        for live, kept in log.saved.items():
+            if files.read(kept) != self.state.contents[os.path.basename(kept)]:
+                raise journal.edited(live)
+
     def _stage(self) -> None:
         """A copy of the configuration with the plan applied."""
         files.make_folder(self.stage, 0o700)
-        twin.mirror_configuration(self.state.config_dir, self.stage)
+        mirror_configuration(self.state.config_dir, self.stage)
         for name in CONFIGURATION:
-            live = files.resolve(self.state.config_dir, name)
-            content = self.plan.contents[name] if name in self.plan.contents else files.read(live)
+            content = self.plan.contents.get(name, self.state.contents[name])
             files.write(os.path.join(self.stage, name), content, 0o600)
         plan = self.plan
         self.postfix.at(self.stage).edit(plan.set, plan.unset, plan.services, plan.overrides, plan.gone)
@@ -211,19 +234,19 @@ class _Transaction:
         if not handover.is_needed(before, self.plan.effective_after(self.state)):
             return
         live = next(iter(log.saved))
-        self._without_reuse(live, live, "smtp")
-        self._without_reuse(live, os.path.join(self.stage, "main.cf"), "tlsproxy")
+        self._without_reuse(log, live, live, "smtp")
+        self._without_reuse(log, live, os.path.join(self.stage, "main.cf"), "tlsproxy")
 
-    def _without_reuse(self, live: str, source: str, daemon: str) -> None:
+    def _without_reuse(self, log: journal.Journal, live: str, source: str, daemon: str) -> None:
         """Let Postfix run with a main.cf in which connections are not reused, once these daemons know no other."""
         here = os.path.join(self.stage, "without_reuse")
         files.make_folder(here, 0o700)
         for name, content in (("main.cf", files.read(source)), ("master.cf", b"")):
             files.write(os.path.join(here, name), content, 0o600)
         self.postfix.at(here).edit({handover.REUSE: "no"})
-        self._replace(live, os.path.join(here, "main.cf"))
+        self._put(log, live, os.path.join(here, "main.cf"))
         master = self.postfix.master_pid(self.state.effective["queue_directory"])
-        earlier = handover.daemons(master, daemon)
+        earlier = daemons(master, daemon)
         self.postfix.reload()
         handover.wait_for_end(earlier, master, daemon)
 
@@ -231,23 +254,26 @@ class _Transaction:
         """master.cf first: Postfix reads it at a reload only. main.cf is the commit point."""
         for live, kept in reversed(list(log.saved.items())):
             staged = os.path.join(self.stage, os.path.basename(kept))
-            if files.read(staged) != files.read(live):
-                self._replace(live, staged)
+            if files.read(staged) != self.there[live]:
+                self._put(log, live, staged)
 
-    @staticmethod
-    def _replace(live: str, new: str) -> None:
-        files.copy_attributes(live, new)
-        files.age(new)
-        os.replace(new, live)
-        files.sync_folder(os.path.dirname(live))
+    def _put(self, log: journal.Journal, live: str, new: str) -> None:
+        content = files.read(new)
+        journal.put(live, log.saved[live], new, self.there[live])
+        self.there[live] = content
 
     def _remember_found(self) -> None:
         """What other means have made is worth going back to, too."""
-        if not history.is_remembered(self.state.config_dir):
-            history.record(self.state.config_dir, Author("-"), self.time, "as found, made by other means", False)
+        config_dir, contents = self.state.config_dir, self.state.contents
+        if not history.is_remembered(config_dir):
+            summary = "as found, made by other means"
+            history.record(config_dir, Author("-"), self.time, summary=summary, proven=False, contents=contents)
 
-    def _remember(self) -> None:
-        history.record(self.state.config_dir, self.author, self.time, self.plan.summary_line(), True)
+    def _remember(self, log: journal.Journal) -> None:
+        """What has been proven, whoever may have gone on from there."""
+        contents = {os.path.basename(kept): self.there[live] for live, kept in log.saved.items()}
+        summary = self.plan.summary_line()
+        history.record(self.state.config_dir, self.author, self.time, summary=summary, proven=True, contents=contents)
 
     def _undo(self, log: journal.Journal, problem: BaseException) -> None:
         """Bring everything back and raise what went wrong, as a sentence where it is one."""

@@ -20,9 +20,10 @@ new main.cf.
 
 from __future__ import annotations
 
-import os
 import time
-from typing import Iterator, List, Mapping
+from typing import List, Mapping
+
+from .._postfix.processes import daemons
 
 REUSE = "smtp_tls_connection_reuse"
 _FILES = tuple(
@@ -38,31 +39,8 @@ def is_needed(before: Mapping[str, str], after: Mapping[str, str]) -> bool:
     return before.get(REUSE) == "yes" and any(before.get(name) != after.get(name) for name in _FILES)
 
 
-def daemons(master: int, name: str) -> List[int]:
-    """The processes of a master that run this program now."""
-    return [pid for pid in _children(master) if _name(pid) == name] if master else []
-
-
 def wait_for_end(pids: List[int], master: int, name: str) -> None:
     """Wait until these have ended, which they do after the work at hand once Postfix has been reloaded."""
     deadline = time.monotonic() + PATIENCE
     while set(pids) & set(daemons(master, name)) and time.monotonic() < deadline:
         time.sleep(0.05)
-
-
-def _children(master: int) -> Iterator[int]:
-    """The master's daemons share its session."""
-    for name in filter(str.isdigit, os.listdir("/proc") if os.path.isdir("/proc") else []):
-        try:
-            if os.getsid(int(name)) == master:
-                yield int(name)
-        except OSError:  # gone
-            continue
-
-
-def _name(pid: int) -> str:
-    try:
-        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as handle:
-            return handle.read().strip()
-    except OSError:
-        return ""

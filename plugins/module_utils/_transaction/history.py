@@ -14,13 +14,13 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Mapping, Optional, Tuple
 
+from .. import _files as files
 from .._errors import InvalidValue
 from .._postfix import store
-from .._postfix.state import STORE
-from . import files
-from .journal import CONFIGURATION, Author
+from .._postfix.state import CONFIGURATION, STORE
+from .journal import Author
 
 KEPT = 10
 """How many states a node remembers."""
@@ -75,12 +75,14 @@ def find(config_dir: str, number: Optional[int]) -> Past:
     return wanted[-1]
 
 
-def record(config_dir: str, author: Author, time: str, summary: str, proven: bool) -> None:
-    """Keep the state of now."""
+def record(
+    config_dir: str, author: Author, time: str, *, summary: str, proven: bool, contents: Mapping[str, bytes]
+) -> None:
+    """Keep a state: main.cf and master.cf, and what is known of them."""
     here = store.next_path(folder(config_dir))
     files.make_folder(here, 0o700)
     for name in CONFIGURATION:
-        files.write(os.path.join(here, name), files.read(files.resolve(config_dir, name)), 0o600)
+        files.write(os.path.join(here, name), contents[name], 0o600)
     facts = {"time": time, "module": author.module, "task": author.task, "summary": summary, "proven": proven}
     files.write(os.path.join(here, "state.json"), json.dumps(facts, indent=1).encode(), 0o600)
 
@@ -114,7 +116,7 @@ def forget_old(config_dir: str) -> None:
 def contents(config_dir: str, state: Past) -> Dict[str, Tuple[bytes, bytes]]:
     """main.cf and master.cf, each as it is and as it was; refused where files are gone that it named."""
     named = [path for name in CONFIGURATION for path in store.named(config_dir, state.content(name))]
-    gone = [path for path in named if not os.path.exists(path)]
+    gone = [path for path in named if not files.exists(path)]
     if gone:
         raise InvalidValue(
             "to", state.number, f"needs {', '.join(gone)}, which somebody has removed", "choose another state"

@@ -7,22 +7,24 @@ Layout below ``smtp_hardening/transaction/``, which is there only while a change
 
     journal.json   who changes what; while it is there, the change is not proven
     was/           main.cf and master.cf as they were: the same files under a second name
+    ours/          digests of what this change has put in their place, so that other people's edits are told apart
     stage/         the configuration directory as it will be
 """
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass, field
 from typing import Dict, List, Optional
 
+from .. import _files as files
 from .._errors import HardeningError
 from .._postfix.commands import Postfix
-from .._postfix.state import STORE
-from . import files, twin
-
-CONFIGURATION = ("main.cf", "master.cf")
+from .._postfix.state import CONFIGURATION, STORE
+from . import twin
 
 
 @dataclass(frozen=True)
@@ -63,10 +65,11 @@ def begin(config_dir: str, author: Author, time: str, queue_dir: str, created: L
     here = folder(config_dir)
     journal = Journal(author, time, queue_dir, {}, created)
     files.make_folder(files.resolve(config_dir, STORE), 0o755)
-    files.make_folder(os.path.join(here, "was"), 0o700)
+    for name in ("was", "ours"):
+        files.make_folder(os.path.join(here, name), 0o700)
     for name in CONFIGURATION:
         live, kept = files.resolve(config_dir, name), os.path.join(here, "was", name)
-        os.link(live, kept)
+        files.link(live, kept)
         journal.saved[live] = kept
     files.write(_path(config_dir), json.dumps(asdict(journal), indent=1).encode(), 0o600)
     return journal
@@ -75,7 +78,7 @@ def begin(config_dir: str, author: Author, time: str, queue_dir: str, created: L
 def find(config_dir: str) -> Optional[Journal]:
     """The journal of a change that is not proven; ``None`` where there is none."""
     path = _path(config_dir)
-    if not os.path.lexists(path):
+    if not files.exists(path):
         return None
     try:
         found = json.loads(files.read(path))
@@ -92,16 +95,65 @@ def undo(postfix: Postfix, journal: Journal, was_running: bool = False) -> Optio
 
     May be interrupted and begun again at any point. Needs no space on the disk: renames only.
     """
-    swapped = [live for live, kept in journal.saved.items() if not _same(live, kept)]
-    for live in swapped:
-        if _exists(journal.saved[live]):
-            os.replace(journal.saved[live], live)
-    complaint = _reload(postfix, was_running) if swapped else None
+    swapped = [live for live, kept in journal.saved.items() if not files.same(live, kept)]
+    complaints = [_bring_back(live, journal.saved[live]) for live in swapped if files.exists(journal.saved[live])]
+    complaints += [_reload(postfix, was_running)] if swapped else []
     twin.remove(postfix, journal.queue_dir)
     for path in reversed(journal.created):
         files.remove(path)
     end(postfix.config_dir)
-    return complaint
+    return " ".join(filter(None, complaints)) or None
+
+
+def put(live: str, kept: str, new: str, expected: bytes) -> None:
+    """Put the file ``new`` at ``live``, in one step, if ``expected`` is there."""
+    files.make_like(new, live)
+    files.write(_mark(kept, files.read(new)), b"", 0o600)
+    if files.read(live) == expected:
+        _exchange(live, new)
+        if files.read(new) == expected:
+            return
+        _exchange(live, new)  # somebody was between the look and the exchange: theirs goes back where it was
+    raise edited(live)
+
+
+def edited(live: str) -> HardeningError:
+    return HardeningError(
+        f"{live} was changed by somebody else while this change was prepared; it stays as they left it. Run the task again."
+    )
+
+
+def _exchange(live: str, new: str) -> None:
+    try:
+        files.exchange(live, new)
+    except (OSError, AttributeError) as problem:  # a file system, or a C library, that cannot
+        if isinstance(problem, OSError) and problem.errno not in (errno.EINVAL, errno.ENOSYS):
+            raise
+        before = files.read(live)
+        files.move(new, live)
+        files.write(new, before, 0o600)
+
+
+def _mark(kept: str, content: bytes) -> str:
+    """The name of an empty file that says: this content is ours."""
+    here, name = os.path.dirname(os.path.dirname(kept)), os.path.basename(kept)
+    return os.path.join(here, "ours", f"{name}.{hashlib.sha256(content).hexdigest()}")
+
+
+def _bring_back(live: str, kept: str) -> Optional[str]:
+    """What was, at its place again. What somebody else has made of ours stays beside it; what they made before ours
+    came, where it is."""
+    ours = files.names(os.path.dirname(_mark(kept, b"")))
+    there = files.read(live) if files.exists(live) else b""
+    told = None
+    if there and not files.exists(_mark(kept, there)):
+        if not any(name.startswith(f"{os.path.basename(kept)}.") for name in ours):
+            return None
+        told = f"Somebody else has edited {live} meanwhile; what they made of it is in {live}.edited."
+        files.remove(f"{live}.edited")
+        files.link(live, f"{live}.edited")
+    files.move(kept, live)
+    return told
 
 
 def settle(config_dir: str) -> None:
@@ -117,12 +169,9 @@ def end(config_dir: str) -> None:
 
 def sweep(config_dir: str) -> None:
     """Take away what killed runs left: a change that had not begun, files that were not complete."""
-    if not os.path.lexists(_path(config_dir)):
+    if not files.exists(_path(config_dir)):
         files.remove(folder(config_dir))
-    for path, _folders, names in os.walk(os.path.join(config_dir, STORE)):
-        for name in names:
-            if name.startswith(files.TEMPORARY):
-                files.remove(os.path.join(path, name))
+    files.remove_incomplete(os.path.join(config_dir, STORE))
 
 
 def _reload(postfix: Postfix, was_running: bool) -> Optional[str]:
@@ -136,10 +185,3 @@ def _reload(postfix: Postfix, was_running: bool) -> Optional[str]:
     except HardeningError as problem:
         return f"Postfix could not be reloaded with the old configuration: {problem}"
     return None
-
-
-def _same(live: str, kept: str) -> bool:
-    return _exists(live) and _exists(kept) and os.path.samefile(live, kept)
-
-
-_exists = os.path.lexists

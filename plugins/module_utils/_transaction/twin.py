@@ -10,20 +10,21 @@ to it as hard links, also inside the chroot. It ends by itself if nobody ends it
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import signal
 import socket
-import stat
 import time
 from contextlib import ExitStack, contextmanager
-from typing import AbstractSet, Iterator, List, Mapping
+from typing import Iterator, List, Mapping
 
+from .. import _files as files
+from .._bytes import to_bytes, to_text
 from .._errors import PostfixError
+from .._folder import Folder, like, open_folder
 from .._postfix.commands import Postfix
 from .._postfix.state import STORE, State
-from . import files
+from .mirror import mirror_configuration, mirror_queue
 
 LIFETIME = 120
 """Seconds after which the twin's master ends by itself (master(8), -e)."""
@@ -34,8 +35,6 @@ HELPERS = frozenset(
 """Programs that a listener asks. None of them delivers mail or listens to the network."""
 
 POSTLOG = "postlog unix-dgram n - n - 1 postlogd"
-
-_QUEUES = frozenset("active bounce corrupt defer deferred flush hold incoming maildrop pid saved trace".split())
 
 
 def folder(queue_dir: str) -> str:
@@ -57,7 +56,7 @@ def running(postfix: Postfix, state: State, stage: str) -> Iterator[Postfix]:
 def remove(postfix: Postfix, queue_dir: str) -> None:
     """Stop a twin, if there is one, and take its folders away."""
     here = folder(queue_dir)
-    if not os.path.lexists(here):
+    if not files.exists(here):
         return
     _stop(postfix, os.path.join(here, "config"), os.path.join(here, "spool"))
     _remove_patiently(here)
@@ -65,17 +64,26 @@ def remove(postfix: Postfix, queue_dir: str) -> None:
 
 def _stop(postfix: Postfix, config: str, spool: str) -> None:
     """Kill the twin's processes, without a word to its log: nobody may be there to take it (postlogd(8))."""
-    if not os.path.exists(os.path.join(config, "main.cf")):
+    if not files.exists(os.path.join(config, "main.cf")):
         return
     master = os.path.join(postfix.postconf("-hx", "daemon_directory").strip(), "master")
     if postfix.run([master, "-c", config, "-t"]).rc == 0:  # its lock is free, so it does not run (master(8))
         return
     pid = postfix.master_pid(spool)
     try:
-        if pid:  # or it would be our own group
+        if pid and _runs_with(pid, config):
             os.killpg(pid, signal.SIGKILL)
     except ProcessLookupError:  # it has just ended
         pass
+
+
+def _runs_with(pid: int, config: str) -> bool:
+    """Whether this is root's process for that configuration: others may have written the number."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as handle:
+            return to_bytes(config) in handle.read().split(b"\0") and os.stat(f"/proc/{pid}").st_uid == os.geteuid()
+    except OSError:  # gone, or no Linux
+        return False
 
 
 def _remove_patiently(path: str) -> None:
@@ -91,7 +99,7 @@ def _remove_patiently(path: str) -> None:
 def complaints(queue_dir: str) -> str:
     """What the twin logged that explains a failure."""
     try:
-        text = files.read(os.path.join(folder(queue_dir), "log")).decode("utf-8", "replace")
+        text = to_text(files.read(os.path.join(folder(queue_dir), "log")))
     except FileNotFoundError:
         return ""
     found = re.findall(r"(?:warning|error|fatal|panic): .*", text)
@@ -103,70 +111,31 @@ _OURS = re.compile("lost connection|unsupported protocol")
 
 
 def _build(postfix: Postfix, state: State, queue_dir: str, stage: str) -> Postfix:
-    here = folder(queue_dir)
     remove(postfix, queue_dir)
-    draft, config, spool, data = (os.path.join(here, name) for name in ("draft", "config", "spool", "data"))
-    files.make_folder(here, 0o711)
-    files.make_folder(draft, 0o700)
-    os.mkdir(data, 0o700)
-    files.copy_attributes(state.effective["data_directory"], data)
-    _mirror_queue(queue_dir, spool, {service.name for service in state.services})
-    mirror_configuration(stage, draft)
-    files.write(os.path.join(draft, "main.cf"), _main_cf(state), 0o600)
-    files.write(os.path.join(draft, "master.cf"), _services(state).encode(), 0o600)
-    files.write(os.path.join(here, "log"), b"", 0o600)
-    postfix.at(draft).edit(_parameters(here, spool, data))
-    for name in ("main.cf", "master.cf"):
-        files.age(os.path.join(draft, name))
-    # Complete or not there: until its main.cf names its own queue, its lock would be the live one's.
-    os.rename(draft, config)
+    place = folder(queue_dir)
+    draft, config, spool, data = (os.path.join(place, name) for name in ("draft", "config", "spool", "data"))
+    with open_folder(queue_dir) as queue, queue.make(STORE) as here:
+        _make_folders(state, queue, here)
+        mirror_configuration(stage, draft)
+        files.write(os.path.join(draft, "main.cf"), _main_cf(state), 0o600)
+        files.write(os.path.join(draft, "master.cf"), to_bytes(_services(state)), 0o600)
+        files.write(os.path.join(place, "log"), b"", 0o600)
+        postfix.at(draft).edit(_parameters(place, spool, data))
+        for name in ("main.cf", "master.cf"):
+            files.age(os.path.join(draft, name))
+        # Complete or not there: until its main.cf names its own queue, its lock would be the live one's.
+        here.move("draft", here, "config")
+        os.fchmod(here.descriptor, 0o711)  # the last: until now, nobody else could look in
     return postfix.at(config)
 
 
-def mirror_configuration(config_dir: str, copy: str) -> None:
-    """Everything beside main.cf and master.cf, as links to the live files."""
-    for name in os.listdir(config_dir):
-        if name not in ("main.cf", "master.cf", STORE):
-            os.symlink(os.path.realpath(os.path.join(config_dir, name)), os.path.join(copy, name))
-
-
-def _mirror_queue(queue_dir: str, spool: str, own: AbstractSet[str]) -> None:
-    """The folders of the live queue without its mail; what others put there, the chroot's files
-    included, under a second name. ``own`` are the sockets that the twin makes for itself."""
-    os.mkdir(spool, 0o755)
-    for entry in os.scandir(queue_dir):
-        if entry.name == STORE or not entry.is_dir(follow_symlinks=False):
-            continue
-        copy = os.path.join(spool, entry.name)
-        if entry.name in _QUEUES:
-            _make_like(entry.path, copy)
-        else:
-            _link_all(entry.path, copy, own if entry.name in ("private", "public") else set())
-
-
-def _link_all(source: str, copy: str, without: AbstractSet[str]) -> None:
-    _make_like(source, copy)
-    for entry in os.scandir(source):
-        target = os.path.join(copy, entry.name)
-        if entry.is_dir(follow_symlinks=False):
-            _link_all(entry.path, target, set())
-        elif entry.name not in without:
-            _link(entry.path, target)
-
-
-def _link(source: str, target: str) -> None:
-    try:
-        os.link(source, target, follow_symlinks=False)
-    except OSError as problem:
-        if problem.errno != errno.EXDEV:  # what is mounted into the queue cannot be linked
-            raise
-
-
-def _make_like(source: str, copy: str) -> None:
-    os.mkdir(copy, 0o700)
-    found = os.stat(source)
-    os.chown(copy, found.st_uid, found.st_gid)
-    os.chmod(copy, stat.S_IMODE(found.st_mode))
+def _make_folders(state: State, queue: Folder, here: Folder) -> None:
+    here.make("draft").close()
+    with here.make("spool") as spool, here.make("data") as data:
+        mirror_queue(queue, spool, {service.name for service in state.services})
+        os.fchmod(spool.descriptor, 0o755)
+        with open_folder(state.effective["data_directory"]) as live:
+            like(data.descriptor, live.descriptor)
 
 
 def _parameters(here: str, spool: str, data: str) -> Mapping[str, str]:
@@ -185,9 +154,9 @@ def _parameters(here: str, spool: str, data: str) -> Mapping[str, str]:
 def _main_cf(state: State) -> bytes:
     """What main.cf sets, each parameter once. Of a duplicate every process warns at its start, and postlogd,
     which takes these warnings, ends in a deadlock over ten of its own."""
-    return "".join(
-        f"{name} = {value}\n" for name, value in state.explicit.items() if name != "config_directory"
-    ).encode()
+    return to_bytes(
+        "".join(f"{name} = {value}\n" for name, value in state.explicit.items() if name != "config_directory")
+    )
 
 
 def _services(state: State) -> str:

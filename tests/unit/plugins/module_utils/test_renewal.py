@@ -52,7 +52,7 @@ def program(tmp_path, tool, monkeypatch):
     calls = []
 
     def run(answer):
-        def attempt(work, given, check_mode, run_command):
+        def attempt(work, given, check_mode):
             assert (work, given, check_mode) == (_renewal.work, options, False)
             calls.append(_renewal._pair(given["external"]))
             return answer(len(calls))
@@ -155,17 +155,6 @@ def test_a_renewal_that_comes_while_the_work_fails_is_tried_too(program, tool, i
         0,
         [certificates_pem(chain.certificates) for chain in (old, new)],
     )
-
-
-def test_a_command_answers_as_with_ansible():
-    script = "import os, sys; print(os.environ['LC_ALL'], sys.stdin.read()); print('no', file=sys.stderr); sys.exit(3)"
-    argv = [_renewal.sys.executable, "-c", script]
-    assert _renewal._run_command(argv, data="in", environ_update={"LC_ALL": "C"}) == (3, "C in\n", "no\n")
-
-
-def test_a_command_that_is_missing_is_told_by_its_kind_of_error():
-    with pytest.raises(FileNotFoundError):
-        _renewal._run_command(["/nowhere/postconf"], handle_exceptions=False)
 
 
 def test_a_certificate_without_kept_options_ends_with_one_sentence_and_1(tmp_path, capsys):

@@ -5,13 +5,16 @@ import os
 import shutil
 
 import pytest
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils import _files as files
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils import _work
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates import library
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import (
     HardeningError,
     InvalidValue,
+    PostfixError,
     ProofFailed,
 )
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.commands import Completed
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.plan import Plan, plan_parameters
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import read_state
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction import change as changing
@@ -24,11 +27,8 @@ TIME = "2026-11-24T12:00:00Z"
 UNDONE = {"module": "smtp_tls_mode", "task": "Set it", "time": TIME, "undone": True, "problem": None}
 
 
-def attempt(node, work, check_mode=False, run_command=None):
-    def run(argv, data=None, **options):
-        return tuple(node.run(argv, data))
-
-    return _work.attempt(work, {"config_dir": node.config_dir}, check_mode, run_command or run)
+def attempt(node, work, check_mode=False, run=None):
+    return _work.attempt(work, {"config_dir": node.config_dir}, check_mode, run or node.run)
 
 
 def answering(result):
@@ -45,26 +45,12 @@ def failing(problem):
 @pytest.fixture
 def interrupted(node):
     """A node on which a change was killed just after main.cf was swapped."""
-    journal.begin(node.config_dir, Author("smtp_tls_mode", "Set it"), TIME, node.queue_dir, [node.store()])
-    os.replace(write(node.store("transaction", "stage"), "myhostname = half.example.com\n"), node.path("main.cf"))
+    author = Author("smtp_tls_mode", "Set it")
+    log = journal.begin(node.config_dir, author, TIME, node.queue_dir, [node.store()])
+    new = write(node.store("transaction", "stage", "main.cf"), "myhostname = half.example.com\n")
+    live, kept = next(iter(log.saved.items()))
+    journal.put(live, kept, new, files.read(kept))
     return node
-
-
-def test_a_command_runs_in_plain_english_on_the_instance_that_is_named(node):
-    asked = []
-
-    def run_command(argv, **options):
-        asked.append((argv, options))
-        return 0, "a = b\n", ""
-
-    outcome = attempt(node, lambda postfix, *_: {"seen": postfix.postconf("-n")}, run_command=run_command)
-    assert outcome == (False, {"seen": "a = b\n", "interrupted": None}, [])
-    assert asked == [
-        (
-            ["postconf", "-c", node.config_dir, "-n"],
-            {"data": None, "environ_update": {"LC_ALL": "C", "LANG": "C"}, "handle_exceptions": False},
-        )
-    ]
 
 
 def test_warnings_leave_the_result_and_stand_beside_it(node):
@@ -89,15 +75,6 @@ def test_warnings_leave_the_result_and_stand_beside_it(node):
 )
 def test_what_a_person_must_know_is_a_failure_of_one_sentence(node, problem, result):
     assert attempt(node, failing(problem)) == (True, {**result, "changed": False, "interrupted": None}, [])
-
-
-def test_a_command_that_is_missing_is_named_with_what_to_install(node):
-    def run_command(argv, **options):
-        raise FileNotFoundError(2, "No such file or directory", argv[0])
-
-    outcome = attempt(node, lambda postfix, *_: postfix.postconf("-n"), run_command=run_command)
-    assert outcome.failed
-    assert outcome.result["msg"] == ("postconf is missing on this node; install Postfix (role relay does) and openssl.")
 
 
 def no_instance(node):
@@ -192,10 +169,10 @@ def test_a_failure_has_changed_something_only_where_an_interrupted_change_was_un
 
 
 def test_a_postfix_that_cannot_be_told_of_the_undoing_is_told_of(interrupted):
-    def run_command(argv, data=None, **options):
-        return (1, "", "fatal: not running") if argv[-1] == "reload" else tuple(interrupted.run(argv, data))
+    def run(argv, stdin=None):
+        return Completed(1, "", "fatal: not running") if argv[-1] == "reload" else interrupted.run(argv, stdin)
 
-    outcome = attempt(interrupted, answering({"changed": False}), run_command=run_command)
+    outcome = attempt(interrupted, answering({"changed": False}), run=run)
     problem = (
         "Postfix could not be reloaded with the old configuration: "
         f"postfix -c {interrupted.config_dir} reload fails: fatal: not running."
@@ -284,7 +261,7 @@ def test_check_mode_foretells_a_change_where_postfix_is_not_installed_yet(node):
     shutil.rmtree(node.config_dir)
 
     def nothing(argv, **options):
-        raise FileNotFoundError(argv[0])
+        raise PostfixError(f"{argv[0]} is missing.")
 
     options = {"config_dir": node.config_dir, "task": "Name it"}
     outcome = _work.attempt(failing(AssertionError()), options, True, nothing)
@@ -295,8 +272,8 @@ def test_check_mode_foretells_a_change_where_postfix_is_not_installed_yet(node):
 
 
 def test_check_mode_refuses_a_directory_that_no_instance_has_where_postfix_is_installed(node):
-    def run(argv, data=None, **options):
-        return tuple(node.run(argv, data)) if len(argv) > 3 else (0, "mail_version = 3.10.13\n", "")
+    def run(argv, stdin=None):
+        return node.run(argv, stdin) if len(argv) > 3 else Completed(0, "mail_version = 3.10.13\n", "")
 
     options = {"config_dir": node.path("none"), "task": "Name it"}
     assert "holds no main.cf" in _work.attempt(failing(AssertionError()), options, True, run).result["msg"]
@@ -308,22 +285,22 @@ def bare(node):
     shutil.rmtree(node.config_dir)
     asked = []
 
-    def run_command(argv, **options):
-        asked.append((argv, options))
-        raise FileNotFoundError(2, "No such file or directory", argv[0])
+    def run(argv, stdin=None):
+        asked.append(argv)
+        raise PostfixError(f"{argv[0]} is missing on this node.")
 
-    node.asked_commands, node.run_command = asked, run_command
+    node.asked_commands, node.run = asked, run
     return node
 
 
-def foretell(node, run_command, check_mode=True, work=None, **options):
+def foretell(node, run, check_mode=True, work=None, **options):
     """What a module says that changes something, by default one that must not begin."""
     given = {"config_dir": node.config_dir, "task": None, **options}
-    return _work.attempt(work or failing(AssertionError("never called")), given, check_mode, run_command)
+    return _work.attempt(work or failing(AssertionError("never called")), given, check_mode, run)
 
 
 def test_check_mode_says_that_a_run_would_change_something_once_postfix_is_installed(bare):
-    assert foretell(bare, bare.run_command) == (
+    assert foretell(bare, bare.run) == (
         False,
         {"changed": True, "diff": [], "interrupted": None},
         [
@@ -331,25 +308,25 @@ def test_check_mode_says_that_a_run_would_change_something_once_postfix_is_insta
             "further (role relay installs both)."
         ],
     )
-    assert bare.asked_commands == [(["postconf", "-d", "mail_version"], {"handle_exceptions": False})]
+    assert bare.asked_commands == [["postconf", "-d", "mail_version"]]
     assert not os.path.exists(bare.config_dir)
 
 
 def test_a_run_on_a_node_without_postfix_fails_and_says_what_to_install(bare):
-    outcome = foretell(bare, bare.run_command, check_mode=False)
+    outcome = foretell(bare, bare.run, check_mode=False)
     assert outcome == (True, {"msg": no_instance(bare), "changed": False, "interrupted": None}, [])
     assert bare.asked_commands == []
 
 
 @pytest.mark.parametrize(("exit_status", "failed"), [(0, True), (1, False), (127, False)])
 def test_postfix_is_there_where_its_postconf_answers(bare, exit_status, failed):
-    outcome = foretell(bare, lambda argv, **options: (exit_status, "", ""))
+    outcome = foretell(bare, lambda argv, stdin=None: Completed(exit_status, "", ""))
     assert outcome.failed is failed
     assert (outcome.result.get("msg") == no_instance(bare)) is failed
 
 
 def test_check_mode_goes_on_where_there_is_a_configuration_and_asks_nothing(node):
-    def never(argv, **options):
+    def never(argv, stdin=None):
         raise AssertionError(argv)
 
     outcome = foretell(node, never, work=answering({"changed": False}))
@@ -368,9 +345,20 @@ def test_check_mode_looks_no_further_without_cryptography_and_a_run_fails(node, 
 def test_a_module_that_changes_nothing_foretells_nothing(bare, monkeypatch, missing):
     monkeypatch.setattr(library, "MISSING", missing)
     options = {"config_dir": bare.config_dir}
-    assert _work.attempt(failing(AssertionError("never called")), options, True, bare.run_command).failed
+    assert _work.attempt(failing(AssertionError("never called")), options, True, bare.run).failed
 
 
 def test_a_folder_that_an_uninstalled_postfix_has_left_is_no_postfix(node):
     os.unlink(node.path("main.cf"))
-    assert foretell(node, lambda argv, **options: (127, "", "")).result["changed"] is True
+    assert foretell(node, lambda argv, stdin=None: Completed(127, "", "")).result["changed"] is True
+
+
+def test_what_talks_to_strangers_does_so_while_others_may_have_the_lock(node):
+    def work(_postfix, _options, _check_mode):
+        def talk():
+            with lock.locked(node.config_dir):
+                return {"changed": False}
+
+        return talk
+
+    assert attempt(node, work) == (False, {"changed": False, "interrupted": None}, [])

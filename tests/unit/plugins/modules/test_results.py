@@ -56,7 +56,8 @@ def test_check_mode_tells_of_a_change_a_run_makes_it_and_a_second_run_has_none(n
     ],
 )
 def test_a_module_returns_what_it_documents(node, name, options):
-    history.record(node.config_dir, AUTHOR, TIME, "set: myhostname", True)
+    contents = node.state.contents
+    history.record(node.config_dir, AUTHOR, TIME, summary="set: myhostname", proven=True, contents=contents)
     documented = set(yaml.safe_load(load(name).RETURN)) - {"restored", "signing_request", "interrupted"}
     assert documented <= set(run(name, node, options))
     assert set(run(name, node, options)) <= documented | {"changed", "diff", "warnings"}

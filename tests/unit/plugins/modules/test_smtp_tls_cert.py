@@ -8,7 +8,7 @@ import os
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils import _certificate_task, _renewal
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils import _certificate_task, _renewal, _work
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import certificates_pem
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.keys import write_key
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import read_state
@@ -22,10 +22,7 @@ from ansible_collections.mailfleet.smtp_hardening.tests.unit.module_runs import 
 def answer(monkeypatch, capsys, node):
     """Run the whole module for an instance: what it tells Ansible."""
 
-    def command(_module, argv, data=None, **_options):
-        return tuple(node.run(argv, data))
-
-    monkeypatch.setattr(smtp_tls_cert.AnsibleModule, "run_command", command)
+    monkeypatch.setattr(_work.command, "run", node.run)
 
     def start(**options):
         with patch_module_args({"config_dir": node.config_dir, **options}), pytest.raises(SystemExit):

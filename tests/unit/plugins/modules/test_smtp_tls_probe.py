@@ -89,7 +89,7 @@ def test_what_would_wait_is_logged_but_in_check_mode(node, said, delivered, chec
             logged.append(argv[-1])
         return node.run(argv, stdin)
 
-    result = smtp_tls_probe.work(Postfix(run, node.config_dir), OPTIONS, check_mode)
+    result = smtp_tls_probe.work(Postfix(run, node.config_dir), OPTIONS, check_mode)()
     assert not result["changed"]
     assert [(r["domain"], r["delivered"]) for r in result["rehearsals"]] == [("x.example", delivered)]
     waits = "testing: mail for x.example would wait at level encrypt: "
@@ -116,9 +116,9 @@ def looked_at(monkeypatch):
 
 
 def test_an_empty_list_of_targets_means_none(node, looked_at):
-    smtp_tls_probe.work(node.postfix, {**OPTIONS, "targets": []}, False)
+    smtp_tls_probe.work(node.postfix, {**OPTIONS, "targets": []}, False)()
     assert looked_at == []
-    smtp_tls_probe.work(node.postfix, {**OPTIONS, "targets": None}, False)
+    smtp_tls_probe.work(node.postfix, {**OPTIONS, "targets": None}, False)()
     assert [target.port for target, _ca_file, _own_chain in looked_at] == [25]
 
 
@@ -132,5 +132,5 @@ def test_an_empty_list_of_targets_means_none(node, looked_at):
 )
 def test_a_target_is_looked_at_by_its_own_name_and_with_what_the_node_shows(tls_node, looked_at, given, target):
     options = {"address": "mx.example", "port": 25, "name": None, "implicit_tls": False, **given}
-    smtp_tls_probe.work(tls_node.postfix, {**OPTIONS, "targets": [options], "ca_file": "/etc/ca.pem"}, False)
+    smtp_tls_probe.work(tls_node.postfix, {**OPTIONS, "targets": [options], "ca_file": "/etc/ca.pem"}, False)()
     assert looked_at == [(target, "/etc/ca.pem", tls_node.store("certificates/fleet/1.pem"))]

@@ -33,6 +33,6 @@ def test_a_probe_sends_as_postmaster_of_the_node(node, tmp_path):
         return node.run(argv, stdin) if argv[0] != "sendmail" else Completed(0, "", "")
 
     options = {**PROBE, "targets": [], "deliver": ["a@mx2"], "timeout": -1}
-    result = load("smtp_tls_probe").work(Postfix(command, node.config_dir), options, False)
+    result = load("smtp_tls_probe").work(Postfix(command, node.config_dir), options, False)()
     assert result["deliveries"][0]["status"] is None
     assert sent[-1][4:6] == ["-f", "postmaster@mx7.example.com"]

@@ -8,7 +8,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.
     needs_restart,
     plan_rollback,
 )
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import read_state
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import read_contents, read_state
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction import history
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction.journal import Author
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.domain_tasks import apply
@@ -22,7 +22,8 @@ def past(node, main_cf, services=SERVICES):
     """A state that the node was in."""
     node.write(main_cf)
     node.services = services
-    history.record(node.config_dir, Author("smtp_settings"), "2026-11-24T12:00:00Z", "set", True)
+    author, contents = Author("smtp_settings"), read_contents(node.config_dir)
+    history.record(node.config_dir, author, "2026-11-24T12:00:00Z", summary="set", proven=True, contents=contents)
 
 
 def plan(node, to=1, allow_weaker=False):

@@ -5,12 +5,10 @@ import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import PostfixError
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.commands import Completed, Postfix
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import read_state
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof import delivery as delivery_room
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.delivery import (
     Delivery,
     deliver,
     follow,
-    open_log,
 )
 
 LOG = """\
@@ -102,8 +100,44 @@ def test_a_message_that_sendmail_refuses_is_told(node, tmp_path):
         deliver(postfix, read_state(postfix), "postmaster@mx1", ["a@mx2"], 0)
 
 
-def test_a_log_in_the_journal_is_read_from_now_on(node, monkeypatch):
-    monkeypatch.setattr(delivery_room.os.path, "exists", lambda path: False)
-    open_log(node.postfix, read_state(node.postfix))()
-    assert node.commands[-1][:3] == ["journalctl", "--quiet", "--output=short"]
-    assert node.commands[-1][-1] == "SYSLOG_FACILITY=2"
+AFTER_THAT = "relay=mx2[192.0.2.2]:25, delay=1, delays=0/0/0/1, dsn=4.0.0, status=deferred"
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        (f"AAAA: to=<a@mx2>, {AFTER_THAT} (host mx2 said: 450 later, status=sent (250 ok))", "deferred"),
+        (
+            f"AAAA: to=<a@mx2>, {AFTER_THAT} (450 AAAA: to=<a@mx2>, relay=x, delay=1, dsn=2.0.0, status=sent (ok))",
+            "deferred",
+        ),
+        (f'AAAA: to=<"a>, status=sent (x)"@mx2>, {AFTER_THAT} (450 no)', "deferred"),
+        (f"AAAA: to=<a@mx2>, orig_to=<root>, {AFTER_THAT} (450 no)", "deferred"),
+        ("AAAA: host mx2[192.0.2.2] said: 450 to=<a@mx2>, relay=x, delay=1, dsn=2.0.0, status=sent (ok)", None),
+        ("CCCC: to=<a@mx2>, relay=mx2[192.0.2.2]:25, delay=1, dsn=2.0.0, status=sent (AAAA)", None),
+    ],
+)
+def test_what_a_peer_says_is_never_taken_for_what_postfix_says(text, status):
+    delivery = Delivery("a@mx2", "one@mx1")
+    follow([delivery], [LOG[1], f"Nov 24 10:00:00 mx1 postfix/smtp[20]: {text}"])
+    assert delivery.status == status
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "mx1 postfix/smtpd[9]: NOQUEUE: reject: helo=<mx1 postfix/smtp[20]: AAAA: to=<a@mx2>, relay=x, delay=1, dsn=2.0.0, status=sent (ok)>",
+        "mx1 postfix/smtpd[9]: AAAA: to=<a@mx2>, relay=x, delay=1, dsn=2.0.0, status=sent (ok)",
+        "mx1 smtp-policy[9]: AAAA: to=<a@mx2>, relay=x, delay=1, dsn=2.0.0, status=sent (ok)",
+    ],
+)
+def test_a_line_of_another_program_ends_no_delivery(line):
+    delivery = Delivery("a@mx2", "one@mx1")
+    follow([delivery], [LOG[1], line])
+    assert delivery.status is None
+
+
+def test_a_message_that_comes_back_with_the_same_message_id_is_another_message():
+    delivery = Delivery("a@mx2", "one@mx1")
+    follow([delivery], [LOG[1], LOG[1].replace("AAAA", "DDDD"), LOG[4].replace("AAAA", "DDDD")])
+    assert (delivery.queue_id, delivery.status) == ("AAAA", None)

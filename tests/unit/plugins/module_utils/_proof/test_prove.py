@@ -154,6 +154,23 @@ def test_a_listener_that_shows_a_stale_certificate_fails_the_proof(tls_node, lis
         prove(tls_node.postfix, {})
 
 
+@pytest.mark.parametrize("alive", [True, False])
+def test_while_processes_from_before_the_reload_are_there_they_may_be_what_answers(
+    tls_node, listen, monkeypatch, alive
+):
+    server = listen(chain=active_chains(read_state(tls_node.postfix), "server")[0][1], level="encrypt")
+    on_the_wire(tls_node, server, LENIENT)
+    monkeypatch.setattr(proving, "PATIENCE", -1.0)
+    looks = iter([[7], [7, 8] if alive else [8], [8]])
+    monkeypatch.setattr(proving, "daemons", lambda master, *names: next(looks))
+    monkeypatch.setattr(proving.time, "sleep", lambda seconds: setattr(server, "level", "may"))
+    if alive:
+        assert prove(tls_node.postfix, {})[0]["plaintext"] == "accepted"
+        return
+    with pytest.raises(ProofFailed, match="refuses plaintext mail at server level may"):
+        prove(tls_node.postfix, {})
+
+
 def test_a_listener_may_answer_once_more_with_the_old_configuration(tls_node, listen, monkeypatch):
     server = listen(chain=active_chains(read_state(tls_node.postfix), "server")[0][1], level="encrypt")
     on_the_wire(tls_node, server, LENIENT)

@@ -206,7 +206,7 @@ def test_deliveries_that_reuse_connections_end_before_their_files_change(node, m
         explicit, reloads = node.state.explicit, sum("reload" in command for command in node.commands)
         return explicit["smtp_tls_connection_reuse"], explicit["smtp_tls_chain_files"], reloads
 
-    monkeypatch.setattr(changing.handover, "daemons", lambda master, name: [(name, *told())])
+    monkeypatch.setattr(changing, "daemons", lambda master, name: [(name, *told())])
     monkeypatch.setattr(changing.handover, "wait_for_end", lambda pids, master, name: seen.extend(pids))
     change(node, Plan(set={"smtp_tls_chain_files": "/b.pem"}))
     assert seen == ([("smtp", "no", "/a.pem", 0), ("tlsproxy", "no", "/b.pem", 1)] if reuse == "yes" else [])
@@ -217,7 +217,7 @@ def test_deliveries_that_reuse_connections_end_before_their_files_change(node, m
 @pytest.mark.parametrize("proof", ["twin", "live"])
 def test_a_handover_is_undone_with_the_change_that_it_was_for(node, monkeypatch, proof):
     node.append("smtp_tls_connection_reuse = yes\nsmtp_tls_chain_files = /a.pem\n")
-    monkeypatch.setattr(changing.handover, "daemons", lambda master, name: [])
+    monkeypatch.setattr(changing, "daemons", lambda master, name: [])
     before = everything(node)
     with pytest.raises(ProofFailed):
         change(node, Plan(set={"smtp_tls_chain_files": "/b.pem"}), **{proof: refuse})

@@ -1,10 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction import handover
 
@@ -35,23 +31,6 @@ def test_deliveries_end_first_where_they_are_reused_and_their_files_change(befor
 )
 def test_deliveries_end_first_whichever_of_their_files_changes(name):
     assert handover.is_needed({**REUSE, f"smtp_tls_{name}": "/a"}, {**REUSE, f"smtp_tls_{name}": "/b"})
-
-
-def test_without_a_master_there_are_no_daemons():
-    assert handover.daemons(0, "smtp") == []
-
-
-def test_only_processes_of_this_masters_session_with_that_name_are_its_daemons(tmp_path):
-    os.symlink(sys.executable, tmp_path / "smtp")
-    argv = [str(tmp_path / "smtp"), "-c", "import sys; print(flush=True); sys.stdin.read()"]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(argv, start_new_session=True, **pipes) as sender:
-        sender.stdout.readline()
-        assert handover.daemons(sender.pid, "smtp") == [sender.pid]
-        assert handover.daemons(sender.pid, "tlsproxy") == []
-        assert sender.pid not in handover.daemons(os.getsid(0), "smtp")
-        sender.stdin.close()
-    assert handover.daemons(sender.pid, "smtp") == []
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ import signal
 
 import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import InvalidValue
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._folder import Folder
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import read_contents
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction import history
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction.journal import Author
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import picture, read, write
@@ -16,7 +18,8 @@ TIME = "2026-11-24T12:00:00Z"
 
 def record(node, main_cf, summary="set: myhostname", proven=True):
     node.write(main_cf)
-    history.record(node.config_dir, AUTHOR, TIME, summary, proven)
+    contents = read_contents(node.config_dir)
+    history.record(node.config_dir, AUTHOR, TIME, summary=summary, proven=proven, contents=contents)
 
 
 def numbers(node):
@@ -214,7 +217,7 @@ def test_a_state_whose_override_names_a_file_that_somebody_removed_is_refused_by
 def test_a_state_that_is_forgotten_is_no_state_from_the_first_step_on(node, monkeypatch):
     for number in range(1, 12):
         record(node, f"myhostname = mx{number}\n")
-    monkeypatch.setattr(history.files.shutil, "rmtree", lambda path: os.kill(os.getpid(), signal.SIGKILL))
+    monkeypatch.setattr(Folder, "_empty", lambda folder: os.kill(os.getpid(), signal.SIGKILL))
     child = os.fork()
     if not child:
         try:

@@ -5,8 +5,9 @@ import json
 import os
 
 import pytest
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils import _files as files
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import HardeningError
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction import files, journal, twin
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction import journal, twin
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction.change import turn
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction.journal import Author
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import picture, write
@@ -40,7 +41,11 @@ def make_twin(node):
 
 
 def swap(name):
-    return lambda node: os.replace(node.store("transaction", "stage", name), node.path(name))
+    def step(node):
+        live, kept = node.path(name), node.store("transaction", "was", name)
+        journal.put(live, kept, node.store("transaction", "stage", name), files.read(kept))
+
+    return step
 
 
 def bring_back(name):

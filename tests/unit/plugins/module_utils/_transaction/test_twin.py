@@ -6,6 +6,8 @@ import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 from unittest.mock import MagicMock
 
 import pytest
@@ -13,6 +15,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors i
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.commands import Completed, Postfix
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import read_state
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction import twin
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction.mirror import mirror_configuration
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import picture, read, write
 
 MASTER_CF = """\
@@ -48,7 +51,7 @@ def staged(node, tmp_path):
     write(node.path("virtual"), "postmaster root\n")
     stage = tmp_path / "stage"
     stage.mkdir()
-    twin.mirror_configuration(node.config_dir, str(stage))
+    mirror_configuration(node.config_dir, str(stage))
     for name in ("main.cf", "master.cf"):
         write(str(stage / name), read(node.path(name)))
     node.stage = str(stage)
@@ -148,9 +151,10 @@ def test_a_twin_has_queue_data_and_log_of_its_own_and_disables_no_service(staged
     }
 
 
-def test_other_files_of_the_configuration_are_links_to_the_live_ones(staged):
+def test_other_files_of_the_configuration_are_the_live_ones_under_a_second_name(staged):
     with running(staged) as second:
-        assert os.readlink(os.path.join(second.config_dir, "virtual")) == staged.path("virtual")
+        assert os.path.samefile(os.path.join(second.config_dir, "virtual"), staged.path("virtual"))
+        assert not os.path.islink(os.path.join(second.config_dir, "virtual"))
 
 
 def test_what_others_put_into_the_queue_is_there_under_a_second_name_and_mail_is_not(staged):
@@ -238,18 +242,33 @@ def test_a_twin_that_a_killed_run_left_is_stopped_and_replaced(staged):
     assert len([argv for argv in staged.commands if argv[2:] == [f"{staged.here}/config", "-t"]]) == 2
 
 
-def test_a_twin_whose_lock_is_held_is_killed_with_all_its_daemons(staged, monkeypatch):
-    killed = []
-    monkeypatch.setattr(os, "killpg", lambda *group: killed.append(group))
+@pytest.mark.parametrize(
+    ("config", "killed"),
+    [("{here}/config", True), ("/etc/postfix", False), (None, False)],
+    ids=["the twin's own master", "a master of another configuration", "nobody"],
+)
+def test_a_twin_whose_lock_is_held_is_killed_with_all_its_daemons_and_nobody_else(staged, config, killed):
     run = staged.postfix.run
     held = Postfix(
         lambda argv, stdin=None: Completed(1, "", "") if argv[-1] == "-t" else run(argv, stdin), staged.config_dir
     )
-    for pid in ("4711", ""):
-        write(os.path.join(staged.here, "config", "main.cf"), "queue_directory = twin\n")
-        write(os.path.join(staged.here, "spool", "pid", "master.pid"), pid)
+    write(os.path.join(staged.here, "config", "main.cf"), "queue_directory = twin\n")
+    script = "print(flush=True); import time; time.sleep(20)"
+    argv = [sys.executable, "-c", script, "-c", (config or "").format(here=staged.here)]
+    with subprocess.Popen(argv, start_new_session=True, stdout=subprocess.PIPE) as master:
+        master.stdout.readline()
+        write(os.path.join(staged.here, "spool", "pid", "master.pid"), str(master.pid))
         twin.remove(held, staged.queue_dir)
-    assert killed == [(4711, signal.SIGKILL)]
+        assert (wait_a_moment(master) == -signal.SIGKILL) is killed
+        if not killed:
+            os.killpg(master.pid, signal.SIGKILL)
+
+
+def wait_a_moment(process):
+    try:
+        return process.wait(0.5)
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def test_a_twin_that_was_not_complete_is_not_stopped_for_it_would_name_the_live_queue(staged):

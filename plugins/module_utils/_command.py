@@ -1,0 +1,95 @@
+# SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""How every command is started, by modules and by the node's own renewal program.
+
+With a deadline, so that none hangs; with the umask that Postfix's programs expect, since a hardened
+host's would leave tables that they cannot read; in the C locale; with bytes that need not be UTF-8.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from contextlib import ExitStack
+from typing import BinaryIO, Dict, List, Optional
+
+from ._bytes import to_bytes, to_text
+from ._deadline import DeadlinePassed
+from ._errors import PostfixError
+from ._postfix.commands import Completed
+
+SECONDS = 120.0
+"""How long a command may take."""
+
+TALKING = {"openssl": 20.0, "posttls-finger": 60.0}
+"""The same of commands that others keep waiting."""
+
+UMASK = 0o022
+_SYSTEM = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/bin", "/bin")
+"""Where Postfix's commands lie; cron and some shells have no sbin in their PATH."""
+
+
+def run(argv: List[str], stdin: Optional[str] = None) -> Completed:
+    """Run a command to its end, or to its deadline. Output goes to memory: a daemon that keeps it open holds nobody up,
+    and a full disk does not matter."""
+    with ExitStack() as memory:
+        given, out, err = (memory.enter_context(_memory(name)) for name in ("stdin", "stdout", "stderr"))
+        given.write(to_bytes(stdin or ""))
+        given.seek(0)
+        try:
+            # pylint: disable-next=ansible-bad-function
+            process = subprocess.Popen(  # noqa: S603 -- no shell; Ansible's run_command knows no deadline
+                [to_bytes(word) for word in argv],
+                stdin=given,
+                stdout=out,
+                stderr=err,
+                env=_environment(),
+                umask=UMASK,
+                start_new_session=True,
+            )
+        except FileNotFoundError:
+            raise PostfixError(
+                f"{argv[0]} is missing on this node; install Postfix (role relay does) and openssl."
+            ) from None
+        code = _wait(process, argv)
+        return Completed(code, _content(out), _content(err))
+
+
+def _wait(process: subprocess.Popen[bytes], argv: List[str]) -> int:
+    """The exit status. Nothing goes on behind the back of whoever has given up."""
+    seconds = next((TALKING[word] for word in argv[:3] if word in TALKING), SECONDS)
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        _kill(process)
+        raise DeadlinePassed(
+            f"{' '.join(argv[:4])} has not ended after {seconds:.0f} seconds; look what it waits for, then run the task again."
+        ) from None
+    except BaseException:
+        _kill(process)
+        raise
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.wait()
+
+
+def _environment() -> Dict[str, str]:
+    found = [folder for folder in os.environ.get("PATH", "").split(":") if folder]
+    path = ":".join([*found, *(folder for folder in _SYSTEM if folder not in found)])
+    return {**os.environ, "LC_ALL": "C", "LANG": "C", "PATH": path}
+
+
+def _memory(name: str) -> BinaryIO:
+    return os.fdopen(os.memfd_create(name), "w+b")
+
+
+def _content(handle: BinaryIO) -> str:
+    handle.seek(0)
+    return to_text(handle.read())

@@ -1,0 +1,96 @@
+# SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Where this Postfix instance logs to, and what it has logged since now."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import time
+from contextlib import contextmanager
+from typing import Callable, Iterator, List, Optional
+
+from .. import _folder
+from .._bytes import to_text
+from .._postfix.commands import Postfix
+from .._postfix.state import State
+
+Log = Callable[[], List[str]]
+"""The lines since it was opened."""
+
+_FILES = ("/var/log/mail.log", "/var/log/maillog")
+"""Where a syslog may put them. One of these may lie there abandoned: each is read from its end on, beside the journal."""
+
+_FACILITIES = {"kern": 0, "user": 1, "mail": 2, "daemon": 3, "auth": 4, "syslog": 5, "authpriv": 10}
+_FACILITIES.update((f"local{number}", 16 + number) for number in range(8))
+"""As the journal knows them (syslog(3))."""
+
+
+def open_log(postfix: Postfix, state: State) -> Log:
+    """Read what is logged from now on: in ``maillog_file`` where there is one, else wherever syslog brings it."""
+    path = state.effective.get("maillog_file")
+    if path and path != "/dev/stdout":
+        return _File(path).lines
+    logs = [_journal(postfix, state), *(_File(path).lines for path in _FILES)]
+    return lambda: [line for log in logs for line in log()]
+
+
+def _journal(postfix: Postfix, state: State) -> Log:
+    """What root and Postfix's own account have sent to syslog: others may call themselves postfix, too (logger(1))."""
+    accounts = {0, _uid(state.effective.get("mail_owner", "postfix"))}
+    facility = _FACILITIES.get(state.effective.get("syslog_facility", "mail"), _FACILITIES["mail"])
+    argv = ["journalctl", "--quiet", "--output=short", f"--since=@{int(time.time())}"]
+    argv += [*(f"_UID={uid}" for uid in sorted(accounts)), f"SYSLOG_FACILITY={facility}"]
+
+    def lines() -> List[str]:
+        return postfix.run(argv).stdout.split("\n") if os.path.isdir("/run/systemd/journal") else []
+
+    return lines
+
+
+def _uid(name: str) -> int:
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except KeyError:
+        return 0
+
+
+class _File:
+    """A log file from its end on. It may be there later, be renamed and made anew, or be cut off (logrotate(8))."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.text = b""
+        self.inode: Optional[int] = None
+        self.position = 0
+        with self._open() as descriptor:
+            if descriptor is not None:
+                found = os.fstat(descriptor)
+                self.inode, self.position = found.st_ino, found.st_size
+
+    def lines(self) -> List[str]:
+        with self._open() as descriptor:
+            if descriptor is not None:
+                found = os.fstat(descriptor)
+                if found.st_ino != self.inode or found.st_size < self.position:
+                    self.inode, self.position = found.st_ino, 0
+                added = os.pread(descriptor, found.st_size - self.position, self.position)
+                self.text += added
+                self.position += len(added)
+        return to_text(self.text).split("\n")
+
+    @contextmanager
+    def _open(self) -> Iterator[Optional[int]]:
+        """The file as it is now. Whoever may write to the folder could have put a link there: none is followed."""
+        try:
+            place = _folder.find(self.path)
+        except FileNotFoundError:
+            yield None
+            return
+        with place.folder as folder:
+            if not folder.has(place.name):
+                yield None
+                return
+            with folder.opened(place.name) as descriptor:
+                yield descriptor
