@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Chains that some peer refuses, or all do, beneath a root that everybody trusts: the leaf first, the root left out."""
 
+import pathlib
+import subprocess
+import tempfile
+
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID
-from pki import CLIENT, authority, certify, ec_key, rsa_key
+from pki import CLIENT, Identity, authority, certify, ec_key, rsa_key
 
 CRL_ALONE = x509.KeyUsage(False, False, False, False, False, False, True, False, False)
 EMAIL_ALONE = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION])
@@ -38,11 +43,32 @@ def cut_off(root, name):
     return through(root, name)[:1]
 
 
+def signed_with_sha1(subject, issuer, extension):
+    """cryptography signs nothing with SHA-1 any more; OpenSSL does."""
+    with tempfile.TemporaryDirectory() as folder:
+        here = pathlib.Path(folder)
+        (here / "ca.pem").write_text(issuer.pem)
+        (here / "ca.key").write_text(issuer.key_pem)
+        made = ["req", "-new", "-newkey", "rsa:2048", "-nodes", "-keyout", "made.key", "-subj", f"/CN={subject}"]
+        made += ["-addext", extension, "-out", "made.csr"]
+        signed = ["x509", "-req", "-sha1", "-in", "made.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-days", "30"]
+        for words in (made, [*signed, "-copy_extensions", "copyall", "-out", "made.pem"]):
+            subprocess.run(["openssl", *words], cwd=here, check=True, capture_output=True)
+        key = serialization.load_pem_private_key((here / "made.key").read_bytes(), None)
+        return Identity(key, x509.load_pem_x509_certificate((here / "made.pem").read_bytes()))
+
+
 CHAINS = {
     "an intermediate of RSA 1024": (
         lambda root, name: through(root, name, key=rsa_key(1024)),
         "weak_key",
-        r"refused by OpenSSL \(CA certificate key too weak, CN ?= ?Middle\)",
+        r"has an intermediate, CN=Middle, that has an RSA key of 1024 bits, fewer than 2048 "
+        r"\(OpenSSL: CA certificate key too weak, CN ?= ?Middle\)",
+    ),
+    "an intermediate that is signed with SHA-1": (
+        lambda root, name: beneath(signed_with_sha1("Middle", root, "basicConstraints=CA:TRUE"), name=name),
+        "weak_signature",
+        r"has an intermediate, CN=Middle, that is signed with SHA1 \(OpenSSL: CA signature digest algorithm too weak, CN",
     ),
     "an intermediate that may sign CRLs alone": (
         lambda root, name: through(root, name, extensions=[(CRL_ALONE, True)]),
@@ -72,14 +98,14 @@ CHAINS = {
     "an intermediate for names elsewhere": (
         lambda root, name: through(root, name, extensions=[(x509.NameConstraints(ELSEWHERE, None), True)]),
         "beyond_constraints",
-        r"refused by OpenSSL \(permitted subtree violation",
+        r"refused by OpenSSL \(permitted subtree violation\)",
     ),
     "an intermediate for all names but these": (
         lambda root, name: through(
             root, name, extensions=[(x509.NameConstraints(None, [x509.DNSName(name.partition(".")[2])]), True)]
         ),
         "beyond_constraints",
-        r"refused by OpenSSL \(excluded subtree violation",
+        r"refused by OpenSSL \(excluded subtree violation\)",
     ),
     "an issuer that is no CA": (
         by_no_ca,

@@ -151,14 +151,16 @@ def is_issued_by(certificate: Certificate, issuer: Certificate) -> bool:
     if isinstance(key, OpaquePublicKey):
         return _points_to(certificate, issuer)
     try:
-        if hasattr(certificate, "verify_directly_issued_by"):  # since cryptography 40
-            certificate.verify_directly_issued_by(issuer)
-            return True
-        return _is_signed_by(certificate, key)
+        return _verifies(certificate, issuer) or _is_signed_by(certificate, key)
     except UnsupportedAlgorithm:
         return _points_to(certificate, issuer)
-    except (InvalidSignature, ValueError, TypeError):
+
+
+def _verifies(certificate: Certificate, issuer: Certificate) -> bool:
+    """As cryptography 40 and later say, which refuse SHA-1 whoever has signed."""
+    if not hasattr(certificate, "verify_directly_issued_by"):
         return False
+    return _succeeds(partial(certificate.verify_directly_issued_by, issuer))
 
 
 def _points_to(certificate: Certificate, issuer: Certificate) -> bool:
@@ -179,7 +181,7 @@ def extension(certificate: Named, kind: Type[Found]) -> Optional[Found]:
 
 
 def _is_signed_by(certificate: Certificate, key: ShownKey) -> bool:
-    """For versions of cryptography that leave it to us: PKCS#1 v1.5 and PSS, ECDSA, and keys with one scheme alone."""
+    """What cryptography leaves to us: PKCS#1 v1.5 and PSS, ECDSA, and keys with one scheme alone."""
     signed = (certificate.signature, certificate.tbs_certificate_bytes)
     digest = certificate.signature_hash_algorithm
     tries: List[Callable[[], None]] = []

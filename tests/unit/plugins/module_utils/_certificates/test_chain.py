@@ -36,6 +36,8 @@ from cryptography import x509
 from cryptography.hazmat.backends import default_backend
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ed25519, padding, x25519
+from flawed import signed_with_sha1
+from pki import authority
 
 YEAR = 365
 SPEC = CertificateSpec(("mx1.example.com",), 90)
@@ -351,3 +353,10 @@ def test_such_certificates_name_their_issuers_themselves(strange, tmp_path):
     other = read_certificates("chain", strange_keys.make(tmp_path).root.encode())[0]
     assert is_issued_by(leaf, root) and is_issued_by(root, root)
     assert not is_issued_by(leaf, leaf) and not is_issued_by(leaf, other)
+
+
+def test_a_signature_with_sha_1_is_one_all_the_same():
+    root = authority("Root")
+    weak = signed_with_sha1("Weak", root, "basicConstraints=CA:TRUE").certificate
+    assert is_issued_by(weak, root.certificate)
+    assert not is_issued_by(weak, authority("Root").certificate)
