@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 DAY = datetime.timedelta(days=1)
@@ -46,6 +46,10 @@ def rsa_key(bits):
     return rsa.generate_private_key(65537, bits)
 
 
+def ed_key(kind=ed25519.Ed25519PrivateKey):
+    return kind.generate()
+
+
 def certify(
     subject,
     key,
@@ -58,8 +62,11 @@ def certify(
     end=30,
     digest=None,
     sign=True,
+    path_length=None,
+    extensions=(),
 ):
-    """A certificate of ``key``; self-signed without an issuer. ``begin`` and ``end`` are days from now."""
+    """A certificate of ``key``; self-signed without an issuer. ``begin`` and ``end`` are days from now. Further
+    extensions come each with whether it is critical."""
     now = datetime.datetime.now(datetime.timezone.utc)
     above = issuer or Identity(key, None)
     name = _name(subject)
@@ -71,7 +78,7 @@ def certify(
         now + begin * DAY,
         now + end * DAY,
     )
-    builder = builder.add_extension(x509.BasicConstraints(ca, None), critical=True)
+    builder = builder.add_extension(x509.BasicConstraints(ca, path_length), critical=True)
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(n) for n in names]), critical=False)
     if usages and not ca:
@@ -79,11 +86,14 @@ def certify(
     if not sign:
         unsigned = x509.KeyUsage(False, False, True, False, False, False, False, False, False)
         builder = builder.add_extension(unsigned, critical=True)
-    return Identity(key, builder.sign(above.key, digest or hashes.SHA256()))
+    for extension, critical in extensions:
+        builder = builder.add_extension(extension, critical)
+    hashes_itself = isinstance(above.key, (ed25519.Ed25519PrivateKey, ed448.Ed448PrivateKey))
+    return Identity(key, builder.sign(above.key, None if hashes_itself else digest or hashes.SHA256()))
 
 
-def authority(subject, issuer=None, **flaws):
-    return certify(subject, ec_key(), issuer, ca=True, **{"end": 365, **flaws})
+def authority(subject, issuer=None, key=None, **flaws):
+    return certify(subject, key or ec_key(), issuer, ca=True, **{"end": 365, **flaws})
 
 
 def _name(text):

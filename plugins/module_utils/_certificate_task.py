@@ -19,7 +19,7 @@ from ._postfix import store
 from ._postfix.certificates import CertificatePlan, describe_next, plan_certificate, plan_removal, report
 from ._postfix.commands import Postfix
 from ._postfix.state import read_state
-from ._postfix.supply import ANNOUNCEMENT, SIGNATURE
+from ._postfix.supply import ANNOUNCEMENT, SIGNATURE, ends_with_its_ca
 from ._signing import keep
 from ._transaction.journal import Author
 from ._work import bring_about
@@ -37,7 +37,7 @@ def work(postfix: Postfix, options: Options, check_mode: bool) -> Result:
         result: Result = {**bring_about(postfix, state, planned.plan, check_mode, author), **report(planned)}
         return _with_hook(result, hook, check_mode, lambda: _hooks.install(postfix, state, name, hook))
     wish = read_wish(options, state.effective["myhostname"], store.read_given)
-    planned, hook = plan_certificate(state, wish, check_mode), _hooks.plan_hook(state, wish, options)
+    planned, hook = plan_certificate(state, wish, postfix.run, check_mode), _hooks.plan_hook(state, wish, options)
     facts = report(planned)
     if planned.keeps and planned.next is not None and not check_mode:
         keep(state, wish, planned.next)
@@ -64,7 +64,12 @@ def _warnings(wish: CertificateWish, planned: CertificatePlan) -> Iterator[str]:
     """What a person must do before the certificate in the store ends."""
     left = min(((not_after(chain.leaf) - utc_now()).days for chain in planned.chains), default=None)
     if not planned.awaits:
-        if left is not None and left < wish.renew_before:
+        if ends_with_its_ca(wish, planned.chains):
+            yield (
+                f"{wish.name}: the certificate has {left} days left and ends with its CA; bring the next one before "
+                "(own_ca.next_ca, or the playbook rotate_certificates)."
+            )
+        elif left is not None and left < wish.renew_before:
             yield f"{wish.name}: the certificate has {left} days left; see to its renewal."
         return
     since = "" if left is None else f" The stored certificate has {left} days left."

@@ -65,8 +65,11 @@ class Folder:
         if os.fstat(made.descriptor).st_uid != os.geteuid():
             made.close()
             raise HardeningError(f"{made.path}: another account has put a folder of its own there; {_OTHERS}")
-        os.fchmod(made.descriptor, mode)
+        made.let_in(mode)
         return made
+
+    def let_in(self, mode: int) -> None:
+        os.fchmod(self.descriptor, mode)
 
     def names(self) -> List[str]:
         return os.listdir(self.descriptor)

@@ -73,7 +73,10 @@ options:
     type: list
     elements: str
   renew_before:
-    description: A certificate whose key was made here and that has fewer days left than this is made anew.
+    description:
+      - A certificate whose key was made here and that has fewer days left than this is made anew.
+      - What O(provider=own_ca) signs ends with its CA at the latest. Such a certificate is not made anew, since the next one
+        would not last longer; each run warns of it until another CA signs (O(own_ca.next_ca), the playbook C(rotate_certificates)).
     type: int
     default: 30
   renew_now:
@@ -88,14 +91,19 @@ options:
     default: replace
   accept:
     description:
-      - Flaws of a certificate that are accepted. Each is an error otherwise.
+      - Flaws of a certificate, or of the chain above it, that are accepted. Each is an error otherwise.
+      - C(openssl verify) on the node judges every chain that others must verify, as they will, for its side and its names and by
+        security level 2; what it says stands in the error beside the kind of flaw. A self-signed certificate is not judged so.
       - V(expired), V(not_yet_valid); V(weak_key) below RSA 2048; V(weak_signature) by SHA-1 or MD5; V(no_san), no host in
         the SAN; V(other_host), a SAN that does not cover C(myhostname) or a name in O(sni); V(wrong_usage), an extended key
-        usage without the side that it is to be active for; V(incomplete_chain), an issuer that is neither given nor known.
+        usage without the side that it is to be active for, or an issuer that may not sign certificates; V(incomplete_chain), an
+        issuer that is neither given nor known, up to a root; V(beyond_constraints), a path length or a name constraint of a CA
+        that the chain does not keep; V(refused_by_openssl), whatever else C(openssl verify) refuses.
       - V(distrusted_issuer) accepts that the CA of an active certificate is not trusted any more while peers are verified.
     type: list
     elements: str
-    choices: [expired, not_yet_valid, weak_key, weak_signature, no_san, other_host, wrong_usage, incomplete_chain, distrusted_issuer]
+    choices: [expired, not_yet_valid, weak_key, weak_signature, no_san, other_host, wrong_usage, incomplete_chain, beyond_constraints,
+      refused_by_openssl, distrusted_issuer]
     default: []
   send_root:
     description:
@@ -142,12 +150,15 @@ options:
     type: dict
     suboptions:
       key_type:
-        description: The kind of key. V(both) makes an ECDSA P-256 and an RSA certificate under the one name.
+        description:
+          - The kind of key. V(both) makes an ECDSA P-256 and an RSA certificate under the one name.
+          - V(ed25519) is for peers that are known. OpenSSL 1.1.1 and later, and with it Postfix, verify it (RFC 8410, RFC 8422). Not
+            every other TLS library does, and a client that does not gets no TLS.
         type: str
-        choices: [rsa, ecdsa, both]
+        choices: [rsa, ecdsa, ed25519, both]
         default: rsa
       key_size:
-        description: Bits. 2048, 3072 or 4096 for RSA (default 4096, with O(self_signed.key_type=both) 3072), 256 or 384 for ECDSA (default 256).
+        description: Bits. 2048, 3072 or 4096 for RSA (default 4096, with O(self_signed.key_type=both) 3072), 256 or 384 for ECDSA (default 256), none for Ed25519.
         type: int
       names:
         description: DNS names in the certificate, the first one also as common name. Default is C(myhostname) of the node.
@@ -166,12 +177,15 @@ options:
           - Leave it in the task. When the certificate is due for renewal, RV(next.csr) comes again and RV(awaits) says so.
         type: str
       key_type:
-        description: The kind of key. V(both) makes two keys and two requests, one after the other in RV(next.csr).
+        description:
+          - The kind of key. V(both) makes two keys and two requests, one after the other in RV(next.csr).
+          - V(ed25519) is for a CA that signs it and peers that are known. Public CAs do not (CA/Browser Forum, Baseline Requirements
+            section 6.1.5). See O(own_ca.key_type).
         type: str
-        choices: [rsa, ecdsa, both]
+        choices: [rsa, ecdsa, ed25519, both]
         default: ecdsa
       key_size:
-        description: Bits. 2048, 3072 or 4096 for RSA (default 4096, with O(csr.key_type=both) 3072), 256 or 384 for ECDSA (default 256).
+        description: Bits. 2048, 3072 or 4096 for RSA (default 4096, with O(csr.key_type=both) 3072), 256 or 384 for ECDSA (default 256), none for Ed25519.
         type: int
       names:
         description: DNS names to ask for, the first one also as common name. Default is C(myhostname) of the node.
@@ -184,7 +198,7 @@ options:
       ca_certificate:
         description:
           - The CA's certificate in PEM, as a path on the controller or as content.
-          - Several certificates, the issuing one first, where the CA is an intermediate.
+          - Several certificates, the issuing one first and the root last, where the CA is an intermediate.
         type: str
       ca_private_key:
         description: The CA's private key in PEM, as a path on the controller (a vaulted file too) or as content. It stays on the controller.
@@ -228,19 +242,22 @@ options:
         description: What the controller signed. Set by the action plugin; not for playbooks.
         type: str
       key_type:
-        description: The kind of key. V(both) makes an ECDSA P-256 and an RSA certificate under the one name.
+        description:
+          - The kind of key. V(both) makes an ECDSA P-256 and an RSA certificate under the one name.
+          - V(ed25519) is for peers that are known. OpenSSL 1.1.1 and later, and with it Postfix, verify it (RFC 8410, RFC 8422). Not
+            every other TLS library does, and a client that does not gets no TLS.
         type: str
-        choices: [rsa, ecdsa, both]
+        choices: [rsa, ecdsa, ed25519, both]
         default: ecdsa
       key_size:
-        description: Bits. 2048, 3072 or 4096 for RSA (default 4096, with O(own_ca.key_type=both) 3072), 256 or 384 for ECDSA (default 256).
+        description: Bits. 2048, 3072 or 4096 for RSA (default 4096, with O(own_ca.key_type=both) 3072), 256 or 384 for ECDSA (default 256), none for Ed25519.
         type: int
       names:
         description: DNS names in the certificate, the first one also as common name. Default is C(myhostname) of the node.
         type: list
         elements: str
       days:
-        description: The lifetime. Default is 90.
+        description: The lifetime, or what the CA itself has left where that is less. Default is 90.
         type: int
   pem:
     description: Options of O(provider=pem).
@@ -359,7 +376,11 @@ EXAMPLES = r"""
 
 RETURN = r"""
 certificate:
-  description: What the certificate says. Never a byte of its key. Of several under one name, the first.
+  description:
+    - What the certificate says. Never a byte of its key. Of several under one name, the first.
+    - Control characters in its names, and others that cannot be seen, are escaped.
+    - RV(certificate.key_type) is V(rsa), V(ecdsa), or the name of another kind with RV(certificate.key_size) 0, such as V(ed25519) or
+      V(mldsa65), also where python3-cryptography on the node cannot read it.
   returned: success, when the certificate exists
   type: dict
   sample:
@@ -481,7 +502,7 @@ from ..module_utils._work import CHANGE_ARGUMENTS, attempt
 
 def made_here(key_type: str) -> Arguments:
     return {
-        "key_type": {"type": "str", "choices": ["rsa", "ecdsa", "both"], "default": key_type},
+        "key_type": {"type": "str", "choices": ["rsa", "ecdsa", "ed25519", "both"], "default": key_type},
         "key_size": {"type": "int", "no_log": False},
         "names": {"type": "list", "elements": "str"},
     }

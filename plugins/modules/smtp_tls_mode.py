@@ -285,7 +285,7 @@ def work(postfix: Postfix, options: Options, check_mode: bool) -> Result:
         allow_weaker=options["allow_weaker"],
     )
     state = read_state(postfix)
-    mode = plan_mode(state, wish)
+    mode = plan_mode(state, wish, postfix.run)
     dnssec = resolver.unmet(state, options["dnssec_test"]) if wish.uses_dane else None
     lacking = unmet(check_mode, mode.unmet, dnssec)
     return {

@@ -10,8 +10,13 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Optional, Sequence
 
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.authority import (
+    forbidden,
+    unable_to_sign,
+)
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import (
     certificates_pem,
+    order,
     read_certificates,
 )
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.describe import is_ca
@@ -23,15 +28,13 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certific
 )
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.keys import (
     KeySpec,
+    belong_together,
     make_key,
-    public_bytes,
     read_key,
     write_key,
 )
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.validity import (
-    not_after,
-    utc_now,
-)
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.shown import name_text
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.validity import utc_now
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import CertificateError, InvalidValue
 
 if TYPE_CHECKING:
@@ -54,28 +57,36 @@ class FleetCA:
     def sign(self, csr_pem: str, names: Sequence[str], days: int) -> str:
         """A certificate for the key in each request, in PEM; the node adds the CA's intermediates."""
         spec = CertificateSpec(tuple(names), days)
+        refused = list(dict.fromkeys(forbidden(self.certificates, names)))
+        if refused:
+            raise CertificateError(
+                f"own_ca.ca_certificate: the CA {name_text(self.certificates[0].subject)} may not sign for {', '.join(refused)} "
+                "by its name constraints; give names that they allow in own_ca.names, or another CA."
+            )
         leaves = [
-            sign_request(request, spec, self.certificates[0], self.key, utc_now())
+            sign_request(request, spec, self.certificates[0], self.key, utc_now(), above=self.certificates[1:])
             for request in split_requests(csr_pem.encode())
         ]
         return certificates_pem(leaves).decode()
 
 
 def load(certificate_pem: str, key_pem: str, passphrase: Optional[str]) -> FleetCA:
-    """A CA that can sign: its key fits its certificate and has not expired."""
-    certificates = read_certificates("own_ca.ca_certificate", certificate_pem.encode())
+    """A CA that can sign: its key fits its certificate, and whoever trusts it takes what it signs."""
+    first, *others = read_certificates("own_ca.ca_certificate", certificate_pem.encode())
     key = read_key("own_ca.ca_private_key", key_pem.encode(), passphrase)
-    if public_bytes(key.public_key()) != public_bytes(certificates[0].public_key()):
+    if not belong_together(key, first):
         raise CertificateError(
             "own_ca.ca_private_key: does not match the first certificate in own_ca.ca_certificate; give the pair that belongs together."
         )
-    if not is_ca(certificates[0]):
+    if not is_ca(first):
         raise CertificateError(
             "own_ca.ca_certificate: the first certificate is not a CA's; give the one that may sign others."
         )
-    if not_after(certificates[0]) <= utc_now():
+    certificates = order(first, others)
+    problems = list(unable_to_sign(certificates, utc_now()))
+    if problems:
         raise CertificateError(
-            "own_ca.ca_certificate: the CA has expired; give one that is valid, and trust both meanwhile."
+            f"own_ca.ca_certificate: {'; '.join(problems)}; give one that is valid, and trust both meanwhile."
         )
     return FleetCA(certificates, key)
 

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from typing import List, Sequence
 
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.shown import shown
+
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """``rows`` under ``head``, columns as wide as their widest cell."""
-    lines: List[Sequence[str]] = [head, *rows]
+    """``rows`` under ``head``, columns as wide as their widest cell. What strangers wrote is escaped."""
+    cells = [[shown(cell) for cell in row] for row in rows]
+    lines: List[Sequence[str]] = [head, *cells]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     rule = ["-" * width for width in widths]
-    return "\n".join(_line(cells, widths) for cells in [head, rule, *rows])
+    return "\n".join(_line(line, widths) for line in [head, rule, *cells])
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

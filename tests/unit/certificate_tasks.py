@@ -52,7 +52,7 @@ def wish(provider="self_signed", given=None, host="mx1.example.com", **over):
 
 
 def plan(node, wanted, check_mode=False):
-    return plan_certificate(node.state, wanted, check_mode)
+    return plan_certificate(node.state, wanted, node.run, check_mode)
 
 
 def apply(node, wanted):
@@ -109,7 +109,7 @@ class Fleet:
         if planned.awaits != supply.SIGNATURE:
             return planned
         names = requested_names(planned.next.request)[0]
-        self.signed = sign(planned.next.request, self.ca, names)
+        self.signed = sign(planned.next.request, self.ca, names, options.get("days", 90))
         return apply(self.node, wish(provider, {**options, "certificate": self.signed}, **over))
 
     def again(self, provider, given=None, **over):

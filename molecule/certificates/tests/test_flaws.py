@@ -4,15 +4,13 @@ all the same are refused, or not, by a neighbour at level secure."""
 
 import base64
 import hashlib
-import pathlib
 import re
-import subprocess
-import tempfile
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509 import load_pem_x509_certificate
+from flawed import CHAINS, signed_with_sha1
 from mail import NODES, fqdn
 from on_node import sh
 from pki import CLIENT, Identity, authority, certify, ec_key, rsa_key
@@ -50,7 +48,7 @@ FLAWS = {
     "expired": (lambda ca: pem(leaf(ca, begin=-9, end=-1)), r"expired on \d{4}-"),
     "not valid yet": (lambda ca: pem(leaf(ca, begin=1)), r"is not valid before \d{4}-"),
     "RSA 1024": (lambda ca: pem(leaf(ca, rsa_key(1024))), "has an RSA key of 1024 bits, fewer than 2048"),
-    "SHA-1": (lambda ca: pem(signed_with_sha1(ca)), "is signed with SHA1"),
+    "SHA-1": (lambda ca: pem(signed_with_sha1(NAME, ca, f"subjectAltName=DNS:{NAME}")), "is signed with SHA1"),
     "no SAN": (lambda ca: pem(leaf(ca, names=())), "names no host in its SAN"),
     "another host": (lambda ca: pem(leaf(ca, names=["mx.elsewhere.test"])), f"names mx.elsewhere.test and not {NAME}"),
     "a wildcard for another domain": (lambda ca: pem(leaf(ca, names=["*.elsewhere.test"])), "and not node1.fleet.test"),
@@ -104,21 +102,6 @@ FLAWS = {
 }
 
 
-def signed_with_sha1(ca):
-    """cryptography signs nothing with SHA-1 any more; OpenSSL does."""
-    with tempfile.TemporaryDirectory() as folder:
-        here = pathlib.Path(folder)
-        (here / "ca.pem").write_text(ca.pem)
-        (here / "ca.key").write_text(ca.key_pem)
-        made = ["req", "-new", "-newkey", "rsa:2048", "-nodes", "-keyout", "leaf.key", "-subj", f"/CN={NAME}"]
-        made += ["-addext", f"subjectAltName=DNS:{NAME}", "-out", "leaf.csr"]
-        signed = ["x509", "-req", "-sha1", "-in", "leaf.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-days", "30"]
-        for words in (made, [*signed, "-copy_extensions", "copyall", "-out", "leaf.pem"]):
-            subprocess.run(["openssl", *words], cwd=here, check=True, capture_output=True)
-        key = serialization.load_pem_private_key((here / "leaf.key").read_bytes(), None)
-        return Identity(key, load_pem_x509_certificate((here / "leaf.pem").read_bytes()))
-
-
 def cut(text):
     lines = text.splitlines()
     return "\n".join([lines[0], *lines[3:]]) + "\n"
@@ -131,6 +114,17 @@ def test_a_flaw_is_refused_by_a_sentence_of_its_own_before_anything_is_written(f
     said = refused("node1", name="flawed", use=["server"], **make(fleet_ca))
     assert re.search(sentence, said), said
     assert len(said) < 600 and said.endswith(".")
+    assert picture("node1") == before
+
+
+@pytest.mark.parametrize("what", CHAINS)
+def test_a_chain_that_openssl_refuses_is_refused_before_anything_is_written(what):
+    make, kind, sentence = CHAINS[what]
+    root = authority("Some root")
+    given = pem(*make(root, NAME), *([] if kind == "incomplete_chain" else [root]))
+    before = picture("node1")
+    said = refused("node1", name="flawed", use=["server"], **given)
+    assert re.search(sentence, said) and said.endswith(f"or accept: [{kind}]."), said
     assert picture("node1") == before
 
 

@@ -8,23 +8,27 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Callable, Iterable, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Callable, Iterable, List, Optional, Sequence, Tuple, Type, TypeVar
 
 from .._errors import CertificateError, present
-from .keys import KEY, public_bytes, read_any_key, read_keys, write_key
+from .keys import KEY, belong_together, public_key_of, read_any_key, read_served_keys, write_key
+from .opaque import OpaqueKey, OpaquePublicKey
+from .shown import shown
 from .validity import not_after
 
 if TYPE_CHECKING:
-    from .kinds import AnyPrivateKey, Certificate, PublicKey
+    from .kinds import Certificate, Named, ServedKey, ShownKey
 
 try:
     from cryptography import x509
-    from cryptography.exceptions import InvalidSignature
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
     from cryptography.hazmat.backends import default_backend
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 except ImportError:  # pragma: no cover - library.MISSING says so before a function here is called
     pass
+
+Found = TypeVar("Found", bound="x509.ExtensionType")
 
 _CERTIFICATE = re.compile(
     rb"-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----.+?-----END (?:X509 |TRUSTED )?CERTIFICATE-----", re.S
@@ -35,7 +39,7 @@ _CERTIFICATE = re.compile(
 class Chain:
     """The leaf first, then each certificate's issuer; the root may be left out."""
 
-    key: AnyPrivateKey
+    key: ServedKey
     certificates: Tuple[Certificate, ...]
 
     @property
@@ -64,7 +68,7 @@ def read_certificates(option: str, pem: bytes) -> Tuple[Certificate, ...]:
         return tuple(x509.load_pem_x509_certificate(block, default_backend()) for block in blocks)
     except ValueError as problem:
         raise CertificateError(
-            f"{option}: holds a certificate that cannot be read ({problem}); export it again."
+            f"{option}: holds a certificate that cannot be read ({shown(str(problem))}); export it again."
         ) from None
 
 
@@ -81,21 +85,22 @@ def readable_certificates(pem: bytes) -> Tuple[Certificate, ...]:
 
 def read_chains(option: str, key_pem: bytes, chain_pem: bytes, passphrase: Optional[str] = None) -> Chains:
     """The chain of each key in ``key_pem``, the certificates put in order."""
-    keys = read_keys(f"{option}.private_key", key_pem, passphrase)
+    keys = read_served_keys(f"{option}.private_key", key_pem, passphrase)
     return build_chains(option, keys, read_certificates(f"{option}.certificate", chain_pem))
 
 
-def build_chains(option: str, keys: Sequence[AnyPrivateKey], certificates: Sequence[Certificate]) -> Chains:
+def build_chains(option: str, keys: Sequence[ServedKey], certificates: Sequence[Certificate]) -> Chains:
     return tuple(build_chain(option, key, certificates) for key in keys)
 
 
-def build_chain(option: str, key: AnyPrivateKey, certificates: Sequence[Certificate]) -> Chain:
+def build_chain(option: str, key: ServedKey, certificates: Sequence[Certificate]) -> Chain:
     """The chain of ``key``: its own certificate, then the issuers found among ``certificates``.
 
     Of several certificates for the same key the newest counts.
     """
-    mine = public_bytes(key.public_key())
-    leaves = [c for c in certificates if public_bytes(c.public_key()) == mine]
+    leaves = [c for c in certificates if belong_together(key, c)]
+    if isinstance(key, OpaqueKey):  # its issuers may have keys of the same kind
+        leaves = [c for c in leaves if not any(is_issued_by(other, c) for other in certificates if other is not c)]
     if not leaves:
         raise CertificateError(
             f"{option}: the private key does not match the certificate; give a key and a certificate that belong together."
@@ -118,7 +123,7 @@ def read_chain_file(path: str, content: bytes) -> Chains:
 def _read_part(path: str, part: bytes) -> Chain:
     key = read_any_key(path, present(KEY.search(part)).group())
     certificates = read_certificates(path, part)
-    if public_bytes(certificates[0].public_key()) != public_bytes(key.public_key()):
+    if not belong_together(key, certificates[0]):
         raise CertificateError(
             f"{path}: the private key does not match the certificate that follows it; put the right pair there, or make the certificate anew."
         )
@@ -139,20 +144,44 @@ def order(leaf: Certificate, others: Sequence[Certificate]) -> Tuple[Certificate
 
 
 def is_issued_by(certificate: Certificate, issuer: Certificate) -> bool:
-    """Whether ``issuer``'s key signed ``certificate``."""
+    """Whether ``issuer``'s key signed ``certificate``; where cryptography cannot tell, whether it says so itself."""
     if certificate.issuer != issuer.subject:
         return False
-    if hasattr(certificate, "verify_directly_issued_by"):  # since cryptography 40
-        try:
-            certificate.verify_directly_issued_by(issuer)
-        except (InvalidSignature, ValueError, TypeError):
-            return False
+    key = public_key_of(issuer)
+    if isinstance(key, OpaquePublicKey):
+        return _points_to(certificate, issuer)
+    try:
+        return _verifies(certificate, issuer) or _is_signed_by(certificate, key)
+    except UnsupportedAlgorithm:
+        return _points_to(certificate, issuer)
+
+
+def _verifies(certificate: Certificate, issuer: Certificate) -> bool:
+    """As cryptography 40 and later say, which refuse SHA-1 whoever has signed."""
+    if not hasattr(certificate, "verify_directly_issued_by"):
+        return False
+    return _succeeds(partial(certificate.verify_directly_issued_by, issuer))
+
+
+def _points_to(certificate: Certificate, issuer: Certificate) -> bool:
+    """Whether the key identifiers agree, as far as both are there (RFC 5280 section 4.2.1.1). OpenSSL judges the rest."""
+    authority = extension(certificate, x509.AuthorityKeyIdentifier)
+    subject = extension(issuer, x509.SubjectKeyIdentifier)
+    if authority is None or authority.key_identifier is None or subject is None:
         return True
-    return _is_signed_by(certificate, issuer.public_key())
+    return authority.key_identifier == subject.digest
 
 
-def _is_signed_by(certificate: Certificate, key: PublicKey) -> bool:
-    """For versions of cryptography that leave it to us: PKCS#1 v1.5 and PSS, ECDSA, and keys with one scheme alone."""
+def extension(certificate: Named, kind: Type[Found]) -> Optional[Found]:
+    """What one extension says; ``None`` where it is not there, or says nothing that can be read."""
+    try:
+        return certificate.extensions.get_extension_for_class(kind).value
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, ValueError):
+        return None
+
+
+def _is_signed_by(certificate: Certificate, key: ShownKey) -> bool:
+    """What cryptography leaves to us: PKCS#1 v1.5 and PSS, ECDSA, and keys with one scheme alone."""
     signed = (certificate.signature, certificate.tbs_certificate_bytes)
     digest = certificate.signature_hash_algorithm
     tries: List[Callable[[], None]] = []

@@ -10,22 +10,24 @@ import hashlib
 from typing import TYPE_CHECKING, List, Optional, Sequence, TypedDict
 
 from . import tlsa
-from .chain import certificates_pem, is_issued_by
-from .keys import describe_public_key, public_bytes
+from .chain import certificates_pem, extension, is_issued_by
+from .keys import describe_public_key, public_bytes, public_key_of
+from .shown import name_text, shown
 from .validity import not_after, not_before
 
 if TYPE_CHECKING:
-    from .kinds import Certificate, Named, PublicKey
+    from .kinds import Certificate, Named, ShownKey
 
 try:
     from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
 except ImportError:  # pragma: no cover - library.MISSING says so before a function here is called
     pass
 
 
 class CertificateFacts(TypedDict):
-    """What a module returns of a certificate."""
+    """What a module returns of a certificate: names are escaped, since whoever made it chose them."""
 
     subject: str
     issuer: str
@@ -47,12 +49,13 @@ class CertificateFacts(TypedDict):
 def describe(certificates: Sequence[Certificate], now: datetime.datetime) -> CertificateFacts:
     """The leaf's facts and the chain in PEM, for results, tables and audits."""
     leaf = certificates[0]
-    kind, bits = describe_public_key(leaf.public_key())
+    key = public_key_of(leaf)
+    kind, bits = describe_public_key(key)
     return {
-        "subject": leaf.subject.rfc4514_string(),
-        "issuer": leaf.issuer.rfc4514_string(),
+        "subject": name_text(leaf.subject),
+        "issuer": name_text(leaf.issuer),
         "self_signed": is_issued_by(leaf, leaf),
-        "subject_alternative_names": dns_names(leaf),
+        "subject_alternative_names": [shown(name) for name in dns_names(leaf)],
         "serial": format(leaf.serial_number, "X"),
         "not_before": not_before(leaf).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "not_after": not_after(leaf).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -61,7 +64,7 @@ def describe(certificates: Sequence[Certificate], now: datetime.datetime) -> Cer
         "key_size": bits,
         "signature_hash": hash_name(leaf),
         "certificate_sha256": certificate_fingerprint(leaf),
-        "public_key_sha256": public_key_fingerprint(leaf.public_key()),
+        "public_key_sha256": public_key_fingerprint(key),
         "tlsa": tlsa.records(certificates),
         "chain": certificates_pem(certificates).decode(),
     }
@@ -72,46 +75,46 @@ def certificate_fingerprint(certificate: Certificate) -> str:
     return _fingerprint(certificate.public_bytes(serialization.Encoding.DER))
 
 
-def public_key_fingerprint(public_key: PublicKey) -> str:
+def public_key_fingerprint(public_key: ShownKey) -> str:
     """Of SubjectPublicKeyInfo: what Postfix matches and TLSA ``3 1 1`` publishes (RFC 7671)."""
     return _fingerprint(public_bytes(public_key))
 
 
 def dns_names(certificate: Named) -> List[str]:
-    try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return []
-    return list(names.get_values_for_type(x509.DNSName))
+    """As they stand there, to be compared; whoever shows them escapes them."""
+    names = extension(certificate, x509.SubjectAlternativeName)
+    return list(names.get_values_for_type(x509.DNSName)) if names is not None else []
 
 
 def is_ca(certificate: Certificate) -> bool:
     """Whether a certificate may sign others (RFC 5280 section 4.2.1.9)."""
-    try:
-        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except x509.ExtensionNotFound:
-        return False
+    constraints = extension(certificate, x509.BasicConstraints)
+    return constraints is not None and constraints.ca
 
 
 def extended_key_usages(certificate: Certificate) -> Optional[List[str]]:
     """Dotted OIDs; ``None`` where the certificate is for any use."""
-    try:
-        usages = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except x509.ExtensionNotFound:
-        return None
-    return [usage.dotted_string for usage in usages]
+    usages = extension(certificate, x509.ExtendedKeyUsage)
+    return None if usages is None else [usage.dotted_string for usage in usages]
 
 
 def may_sign(certificate: Certificate) -> bool:
     """Whether TLS may use the key to sign: all key exchanges of TLS 1.3 need that (RFC 8446 section 4.4.2.2)."""
-    try:
-        return certificate.extensions.get_extension_for_class(x509.KeyUsage).value.digital_signature
-    except x509.ExtensionNotFound:
-        return True
+    usage = extension(certificate, x509.KeyUsage)
+    return usage is None or usage.digital_signature
+
+
+def may_certify(certificate: Certificate) -> bool:
+    """Whether the key may sign certificates (RFC 5280 section 4.2.1.3)."""
+    usage = extension(certificate, x509.KeyUsage)
+    return usage is None or usage.key_cert_sign
 
 
 def hash_name(certificate: Certificate) -> Optional[str]:
-    algorithm = certificate.signature_hash_algorithm
+    try:
+        algorithm = certificate.signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        return None
     return algorithm.name if algorithm else None
 
 

@@ -9,8 +9,9 @@ import datetime
 from typing import TYPE_CHECKING, Collection, Iterator, NamedTuple, Sequence
 
 from .chain import is_issued_by, order
-from .describe import dns_names, extended_key_usages, hash_name, is_ca, may_sign
-from .keys import describe_public_key
+from .describe import dns_names, extended_key_usages, hash_name, is_ca, may_certify, may_sign
+from .keys import describe_public_key, public_key_of
+from .shown import name_text, shown
 from .validity import not_after, not_before
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ FLAWS = (
     "other_host",
     "wrong_usage",
     "incomplete_chain",
+    "beyond_constraints",
+    "refused_by_openssl",
 )
 """What can be wrong with a certificate that Postfix would use all the same; an operator may accept each by name."""
 
@@ -53,7 +56,7 @@ def flaws(
     names = dns_names(leaf)
     missed = [host for host in hosts if names and not covers(names, host)]
     if missed:
-        yield Flaw("other_host", f"names {', '.join(names)} and not {' or '.join(missed)}")
+        yield Flaw("other_host", f"names {_listed(names)} and not {' or '.join(missed)}")
     yield from _wrong_usages(leaf, uses)
     yield from _chain_flaws(chain, authorities, now)
 
@@ -64,21 +67,24 @@ def weaknesses(certificate: Certificate, now: datetime.datetime) -> Iterator[Fla
     Postfix itself takes RSA 1024 and certificates without a SAN at level secure, so these are
     checked here. Sources: RFC 9325 section 4.4 (RSA 2048), RFC 6125 section 6.4 (SAN).
     """
-    yield from _age(certificate, now)
-    kind, bits = describe_public_key(certificate.public_key())
-    if kind == "rsa" and bits < 2048:
-        yield Flaw("weak_key", f"has an RSA key of {bits} bits, fewer than 2048")
-    if hash_name(certificate) in ("md5", "sha1"):
-        yield Flaw("weak_signature", f"is signed with {str(hash_name(certificate)).upper()}")
+    yield from _aged_or_weak(certificate, now)
     if not dns_names(certificate):
         yield Flaw("no_san", "names no host in its SAN")
 
 
-def _age(certificate: Certificate, now: datetime.datetime) -> Iterator[Flaw]:
+def _aged_or_weak(certificate: Certificate, now: datetime.datetime) -> Iterator[Flaw]:
+    """What neither a leaf nor an intermediate may be. Nobody looks at the signature that a root has of itself."""
     if not_after(certificate) <= now:
         yield Flaw("expired", f"expired on {not_after(certificate):%Y-%m-%d}")
     if not_before(certificate) > now:
         yield Flaw("not_yet_valid", f"is not valid before {not_before(certificate):%Y-%m-%d}")
+    kind, bits = describe_public_key(public_key_of(certificate))
+    if kind == "rsa" and 0 < bits < 2048:
+        yield Flaw("weak_key", f"has an RSA key of {bits} bits, fewer than 2048")
+    if hash_name(certificate) in ("md5", "sha1") and not (
+        is_ca(certificate) and is_issued_by(certificate, certificate)
+    ):
+        yield Flaw("weak_signature", f"is signed with {str(hash_name(certificate)).upper()}")
 
 
 def _wrong_usages(certificate: Certificate, uses: Collection[str]) -> Iterator[Flaw]:
@@ -94,33 +100,40 @@ def _chain_flaws(
     chain: Sequence[Certificate], authorities: Sequence[Certificate], now: datetime.datetime
 ) -> Iterator[Flaw]:
     for ca in chain[1:]:
-        name = ca.subject.rfc4514_string()
-        yield from (Flaw(flaw.kind, f"has an intermediate, {name}, that {flaw.sentence}") for flaw in _age(ca, now))
+        name = name_text(ca.subject)
+        own = _aged_or_weak(ca, now)
+        yield from (Flaw(flaw.kind, f"has an intermediate, {name}, that {flaw.sentence}") for flaw in own)
         if not is_ca(ca):
             yield Flaw("wrong_usage", f"is issued by {name}, which is not a CA's certificate")
+        elif not may_certify(ca):
+            yield Flaw("wrong_usage", f"is issued by {name}, which may not sign certificates by its key usage")
     last = chain[-1]
     if not is_issued_by(last, last) and not any(is_issued_by(last, ca) for ca in authorities):
         yield Flaw(
             "incomplete_chain",
-            f"lacks an intermediate: {last.issuer.rfc4514_string()} is neither given nor a CA that this node knows",
+            f"lacks an intermediate: {name_text(last.issuer)} is neither given nor a CA that this node knows",
         )
 
 
 def unfit_for_agents(
     chain: Sequence[Certificate], host: str, use: str, authorities: Sequence[Certificate], now: datetime.datetime
-) -> Iterator[str]:
+) -> Iterator[Flaw]:
     """Why agents under the same strict rules would refuse this chain (leaf first) of ``host``."""
     certificate = chain[0]
     if is_issued_by(certificate, certificate):
-        yield "is self-signed"
-    yield from (flaw.sentence for flaw in weaknesses(certificate, now))
+        yield Flaw("incomplete_chain", "is self-signed")
+    yield from weaknesses(certificate, now)
     names = dns_names(certificate)
     if names and not covers(names, host):
-        yield f"names {', '.join(names)} and not this host, {host}"
-    yield from (flaw.sentence for flaw in _wrong_usages(certificate, (use,)))
+        yield Flaw("other_host", f"names {_listed(names)} and not this host, {host}")
+    yield from _wrong_usages(certificate, (use,))
     last = order(certificate, chain[1:])[-1]
     if not any(is_issued_by(last, ca) for ca in authorities if not_after(ca) > now):
-        yield "is not issued by a CA in ca_file that is valid"
+        yield Flaw("incomplete_chain", "is not issued by a CA in ca_file that is valid")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(shown, names))
 
 
 def covers(names: Sequence[str], host: str) -> bool:

@@ -10,18 +10,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Optional, Tuple
+from typing import TYPE_CHECKING, Optional, Sequence, Tuple
 
 from .._edge import Options
 from .._errors import CertificateError, InvalidValue
+from .opaque import OpaqueKey, OpaquePublicKey, read_opaque, subject_public_key
 
 if TYPE_CHECKING:
-    from .kinds import AnyPrivateKey, AnyPublicKey, PrivateKey
+    from .kinds import AnyPrivateKey, Certificate, PrivateKey, ServedKey, ShownKey
 
 try:
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.backends import default_backend
     from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import dh, ec, rsa, x448, x25519
+    from cryptography.hazmat.primitives.asymmetric import dh, ec, ed25519, rsa, x448, x25519
 except ImportError:  # pragma: no cover - library.MISSING says so before a function here is called
     pass
 
@@ -32,11 +34,13 @@ BOTH = "both"
 
 RSA_SIZES = (2048, 3072, 4096)
 CURVES = {256: "SECP256R1", 384: "SECP384R1"}
+ED25519 = "ed25519"
+"""Of one size, which nobody chooses."""
 
 
 @dataclass(frozen=True)
 class KeySpec:
-    """The kind of key that is wanted: C(rsa) with a size in bits, or C(ecdsa) on a NIST curve."""
+    """The kind of key that is wanted: C(rsa) with a size in bits, C(ecdsa) on a NIST curve, or C(ed25519) with none."""
 
     kind: str
     size: int
@@ -47,6 +51,10 @@ class KeySpec:
         kind, size = given["key_type"], given.get("key_size")
         if kind == BOTH:
             return (cls("ecdsa", 256), *cls.read(option, {"key_type": "rsa", "key_size": size or 3072}))
+        if kind == ED25519:
+            if size:
+                raise InvalidValue(f"{option}.key_size", size, f"is no choice for a key of type {kind}", "leave it out")
+            return (cls(kind, 0),)
         size = size or (4096 if kind == "rsa" else 256)
         sizes = RSA_SIZES if kind == "rsa" else tuple(CURVES)
         if size not in sizes:
@@ -58,7 +66,7 @@ class KeySpec:
             )
         return (cls(kind, size),)
 
-    def fits(self, public_key: AnyPublicKey) -> bool:
+    def fits(self, public_key: ShownKey) -> bool:
         return (self.kind, self.size) == describe_public_key(public_key)
 
 
@@ -66,12 +74,14 @@ def make_key(spec: KeySpec) -> PrivateKey:
     """A new private key."""
     if spec.kind == "rsa":
         return rsa.generate_private_key(public_exponent=65537, key_size=spec.size, backend=default_backend())
+    if spec.kind == ED25519:
+        return ed25519.Ed25519PrivateKey.generate()
     curve: ec.EllipticCurve = getattr(ec, CURVES[spec.size])()
     return ec.generate_private_key(curve, backend=default_backend())
 
 
-def read_any_key(option: str, pem: bytes, passphrase: Optional[str] = None) -> AnyPrivateKey:
-    """The private key in ``pem``; the error never repeats what was read."""
+def read_any_key(option: str, pem: bytes, passphrase: Optional[str] = None) -> ServedKey:
+    """The private key in ``pem``, of whatever kind; the error never repeats what was read."""
     try:
         return serialization.load_pem_private_key(
             pem, passphrase.encode() if passphrase else None, backend=default_backend()
@@ -80,36 +90,69 @@ def read_any_key(option: str, pem: bytes, passphrase: Optional[str] = None) -> A
         remedy = "give its passphrase" if passphrase is None else "leave the passphrase out"
         raise CertificateError(f"{option}: {problem}; {remedy}.") from None
     except Exception:  # cryptography raises ValueError and UnsupportedAlgorithm, by version
+        opaque = read_opaque(pem)
+        if opaque is not None:
+            return opaque
         doubt = ", or the passphrase is wrong" if passphrase else ""
         raise CertificateError(f"{option}: this is no private key that can be read{doubt}; give it in PEM.") from None
 
 
 def read_key(option: str, pem: bytes, passphrase: Optional[str] = None) -> PrivateKey:
-    """The private key in ``pem``, which somebody gives for a certificate or an authority."""
+    """The private key in ``pem``, which is to sign certificates or requests."""
     return able_to_sign(option, read_any_key(option, pem, passphrase))
 
 
-def able_to_sign(option: str, key: AnyPrivateKey) -> PrivateKey:
+def able_to_sign(option: str, key: ServedKey) -> PrivateKey:
+    """``key``, unless it is of a kind with which nothing can be signed here."""
+    if isinstance(key, OpaqueKey):
+        raise CertificateError(
+            f"{option}: python3-cryptography cannot sign with a key of type {key.kind}; give an RSA, ECDSA or Ed25519 key."
+        )
+    return _no_agreement(option, key)
+
+
+def read_keys(option: str, pem: bytes, passphrase: Optional[str] = None) -> Tuple[PrivateKey, ...]:
+    """Every private key in ``pem``, which are to sign; one at least."""
+    return tuple(read_key(option, block, passphrase) for block in _blocks(pem))
+
+
+def read_served_keys(option: str, pem: bytes, passphrase: Optional[str] = None) -> Tuple[ServedKey, ...]:
+    """Every private key in ``pem``, which Postfix is to serve; one at least."""
+    keys = (read_any_key(option, block, passphrase) for block in _blocks(pem))
+    return tuple(key if isinstance(key, OpaqueKey) else _no_agreement(option, key) for key in keys)
+
+
+def _blocks(pem: bytes) -> Sequence[bytes]:
+    return KEY.findall(pem) or [pem]
+
+
+def _no_agreement(option: str, key: AnyPrivateKey) -> PrivateKey:
     """``key``, unless it is of a kind that only agrees on other keys: certificates and TLS 1.3 need signatures."""
     if isinstance(key, (dh.DHPrivateKey, x25519.X25519PrivateKey, x448.X448PrivateKey)):
         raise CertificateError(f"{option}: this is a key that cannot sign; give an RSA or ECDSA key.")
     return key
 
 
-def read_keys(option: str, pem: bytes, passphrase: Optional[str] = None) -> Tuple[PrivateKey, ...]:
-    """Every private key in ``pem``; one at least."""
-    blocks = KEY.findall(pem) or [pem]
-    return tuple(read_key(option, block, passphrase) for block in blocks)
-
-
-def write_key(key: AnyPrivateKey, passphrase: Optional[str] = None) -> bytes:
+def write_key(key: ServedKey, passphrase: Optional[str] = None) -> bytes:
     """``key`` as PKCS#8 PEM: unencrypted, as Postfix reads it, unless there is a passphrase."""
+    if isinstance(key, OpaqueKey):
+        return key.pem
     secret = serialization.BestAvailableEncryption(passphrase.encode()) if passphrase else serialization.NoEncryption()
     return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, secret)
 
 
-def describe_public_key(public_key: AnyPublicKey) -> Tuple[str, int]:
+def public_key_of(certificate: Certificate) -> ShownKey:
+    """The key in a certificate, of whatever kind it is."""
+    try:
+        return certificate.public_key()
+    except (UnsupportedAlgorithm, ValueError):  # by version; an elliptic curve that is not known, too
+        return subject_public_key(certificate.tbs_certificate_bytes)
+
+
+def describe_public_key(public_key: ShownKey) -> Tuple[str, int]:
     """(``rsa``, bits), (``ecdsa``, bits) or the name of another kind with 0."""
+    if isinstance(public_key, OpaquePublicKey):
+        return public_key.kind, 0
     if isinstance(public_key, rsa.RSAPublicKey):
         return "rsa", public_key.key_size
     if isinstance(public_key, ec.EllipticCurvePublicKey):
@@ -117,6 +160,16 @@ def describe_public_key(public_key: AnyPublicKey) -> Tuple[str, int]:
     return type(public_key).__name__.lstrip("_").replace("PublicKey", "").lower(), 0
 
 
-def public_bytes(public_key: AnyPublicKey) -> bytes:
+def public_bytes(public_key: ShownKey) -> bytes:
     """SubjectPublicKeyInfo in DER: what fingerprints and TLSA 3 1 1 are taken of."""
+    if isinstance(public_key, OpaquePublicKey):
+        return public_key.spki
     return public_key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def belong_together(key: ServedKey, certificate: Certificate) -> bool:
+    """Whether ``certificate`` is of ``key``; of a key that cryptography cannot read, whether it may be."""
+    public_key = public_key_of(certificate)
+    if isinstance(key, OpaqueKey):
+        return key.kind == describe_public_key(public_key)[0]
+    return public_bytes(key.public_key()) == public_bytes(public_key)

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric import types
 
+    from .opaque import OpaqueKey, OpaquePublicKey
+
     Certificate = x509.Certificate
     Named = Union[x509.Certificate, x509.CertificateSigningRequest]
     """What may carry names."""
@@ -20,3 +22,7 @@ if TYPE_CHECKING:
     """One that a node may have, whatever for."""
     PublicKey = types.CertificatePublicKeyTypes
     AnyPublicKey = types.PublicKeyTypes
+    ServedKey = Union[types.PrivateKeyTypes, OpaqueKey]
+    """One that Postfix serves, whether cryptography can read it or not."""
+    ShownKey = Union[types.PublicKeyTypes, OpaquePublicKey]
+    """The same of public keys."""

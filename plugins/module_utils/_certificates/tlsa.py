@@ -10,10 +10,10 @@ import re
 from typing import TYPE_CHECKING, Iterable, List, NamedTuple, Optional, Sequence
 
 from .._errors import InvalidValue
-from .keys import public_bytes
+from .keys import public_bytes, public_key_of
 
 if TYPE_CHECKING:
-    from .kinds import Certificate, PublicKey
+    from .kinds import Certificate, ShownKey
 
 try:
     from cryptography.hazmat.primitives import serialization
@@ -57,19 +57,19 @@ def read_record(option: str, text: str) -> Record:
 def records(certificates: Sequence[Certificate]) -> List[str]:
     """What to publish for a chain (leaf first): C(3 1 1) of its key, C(2 1 1) of each CA that the server sends along."""
     leaf, *issuers = certificates
-    return [of_key(leaf.public_key())] + [
-        str(Record(2, 1, 1, _data(1, public_bytes(ca.public_key())))) for ca in issuers
+    return [of_key(public_key_of(leaf))] + [
+        str(Record(2, 1, 1, _data(1, public_bytes(public_key_of(ca))))) for ca in issuers
     ]
 
 
-def of_key(public_key: PublicKey) -> str:
+def of_key(public_key: ShownKey) -> str:
     """C(3 1 1) of a key, known before any certificate is made for it."""
     return str(Record(3, 1, 1, _data(1, public_bytes(public_key))))
 
 
 def holds(
     published: Iterable[Record],
-    public_key: PublicKey,
+    public_key: ShownKey,
     issuers: Sequence[Certificate],
     leaf: Optional[Certificate] = None,
 ) -> bool:
@@ -80,9 +80,7 @@ def holds(
     return any(_matches(record, public_key, issuers, leaf) for record in published)
 
 
-def _matches(
-    record: Record, public_key: PublicKey, issuers: Sequence[Certificate], leaf: Optional[Certificate]
-) -> bool:
+def _matches(record: Record, public_key: ShownKey, issuers: Sequence[Certificate], leaf: Optional[Certificate]) -> bool:
     if record.usage == 2:
         found = [_selected(record, ca) for ca in issuers]
     elif record.selector == 1:
@@ -94,7 +92,7 @@ def _matches(
 
 def _selected(record: Record, certificate: Certificate) -> bytes:
     if record.selector == 1:
-        return public_bytes(certificate.public_key())
+        return public_bytes(public_key_of(certificate))
     return certificate.public_bytes(serialization.Encoding.DER)
 
 

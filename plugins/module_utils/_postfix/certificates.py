@@ -7,19 +7,24 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Dict, List, Optional, Tuple, TypedDict
+from typing import TYPE_CHECKING, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple, TypedDict
 
 from .._certificates import fitness, tlsa
-from .._certificates.chain import Chains, chains_pem
+from .._certificates.chain import Chains, chains_pem, is_issued_by
 from .._certificates.describe import CertificateFacts, describe, public_key_fingerprint
+from .._certificates.keys import public_key_of
 from .._certificates.validity import utc_now
 from .._errors import CertificateError, InvalidValue
 from .._model.certificates import CertificateWish
-from . import services, sni, store, supply, trust
+from . import judge, services, sni, store, supply, trust
+from .commands import Run
 from .levels import Parameters
 from .plan import NewFile, Plan, Shown, plan_parameters
 from .state import State
 from .supply import Next
+
+if TYPE_CHECKING:
+    from .._certificates.kinds import Certificate
 
 _OPTIONS = {
     "csr": "csr.certificate",
@@ -74,7 +79,7 @@ class Report(TypedDict):
     next: Optional[NextFacts]
 
 
-def plan_certificate(state: State, wish: CertificateWish, check_mode: bool) -> CertificatePlan:
+def plan_certificate(state: State, wish: CertificateWish, run: Run, check_mode: bool) -> CertificatePlan:
     """Compare ``wish`` with the store. Makes keys in memory at most; writes nothing."""
     stored, reason = _stored(state, wish)
     supplied = supply.provide(state, wish, stored, check_mode) if reason else supply.Supply(stored)
@@ -92,7 +97,8 @@ def plan_certificate(state: State, wish: CertificateWish, check_mode: bool) -> C
     signed_soon = supplied.awaits == supply.SIGNATURE and wish.provider == "own_ca"
     if renewed or (began and not signed_soon):
         judged = supplied.chains if renewed else chains
-        _refuse_flaws(state, wish, judged, [use for use in store.USES if active[use]], hosts)
+        _refuse_strange_keys(run, wish, judged)
+        _refuse_flaws(state, wish, run, judged, _served(state, active, hosts))
         _refuse_unannounced(wish, judged, active["server"] or bool(hosts))
     served = sni.plan_sni(state, wish.name, hosts if path else (), path)
     trusted = trust.plan_trust(state, wish.trust, wish.accept)
@@ -184,30 +190,62 @@ def _read_stored(state: State, name: str) -> Tuple[Chains, Optional[str]]:
         return (), str(problem)
 
 
-def _refuse_flaws(state: State, wish: CertificateWish, chains: Chains, uses: List[str], hosts: Tuple[str, ...]) -> None:
+class Served(NamedTuple):
+    """For what a certificate is, or will be, active, under which names, and who looks at it."""
+
+    uses: List[str]
+    hosts: List[str]
+    asking: List[judge.Peer]
+
+
+def _served(state: State, active: Dict[str, bool], hosts: Iterable[str]) -> Served:
+    uses, own = [use for use in store.USES if active[use]], state.effective["myhostname"]
+    named = [None if host.startswith(".") else host for host in hosts]
+    asking = judge.peers([*([own] if active["server"] else []), *named], active["client"])
+    return Served(uses, [*([own] if uses else []), *filter(None, named)], asking)
+
+
+def _refuse_flaws(state: State, wish: CertificateWish, run: Run, chains: Chains, served: Served) -> None:
     """Refuse what peers would not take, unless the task accepts it by name. A self-signed certificate proves nothing."""
     if wish.provider == "self_signed":
         return
-    names = [state.effective["myhostname"]] if uses else []
-    names += [host for host in hosts if not host.startswith(".")]
     known = supply.issuers_known(state, wish)
-    found = [
-        flaw
-        for chain in chains
-        for flaw in fitness.flaws(chain.certificates, names, uses, known, utc_now())
-        if flaw.kind not in wish.accept
-    ]
+    found = [flaw for chain in chains for flaw in _flaws(wish, run, chain.certificates, known, served)]
     if found:
         raise CertificateError(
-            f"{_OPTIONS.get(wish.provider, wish.provider)}: the certificate {' and '.join(dict.fromkeys(f.sentence for f in found))}; give one that peers "
+            f"{_option(wish)}: the certificate {' and '.join(dict.fromkeys(f.sentence for f in found))}; give one that peers "
             f"will take, or accept: [{', '.join(dict.fromkeys(f.kind for f in found))}]."
         )
+
+
+def _flaws(
+    wish: CertificateWish, run: Run, chain: Sequence[Certificate], known: Sequence[Certificate], served: Served
+) -> Iterator[fitness.Flaw]:
+    """What we find, and what OpenSSL finds. A root that is sent along is one that some peer trusts."""
+    own = fitness.flaws(chain, served.hosts, served.uses, known, utc_now())
+    anchors = [*known, *(ca for ca in chain[1:] if is_issued_by(ca, ca))]
+    said = judge.objections(run, chain, anchors, served.asking, wish.accept)
+    return judge.beside((flaw for flaw in own if flaw.kind not in wish.accept), said)
+
+
+def _refuse_strange_keys(run: Run, wish: CertificateWish, chains: Chains) -> None:
+    """Where only OpenSSL can read a key, it is OpenSSL that says whether it is the certificate's."""
+    for chain in chains:
+        if not judge.belongs(run, chain):
+            raise CertificateError(
+                f"{_option(wish)}: OpenSSL on this node cannot read the private key, or it does not match the certificate; "
+                "give a key and a certificate that belong together."
+            )
+
+
+def _option(wish: CertificateWish) -> str:
+    return _OPTIONS.get(wish.provider, wish.provider)
 
 
 def _refuse_unannounced(wish: CertificateWish, chains: Chains, served: bool) -> None:
     """A client that finds only other TLSA records does not send its mail (RFC 7672 section 3.1)."""
     if served and not supply.announced(wish, chains):
-        wanted = "; ".join(tlsa.of_key(chain.leaf.public_key()) for chain in chains)
+        wanted = "; ".join(tlsa.of_key(public_key_of(chain.leaf)) for chain in chains)
         raise CertificateError(
             f"published_tlsa: no record matches the certificate that would be served; publish {wanted} beside the old "
             "record first, wait until the old answer has left all caches (its TTL), then list it in published_tlsa."

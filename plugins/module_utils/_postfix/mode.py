@@ -17,7 +17,8 @@ from .._model.levels import VERIFY_WARNING, ClientLevel, ServerLevel
 from .._model.policies import ClientPolicy, ServerPolicy, check_client, check_match, check_server, overlay
 from .._model.services import ServicePolicy
 from .._profiles import Profile
-from . import deprecated, services, store, trust
+from . import deprecated, judge, services, store, trust
+from .commands import Run
 from .domain_checks import check_demands_can_be_met
 from .levels import DANE, Parameters, client_parameters, read_client, read_server, server_parameters
 from .plan import Plan, plan_parameters
@@ -60,7 +61,7 @@ class ModePlan:
     """What must be on the node first: a certificate or CA file that another task brings."""
 
 
-def plan_mode(state: State, wish: Wish) -> ModePlan:
+def plan_mode(state: State, wish: Wish, run: Run) -> ModePlan:
     """Compare ``wish`` with ``state``; refuse what would stop mail or lower its protection. Writes nothing."""
     server, client = _asked(state, wish)
     server_before, client_before = read_server(state.effective), read_client(state.effective)
@@ -92,7 +93,7 @@ def plan_mode(state: State, wish: Wish) -> ModePlan:
         client_before=client_before,
         client_after=client_after,
         warnings=tuple(_warnings(state, server, client)),
-        unmet=_unmet(state, wish, server, server_after, client),
+        unmet=_unmet(state, wish, server, server_after, client, run=run),
     )
 
 
@@ -106,7 +107,7 @@ def _check_combinations(
 
 
 def _unmet(
-    state: State, wish: Wish, server: ServerPolicy, server_after: ServerPolicy, client: ClientPolicy
+    state: State, wish: Wish, server: ServerPolicy, server_after: ServerPolicy, client: ClientPolicy, *, run: Run
 ) -> Optional[str]:
     """The first sentence about a certificate or CA file that the change would rest on in vain."""
     try:
@@ -116,7 +117,7 @@ def _unmet(
             if path is not None:
                 read_ca_file(option, path)
         if wish.profile is not None and wish.profile.demands_ca_signed:
-            _check_agents_certificates(state, server_after.ca_file)
+            _check_agents_certificates(state, server_after.ca_file, run)
     except HardeningError as problem:
         return str(problem)
     return None
@@ -175,7 +176,7 @@ def _check_server_certificate(state: State, server: ServerPolicy) -> None:
         )
 
 
-def _check_agents_certificates(state: State, ca_file: Optional[str]) -> None:
+def _check_agents_certificates(state: State, ca_file: Optional[str], run: Run) -> None:
     authorities = read_ca_file("server.ca_file", present(ca_file))
     host = state.effective["myhostname"]
     problems: List[str] = []
@@ -185,7 +186,9 @@ def _check_agents_certificates(state: State, ca_file: Optional[str]) -> None:
             problems.append(f"no certificate is active for the {use}")
         for path, chain in chains:
             unfit = fitness.unfit_for_agents(chain.certificates, host, use, authorities, utc_now())
-            problems.extend(f"the {use} certificate in {path} {problem}" for problem in unfit)
+            asking = judge.peers([host] if use == "server" else [], use == "client")
+            said = judge.objections(run, chain.certificates, authorities, asking)
+            problems.extend(f"the {use} certificate in {path} {flaw.sentence}" for flaw in judge.beside(unfit, said))
     if problems:
         raise CertificateError(
             f"profile: trusted_agents_strict cannot be switched on: {'; '.join(problems)}; "

@@ -21,8 +21,9 @@ from .._certificates.chain import (
     read_chains,
 )
 from .._certificates.describe import dns_names
-from .._certificates.issue import request, requested_names, self_sign
-from .._certificates.keys import able_to_sign, make_key, public_bytes, read_keys
+from .._certificates.issue import last_day, request, requested_names, self_sign
+from .._certificates.keys import able_to_sign, make_key, public_bytes, public_key_of, read_keys
+from .._certificates.opaque import OpaqueKey
 from .._certificates.validity import not_after, utc_now
 from .._errors import InvalidValue, present
 from .._model.certificates import MADE_HERE, CertificateWish
@@ -30,7 +31,7 @@ from . import store, trust
 from .state import State
 
 if TYPE_CHECKING:
-    from .._certificates.kinds import AnyPrivateKey, Certificate, PrivateKey
+    from .._certificates.kinds import Certificate, PrivateKey, ServedKey
 
 SIGNATURE, ANNOUNCEMENT = "signature", "announcement"
 
@@ -127,7 +128,7 @@ def _certified(state: State, wish: CertificateWish, stored: Chains, found: Next)
 def announced(wish: CertificateWish, chains: Chains) -> bool:
     """Whether clients that look at the published TLSA records would take each of these chains."""
     return not wish.published_tlsa or all(
-        tlsa.holds(wish.published_tlsa, c.leaf.public_key(), c.certificates[1:], c.leaf) for c in chains
+        tlsa.holds(wish.published_tlsa, public_key_of(c.leaf), c.certificates[1:], c.leaf) for c in chains
     )
 
 
@@ -154,9 +155,11 @@ def _next(state: State, wish: CertificateWish, stored: Chains, check_mode: bool)
     kept = next_kept(state, wish.name)
     if kept is not None and not _fits(wish, kept.keys):
         kept = None
-    own = tuple(chain.key for chain in stored)
-    if _fits(wish, own) and (not wish.renew_key or _are_certified(own, _signed(wish, stored))):
-        keys = tuple(able_to_sign(wish.name, key) for key in own)
+    own: Tuple[PrivateKey, ...] = ()
+    if _fits(wish, [chain.key for chain in stored]):
+        own = tuple(able_to_sign(wish.name, chain.key) for chain in stored)
+    if own and (not wish.renew_key or _are_certified(own, _signed(wish, stored))):
+        keys = own
     elif kept is not None:
         keys = kept.keys
     elif check_mode:
@@ -173,17 +176,19 @@ def _next(state: State, wish: CertificateWish, stored: Chains, check_mode: bool)
     return Next(keys, b"".join(request(names, key) for key in keys))
 
 
-def _are_certified(keys: Sequence[AnyPrivateKey], certificates: Sequence[Certificate]) -> bool:
+def _are_certified(keys: Sequence[PrivateKey], certificates: Sequence[Certificate]) -> bool:
     """Whether there is a certificate for each of these keys."""
-    return bool(keys) and set(_public(keys)) <= {public_bytes(c.public_key()) for c in certificates}
+    return bool(keys) and set(_public(keys)) <= {public_bytes(public_key_of(c)) for c in certificates}
 
 
-def _public(keys: Sequence[AnyPrivateKey]) -> List[bytes]:
+def _public(keys: Sequence[PrivateKey]) -> List[bytes]:
     return [public_bytes(key.public_key()) for key in keys]
 
 
-def _fits(wish: CertificateWish, keys: Sequence[AnyPrivateKey]) -> bool:
-    return len(keys) == len(wish.keys) and all(spec.fits(key.public_key()) for spec, key in zip(wish.keys, keys))
+def _fits(wish: CertificateWish, keys: Sequence[ServedKey]) -> bool:
+    return len(keys) == len(wish.keys) and all(
+        not isinstance(key, OpaqueKey) and spec.fits(key.public_key()) for spec, key in zip(wish.keys, keys)
+    )
 
 
 def _completed(state: State, wish: CertificateWish, chains: Chains) -> Chains:
@@ -196,9 +201,17 @@ def _age(stored: Chains, wish: CertificateWish) -> Optional[str]:
     if wish.renew_now:
         return "renew_now is set"
     left = min((not_after(chain.leaf) - utc_now()).days for chain in stored)
-    if left < wish.renew_before:
+    if left < wish.renew_before and (left < 0 or not ends_with_its_ca(wish, stored)):
         return f"the stored certificate has {left} days left, fewer than renew_before"
     return None
+
+
+def ends_with_its_ca(wish: CertificateWish, chains: Chains) -> bool:
+    """Whether no certificate of the fleet's CA would last longer than these: none outlives its CA."""
+    if wish.ca_certificates is None or not chains:
+        return False
+    issuing, *others = read_certificates("own_ca.ca_certificate", wish.ca_certificates)
+    return min(not_after(chain.leaf) for chain in chains) >= last_day(order(issuing, others))
 
 
 def _self_signed_reason(_state: State, wish: CertificateWish, stored: Chains) -> Optional[str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Collection, Dict, Iterable, List, Optional, Tuple
 
 from .._certificates.chain import certificates_pem, is_issued_by, read_certificates, readable_certificates
+from .._certificates.shown import name_text
 from .._errors import CertificateError, InvalidValue
 from .._model.levels import ClientCertificates, ClientLevel
 from .._model.trust import TrustWish
@@ -156,7 +157,7 @@ def _check_nobody_is_left_behind(state: State, before: Tuple[Certificate, ...], 
             issuer = next((ca for ca in lost if any(is_issued_by(c, ca) for c in chain.certificates)), None)
             if issuer is not None:
                 raise CertificateError(
-                    f"trust: {issuer.subject.rfc4514_string()} would not be trusted any more, and it issued {path}, which is active: "
+                    f"trust: {name_text(issuer.subject)} would not be trusted any more, and it issued {path}, which is active: "
                     "neighbours with certificates of the same CA would be refused. Let all nodes trust both CAs first "
                     "(own_ca.next_ca, trust.authorities, or the playbook rotate_certificates), or accept: [distrusted_issuer]."
                 )
@@ -226,7 +227,7 @@ def _subjects(pem: bytes) -> str:
     if not pem:
         return ""
     found, system = read_certificates("trust", pem), set(known_to_system())
-    own = "".join(f"{ca.subject.rfc4514_string()} {ca.serial_number:X}\n" for ca in found if ca not in system)
+    own = "".join(f"{name_text(ca.subject)} {ca.serial_number:X}\n" for ca in found if ca not in system)
     count = sum(ca in system for ca in found)
     return own + (f"{count} of the system\n" if count else "")
 

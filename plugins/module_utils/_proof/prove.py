@@ -12,7 +12,7 @@ from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
 from .._certificates.chain import read_certificates
 from .._certificates.describe import certificate_fingerprint
-from .._certificates.keys import describe_public_key
+from .._certificates.keys import describe_public_key, public_key_of
 from .._deadline import DeadlinePassed, within
 from .._errors import ProofFailed
 from .._model.levels import ClientCertificates, Protocol, ServerLevel
@@ -184,7 +184,7 @@ def _certificate_shortcomings(state: State, seen: Observation) -> Iterator[str]:
 def _active_key_types(state: State) -> Tuple[str, ...]:
     """The types of key that are served, where there are several (`ecdsa` and `rsa` are told apart)."""
     chains = store.active_chains(state, "server")
-    found = {describe_public_key(chain.leaf.public_key())[0] for _path, chain in chains} & {"ecdsa", "rsa"}
+    found = {describe_public_key(public_key_of(chain.leaf))[0] for _path, chain in chains} & {"ecdsa", "rsa"}
     return tuple(sorted(found)) if len(found) > 1 else ()
 
 

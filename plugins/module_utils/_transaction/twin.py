@@ -125,7 +125,7 @@ def _build(postfix: Postfix, state: State, queue_dir: str, stage: str) -> Postfi
             files.age(os.path.join(draft, name))
         # Complete or not there: until its main.cf names its own queue, its lock would be the live one's.
         here.move("draft", here, "config")
-        os.fchmod(here.descriptor, 0o711)  # the last: until now, nobody else could look in
+        here.let_in(0o711)  # the last: until now, nobody else could look in
     return postfix.at(config)
 
 
@@ -133,7 +133,7 @@ def _make_folders(state: State, queue: Folder, here: Folder) -> None:
     here.make("draft").close()
     with here.make("spool") as spool, here.make("data") as data:
         mirror_queue(queue, spool, {service.name for service in state.services})
-        os.fchmod(spool.descriptor, 0o755)
+        spool.let_in(0o755)
         with open_folder(state.effective["data_directory"]) as live:
             like(data.descriptor, live.descriptor)
 

@@ -12,6 +12,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certific
     certificates_pem,
     read_certificates,
 )
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.issue import make_ca
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.keys import (
     KeySpec,
     make_key,
@@ -19,6 +20,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certific
     read_keys,
     write_key,
 )
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.validity import utc_now
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import (
     CertificateError,
     HardeningError,
@@ -302,3 +304,21 @@ def test_a_record_that_is_published_is_the_one_that_is_reported(node):
     facts = work(node, **SERVED)["certificate"]
     (leaf,) = read_certificates("chain", facts["chain"].encode())
     assert facts["tlsa"] == [tlsa.of_key(leaf.public_key())]
+
+
+def test_a_certificate_that_ends_with_its_ca_is_told_of_by_each_run(node):
+    key = make_key(KeySpec("ecdsa", 256))
+    given = {**SMALL, "ca_certificate": certificates_pem([make_ca("CA", key, 20, utc_now())]).decode()}
+    ca = read_certificates("ca", given["ca_certificate"].encode())[0], key
+    asked = work(node, "own_ca", given)["signing_request"]
+    made = work(node, "own_ca", {**given, "certificate": sign(asked["csr"].encode(), ca)})
+    again = work(node, "own_ca", given)
+    assert not again["changed"]
+    assert (
+        made["warnings"]
+        == again["warnings"]
+        == [
+            "default: the certificate has 19 days left and ends with its CA; bring the next one before "
+            "(own_ca.next_ca, or the playbook rotate_certificates)."
+        ]
+    )

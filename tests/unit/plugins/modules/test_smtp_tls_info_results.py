@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import certificates_pem
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.keys import write_key
+from ansible_collections.mailfleet.smtp_hardening.tests.unit import strange_keys
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.certificate_tasks import SMALL, task
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import write
-from ansible_collections.mailfleet.smtp_hardening.tests.unit.module_runs import host, run
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.module_runs import MODE, host, run
 
 
 def test_info_tells_what_is_active_and_what_is_stored(tls_node):
@@ -59,3 +60,25 @@ def test_info_tells_who_renews_a_certificate_and_whom_the_node_trusts(trusting_n
     assert facts["certificates"]["public"]["renewed_by"] == "certbot"
     assert facts["certificates"]["fleet"]["renewed_by"] is None
     assert facts["trust"] == {"ca_file": trusting_node.store("trust", "1.pem"), "pins": [pin]}
+
+
+def test_info_describes_keys_and_certificates_that_cryptography_cannot_read(node, tmp_path):
+    strange = strange_keys.make(tmp_path)
+    chain_file = write(node.store("certificates", "strange", "1.pem"), strange.chain_file)
+    parted = write(node.path("mx.pem"), strange.leaf), write(node.path("mx.key"), strange.key)
+    node.write(
+        f"smtpd_tls_chain_files = {chain_file}\nsmtp_tls_cert_file = {parted[0]}\nsmtp_tls_key_file = {parted[1]}\n"
+    )
+    facts = run("smtp_tls_info", node, {})
+    found = [*facts["active"]["server"], *facts["active"]["client"], *facts["certificates"]["strange"]["chains"]]
+    assert [(shown["subject"], shown["key_type"], shown["key_size"]) for shown in found] == [
+        ("CN=mx1.example.com", "ecdsa", 0)
+    ] * 3
+    assert "PRIVATE" not in str(facts)
+
+
+def test_a_mode_is_set_beside_keys_and_certificates_that_cryptography_cannot_read(node, tmp_path):
+    chain_file = write(node.store("certificates", "strange", "1.pem"), strange_keys.make(tmp_path).chain_file)
+    node.write(f"smtpd_tls_chain_files = {chain_file}\n")
+    changed = run("smtp_tls_mode", node, {**MODE, "profile": "lenient_default"}, check_mode=True)
+    assert changed["changed"] and not [text for text in changed["warnings"] if "certificate" in text]

@@ -8,6 +8,7 @@ import re
 import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import (
     certificates_pem,
+    is_issued_by,
     read_certificates,
 )
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.describe import dns_names
@@ -17,9 +18,16 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certific
     make_key,
     write_key,
 )
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.validity import utc_now
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.validity import (
+    not_after,
+    utc_now,
+)
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import HardeningError
 from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils import _fleet_ca
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ed448
+from flawed import CRL_ALONE
+from pki import authority, ed_key
 
 
 def paths(folder):
@@ -117,3 +125,61 @@ def test_a_ca_exists_with_both_its_files(tmp_path, there):
     for name in there:
         (tmp_path / name).write_text("")
     assert _fleet_ca.exists(*paths(tmp_path)) is (len(there) == 2)
+
+
+def load(*identities):
+    return _fleet_ca.load("".join(identity.pem for identity in identities), identities[0].key_pem, None)
+
+
+ROOT = authority("Root", path_length=0)
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (lambda: [authority("CA", begin=1)], "the CA is not valid before "),
+        (
+            lambda: [authority("CA", extensions=[(CRL_ALONE, True)])],
+            "the CA may not sign certificates by its key usage",
+        ),
+        (lambda: [authority("CA", ROOT), ROOT], "the CA above it, CN=Root, allows 0 CAs beneath it and has 1"),
+        (
+            lambda: [authority("CA", old := authority("Old", begin=-9, end=-1)), ROOT, old],
+            "the CA above it, CN=Old, has expired",
+        ),
+    ],
+)
+def test_a_ca_whose_signatures_nobody_takes_does_not_sign(made, said):
+    with pytest.raises(HardeningError) as refusal:
+        load(*made())
+    sentence = str(refusal.value)
+    assert sentence.startswith(f"own_ca.ca_certificate: {said}")
+    assert sentence.endswith("; give one that is valid, and trust both meanwhile.")
+
+
+def test_a_ca_does_not_sign_for_names_outside_of_its_constraints(issue):
+    constraints = x509.NameConstraints([x509.DNSName("example.com")], None)
+    ca = load(authority("CA", extensions=[(constraints, True)]))
+    csr = request(["mx1.example.com"], issue().key).decode()
+    assert ca.sign(csr, ["mx1.example.com"], 90)
+    with pytest.raises(HardeningError) as refusal:
+        ca.sign(csr, ["mx1.example.com", "mx1.example.net"], 90)
+    assert str(refusal.value) == (
+        "own_ca.ca_certificate: the CA CN=CA may not sign for mx1.example.net by its name constraints; "
+        "give names that they allow in own_ca.names, or another CA."
+    )
+
+
+def test_what_it_signs_ends_with_the_first_of_its_certificates(issue):
+    root = authority("Root", end=9)
+    ca = load(authority("CA", root), root)
+    (leaf,) = read_certificates("signed", ca.sign(request(["mx1"], issue().key).decode(), ["mx1"], 90).encode())
+    assert not_after(leaf) == not_after(root.certificate)
+
+
+@pytest.mark.parametrize("key", [ed_key(), ed_key(ed448.Ed448PrivateKey)])
+def test_a_ca_with_an_edwards_curve_signs(issue, key):
+    made = authority("CA", key=key)
+    signed = load(made).sign(request(["mx1.example.com"], issue().key).decode(), ["mx1.example.com"], 90)
+    (leaf,) = read_certificates("signed", signed.encode())
+    assert is_issued_by(leaf, made.certificate)

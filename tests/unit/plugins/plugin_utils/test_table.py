@@ -14,6 +14,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils._table im
             [["mx1.example.com", "sent"], ["mx2", ""]],
             "node             mail\n---------------  ----\nmx1.example.com  sent\nmx2",
         ),
+        ([["\x1b[2J\r\n", "\u202e"]], "node         mail\n-----------  ------\n\\x1b[2J\\r\\n  \\u202e"),
     ],
 )
 def test_a_column_is_as_wide_as_its_widest_cell(rows, text):

@@ -31,10 +31,13 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certific
 )
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.validity import utc_now
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import CertificateError
+from ansible_collections.mailfleet.smtp_hardening.tests.unit import strange_keys
 from cryptography import x509
 from cryptography.hazmat.backends import default_backend
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ed25519, padding, x25519
+from flawed import signed_with_sha1
+from pki import authority
 
 YEAR = 365
 SPEC = CertificateSpec(("mx1.example.com",), 90)
@@ -316,3 +319,44 @@ def test_two_cas_that_have_signed_each_other_end_a_chain_after_each_once():
 
     one, other, leaf = signed(0, 1), signed(1, 0), signed(2, 0)
     assert order(leaf, [other, one]) == (leaf, one, other)
+
+
+# What cryptography cannot read and OpenSSL can
+
+
+@pytest.fixture(scope="module")
+def strange(tmp_path_factory):
+    return strange_keys.make(tmp_path_factory.mktemp("strange"))
+
+
+def test_a_chain_file_of_such_a_kind_is_read_and_written_as_it_is(strange):
+    chains = read_chain_file("/mx.pem", strange.chain_file + strange.root.encode())
+    assert [len(chain.certificates) for chain in chains] == [2]
+    assert chains_pem(chains) == strange.chain_file + strange.root.encode()
+
+
+def test_the_leaf_of_such_a_key_is_the_one_that_has_issued_nothing(strange):
+    (chain,) = read_chains("pem", strange.key.encode(), (strange.root + strange.leaf).encode())
+    assert chain.certificates == read_certificates("chain", strange.chain.encode())
+
+
+def test_such_a_key_does_not_go_with_a_certificate_of_another_kind(strange, issue):
+    rsa = certificates_pem(issue(kind=("rsa", 2048)).certificates)
+    with pytest.raises(CertificateError, match="^/mx.pem: the private key does not match the certificate that follows"):
+        read_chain_file("/mx.pem", strange.key.encode() + rsa)
+    with pytest.raises(CertificateError, match="^pem: the private key does not match the certificate"):
+        read_chains("pem", strange.key.encode(), rsa)
+
+
+def test_such_certificates_name_their_issuers_themselves(strange, tmp_path):
+    leaf, root = read_certificates("chain", strange.chain.encode())
+    other = read_certificates("chain", strange_keys.make(tmp_path).root.encode())[0]
+    assert is_issued_by(leaf, root) and is_issued_by(root, root)
+    assert not is_issued_by(leaf, leaf) and not is_issued_by(leaf, other)
+
+
+def test_a_signature_with_sha_1_is_one_all_the_same():
+    root = authority("Root")
+    weak = signed_with_sha1("Weak", root, "basicConstraints=CA:TRUE").certificate
+    assert is_issued_by(weak, root.certificate)
+    assert not is_issued_by(weak, authority("Root").certificate)

@@ -11,6 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from pki import authority, certify, ec_key
 
 NOW = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.timezone.utc)
 DAY = datetime.timedelta(days=1)
@@ -48,7 +49,7 @@ def sentences(flaws):
 
 
 def unfit(made, use="server", authorities=(), host=HOST, now=NOW):
-    return list(fitness.unfit_for_agents([made], host, use, authorities, now))
+    return sentences(fitness.unfit_for_agents([made], host, use, authorities, now))
 
 
 @pytest.mark.parametrize(
@@ -142,13 +143,15 @@ def test_a_good_agent_certificate_is_fit_for_both_uses(issue, fleet_ca):
 )
 def test_an_unfit_agent_certificate_is_named(issue, fleet_ca, made, host, problem):
     chain = issue(**made)
-    found = list(fitness.unfit_for_agents(chain.certificates, host, "server", [fleet_ca[0]], utc_now()))
+    found = sentences(fitness.unfit_for_agents(chain.certificates, host, "server", [fleet_ca[0]], utc_now()))
     assert any(problem in sentence for sentence in found)
 
 
 def test_a_certificate_of_a_foreign_ca_is_unfit(issue):
     stranger = issue(by="itself").leaf
-    found = list(fitness.unfit_for_agents(issue().certificates, "mx1.example.com", "server", [stranger], utc_now()))
+    found = sentences(
+        fitness.unfit_for_agents(issue().certificates, "mx1.example.com", "server", [stranger], utc_now())
+    )
     assert found == ["is not issued by a CA in ca_file that is valid"]
 
 
@@ -168,7 +171,7 @@ def test_a_wildcard_covers_one_label(names, host, covered):
 
 def test_a_foreign_leaf_does_not_become_fit_by_what_follows_it(issue, fleet_ca):
     chain = [issue(by="itself").leaf, issue().leaf]
-    found = list(fitness.unfit_for_agents(chain, "mx1.example.com", "server", [fleet_ca[0]], utc_now()))
+    found = sentences(fitness.unfit_for_agents(chain, "mx1.example.com", "server", [fleet_ca[0]], utc_now()))
     assert "is not issued by a CA in ca_file that is valid" in found
 
 
@@ -283,5 +286,25 @@ def test_a_root_that_is_sent_along_is_fit_for_agents(issuing):
 def test_a_ca_in_ca_file_that_has_expired_vouches_for_nobody(fleet_ca):
     chain = [certificate(issuer=fleet_ca)]
     later = utc_now() + 11 * YEAR
-    unfit = list(fitness.unfit_for_agents(chain, HOST, "server", [fleet_ca[0]], later))
+    unfit = sentences(fitness.unfit_for_agents(chain, HOST, "server", [fleet_ca[0]], later))
     assert unfit[-1] == "is not issued by a CA in ca_file that is valid"
+
+
+def test_an_issuer_whose_key_may_not_sign_certificates_has_issued_nothing(issuing):
+    host = certificate(ca=True, signs=True, common="Signs")
+    key = make_key(KeySpec("ecdsa", 256))
+    middle = certificate(key, ca=True, signs=True, common="Signs", names=())
+    chain = [certificate(issuer=(middle, key)), middle]
+    assert found(chain) == [("wrong_usage", "is issued by CN=Signs, which may not sign certificates by its key usage")]
+    assert found([host]) == []
+
+
+def test_names_that_strangers_chose_are_escaped_in_every_sentence():
+    hostile = "\x1b[2J\n"
+    ca = authority(hostile, begin=-9, end=-1)
+    made = certify("mx1", ec_key(), ca, [f"{hostile}.example.com"])
+    chain = [made.certificate, ca.certificate, authority("x", authority(hostile)).certificate]
+    said = sentences(fitness.flaws(chain, [HOST], ["server"], [], utc_now()))
+    said += sentences(fitness.unfit_for_agents(chain, HOST, "server", [], utc_now()))
+    assert len(said) == 5 and all(sentence.isprintable() for sentence in said)
+    assert sum(r"\x1b[2J\n" in sentence for sentence in said) == 4

@@ -12,6 +12,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certific
 )
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.issue import (
     CertificateSpec,
+    last_day,
     make_ca,
     request,
     requested_names,
@@ -31,6 +32,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certific
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import CertificateError
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed448
 
 NOW = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.timezone.utc)
 SPEC = CertificateSpec(("mx1.example.com", "smtp.example.com"), 90)
@@ -169,3 +171,32 @@ def test_a_leaf_may_sign_a_handshake_and_nothing_else(leaf):
     assert extension(leaf, x509.BasicConstraints).value == x509.BasicConstraints(ca=False, path_length=None)
     assert not extension(leaf, x509.SubjectAlternativeName).critical
     assert not extension(leaf, x509.ExtendedKeyUsage).critical
+
+
+ED448 = ed448.Ed448PrivateKey.generate()
+
+
+@pytest.mark.parametrize("ca_key", [make_key(KeySpec("ed25519", 0)), ED448, make_key(KeySpec("rsa", 2048))])
+@pytest.mark.parametrize("spec", [KeySpec("ecdsa", 256), KeySpec("ed25519", 0)])
+def test_a_ca_with_any_key_signs_for_any_key(ca_key, spec):
+    leaf_key, ca = make_key(spec), make_ca("Fleet CA", ca_key, 3650, NOW)
+    leaf = sign_request(request(SPEC.names, leaf_key), SPEC, ca, ca_key, NOW)
+    assert is_issued_by(leaf, ca) and is_issued_by(ca, ca)
+    assert public_bytes(leaf.public_key()) == public_bytes(leaf_key.public_key())
+
+
+def test_an_ed25519_key_signs_for_itself():
+    key = make_key(KeySpec("ed25519", 0))
+    made = self_sign(SPEC, key, NOW)
+    assert is_issued_by(made, made) and hash_name(made) is None
+
+
+@pytest.mark.parametrize(
+    ("ca_days", "above_days", "lifetime"),
+    [([91], [], 90), ([90], [], 90), ([89], [], 89), ([3650], [40], 40), ([30], [40], 30), ([3650], [3650, 7], 7)],
+)
+def test_a_certificate_outlives_none_of_the_cas_above_it(key, ca_days, above_days, lifetime):
+    ca, *above = [make_ca("CA", key, days, NOW) for days in [*ca_days, *above_days]]
+    leaf = sign_request(request(SPEC.names, key), SPEC, ca, key, NOW, above=above)
+    assert not_after(leaf) == NOW + datetime.timedelta(days=lifetime)
+    assert last_day([ca, leaf]) == not_after(leaf)

@@ -2,19 +2,27 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import certificates_pem
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import (
+    certificates_pem,
+    read_certificates,
+)
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.keys import (
     KeySpec,
     describe_public_key,
     make_key,
     public_bytes,
+    public_key_of,
+    read_any_key,
     read_key,
     read_keys,
+    read_served_keys,
     write_key,
 )
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.opaque import OpaqueKey
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import CertificateError, InvalidValue
+from ansible_collections.mailfleet.smtp_hardening.tests.unit import strange_keys
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ed25519, x448, x25519
+from cryptography.hazmat.primitives.asymmetric import ed448, x448, x25519
 
 
 @pytest.mark.parametrize(
@@ -26,6 +34,8 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, x448, x25519
         ({"key_type": "rsa", "key_size": 3072}, KeySpec("rsa", 3072)),
         ({"key_type": "ecdsa"}, KeySpec("ecdsa", 256)),
         ({"key_type": "ecdsa", "key_size": 384}, KeySpec("ecdsa", 384)),
+        ({"key_type": "ed25519"}, KeySpec("ed25519", 0)),
+        ({"key_type": "ed25519", "key_size": None}, KeySpec("ed25519", 0)),
     ],
 )
 def test_a_kind_of_key_has_a_size_of_its_own(given, spec):
@@ -43,6 +53,10 @@ def test_a_kind_of_key_has_a_size_of_its_own(given, spec):
             {"key_type": "ecdsa", "key_size": 521},
             "own_ca.key_size: 521 is no size for a key of type ecdsa; use one of 256, 384.",
         ),
+        (
+            {"key_type": "ed25519", "key_size": 256},
+            "own_ca.key_size: 256 is no choice for a key of type ed25519; leave it out.",
+        ),
     ],
 )
 def test_a_size_that_peers_refuse_is_no_size_for_a_key(given, sentence):
@@ -51,7 +65,9 @@ def test_a_size_that_peers_refuse_is_no_size_for_a_key(given, sentence):
     assert str(refusal.value) == sentence
 
 
-@pytest.mark.parametrize("spec", [KeySpec("rsa", 2048), KeySpec("ecdsa", 256), KeySpec("ecdsa", 384)])
+@pytest.mark.parametrize(
+    "spec", [KeySpec("rsa", 2048), KeySpec("ecdsa", 256), KeySpec("ecdsa", 384), KeySpec("ed25519", 0)]
+)
 def test_a_key_is_what_was_asked_for_and_reads_back_the_same(spec):
     key = make_key(spec)
     assert spec.fits(key.public_key())
@@ -67,7 +83,7 @@ def test_a_key_of_another_kind_or_size_does_not_fit(other):
 
 
 def test_a_kind_of_key_that_is_never_made_here_is_described_by_its_name():
-    assert describe_public_key(ed25519.Ed25519PrivateKey.generate().public_key()) == ("ed25519", 0)
+    assert describe_public_key(ed448.Ed448PrivateKey.generate().public_key()) == ("ed448", 0)
 
 
 def test_a_key_with_a_passphrase_lies_encrypted():
@@ -165,3 +181,38 @@ def test_the_parameters_of_a_curve_before_its_key_are_no_key():
     parameters = b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"
     (read,) = read_keys("key", parameters + pem)
     assert public_bytes(read.public_key()) == public_bytes(key.public_key())
+
+
+# Keys that OpenSSL reads and cryptography does not
+
+
+@pytest.fixture(scope="module")
+def strange(tmp_path_factory):
+    return strange_keys.make(tmp_path_factory.mktemp("strange"))
+
+
+def test_a_key_that_cryptography_cannot_read_is_passed_on_as_it_is(strange):
+    key = read_any_key("key", strange.key.encode())
+    assert isinstance(key, OpaqueKey) and write_key(key) == strange.key.encode()
+    assert read_served_keys("key", strange.key.encode()) == (key,)
+
+
+def test_nothing_is_signed_with_such_a_key(strange):
+    with pytest.raises(CertificateError) as refusal:
+        read_keys("own_ca.ca_private_key", strange.key.encode())
+    assert str(refusal.value) == (
+        "own_ca.ca_private_key: python3-cryptography cannot sign with a key of type ecdsa; give an RSA, ECDSA or Ed25519 key."
+    )
+
+
+def test_a_key_that_is_to_be_served_must_be_able_to_sign():
+    with pytest.raises(CertificateError, match="^pem.private_key: this is a key that cannot sign"):
+        read_served_keys("pem.private_key", write_key(x25519.X25519PrivateKey.generate()))
+
+
+def test_the_public_half_of_such_a_key_is_as_openssl_prints_it(strange):
+    leaf, _root = read_certificates("chain", strange.chain.encode())
+    public_key = public_key_of(leaf)
+    assert public_bytes(public_key) == strange_keys.public_key(strange.key)
+    assert describe_public_key(public_key) == ("ecdsa", 0)
+    assert not KeySpec("ecdsa", 256).fits(public_key)

@@ -294,7 +294,7 @@ def test_a_certificate_with_flaws_is_refused_with_their_names(trusting_node, iss
     with pytest.raises(CertificateError) as refusal:
         plan(trusting_node, given(issue(**made), **over))
     assert str(refusal.value) == (
-        f"pem.certificate: the certificate {sentence}; give one that peers will take, or accept: [{kinds}]."
+        f"pem.certificate: the certificate {sentence} (OpenSSL: hostname mismatch); give one that peers will take, or accept: [{kinds}]."
     )
     assert plan(trusting_node, given(issue(**made), **over, accept=[kinds])).plan.changed
 
@@ -333,7 +333,9 @@ def test_a_name_in_sni_that_a_certificate_does_not_cover_is_refused_also_when_th
 ):
     chain = issue()
     apply(trusting_node, given(chain, **SERVED))
-    with pytest.raises(CertificateError, match=r"and not mail.example.net; .+accept: \[other_host\]"):
+    with pytest.raises(
+        CertificateError, match=r"and not mail.example.net \(OpenSSL: hostname mismatch\); .+accept: \[other_host\]"
+    ):
         plan(trusting_node, given(chain, **SERVED, sni=["mail.example.net"]))
 
 

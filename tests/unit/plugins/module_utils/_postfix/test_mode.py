@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import HardeningError, InvalidValue
@@ -14,6 +15,9 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import read_state
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._profiles import find_profile
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.domain_tasks import PINS, apply, is_refused
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import write
+from flawed import CHAINS
+from pki import authority
 
 
 def plan(node, profile=None, server=None, client=None, *, services=None, allow_weaker=False):
@@ -24,7 +28,7 @@ def plan(node, profile=None, server=None, client=None, *, services=None, allow_w
         read_services(services),
         allow_weaker,
     )
-    return plan_mode(read_state(node.postfix), wish)
+    return plan_mode(read_state(node.postfix), wish, node.run)
 
 
 def test_only_the_parameters_behind_the_options_are_set(tls_node):
@@ -138,6 +142,20 @@ def test_strict_names_every_side_whose_certificate_will_not_do(trusting_node, is
         f"the server certificate in {path} is not issued by a CA in ca_file that is valid; no certificate is active for the client; "
         "run smtp_tls_cert with provider: own_ca (or pem) and use: [server, client] first."
     )
+
+
+def test_strict_is_not_met_by_a_certificate_that_openssl_refuses(trusting_node):
+    root = authority("Root")
+    trusted = write(trusting_node.store("trust", "2.pem"), root.pem)
+    for number, what in enumerate(["an intermediate for names elsewhere", "an intermediate beyond a path length"]):
+        leaf, *above = CHAINS[what][0](root, "mx1.example.com")
+        content = "".join([leaf.key_pem, leaf.pem, *(ca.pem for ca in above)])
+        path = write(trusting_node.store("certificates", "fleet", f"{number + 2}.pem"), content)
+        trusting_node.write(f"smtpd_tls_chain_files = {path}\nsmtp_tls_chain_files = {path}\n")
+        found = plan(trusting_node, "trusted_agents_strict").unmet
+        assert trusted in str(plan(trusting_node, "trusted_agents_strict").plan.set.values())
+        for use in ("server", "client"):
+            assert re.search(rf"the {use} certificate in {path} is {CHAINS[what][2]}[;,]", found), found
 
 
 def test_match_alone_goes_to_the_level_that_holds_now(tls_node):
