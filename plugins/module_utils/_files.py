@@ -17,6 +17,9 @@ from . import _folder
 from ._errors import HardeningError
 from ._folder import TEMPORARY, Folder, find, open_folder
 
+PLACES = ("/run", "/var/lib")
+"""Where what is root's alone may lie. In containers, others may put what they like into the first."""
+
 
 def read(path: str) -> bytes:
     place = find(path)
@@ -153,6 +156,21 @@ def resolve(folder: str, name: str) -> str:
             f"put the file itself into {folder}, since nothing outside is changed."
         )
     return real
+
+
+def own_place() -> str:
+    """A folder that root alone can look into, outside of any configuration; made where it is missing."""
+    place = os.path.join(next(filter(_is_roots_alone, PLACES), PLACES[-1]), "smtp_hardening")
+    make_folder(place, 0o700)
+    return place
+
+
+def _is_roots_alone(path: str) -> bool:
+    try:
+        with open_folder(path) as folder:
+            return folder.is_roots_alone()
+    except FileNotFoundError:
+        return False
 
 
 def _above(path: str) -> Folder:

@@ -10,6 +10,7 @@ import threading
 
 import chosen
 import pytest
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils import _files
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import (
     Chain,
     certificates_pem,
@@ -24,7 +25,6 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certific
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.keys import KeySpec, make_key
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix import trust
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.commands import Completed
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction import lock
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.domain_tasks import REQUIRETLS
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import (
     DEFAULTS,
@@ -47,7 +47,7 @@ def no_crash(monkeypatch):
 @pytest.fixture(autouse=True)
 def own_locks(monkeypatch, tmp_path_factory):
     """No test waits for what else runs on this machine."""
-    monkeypatch.setattr(lock, "PLACES", (str(tmp_path_factory.getbasetemp()),))
+    monkeypatch.setattr(_files, "PLACES", (str(tmp_path_factory.getbasetemp()),))
 
 
 @pytest.fixture(autouse=True)

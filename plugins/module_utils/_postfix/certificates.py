@@ -9,6 +9,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple, TypedDict
 
+from .. import _files as files
+from .._bytes import to_bytes
 from .._certificates import fitness, tlsa
 from .._certificates.chain import Chains, chains_pem, is_issued_by
 from .._certificates.describe import CertificateFacts, describe, public_key_fingerprint
@@ -138,14 +140,14 @@ def plan_removal(state: State, name: str) -> CertificatePlan:
             "make another certificate active first (use, withdraw, sni)",
         )
     chains, _reason = _read_stored(state, name)
-    there = os.path.isdir(folder)
+    there = files.is_folder(folder)
     shown = (Shown(f"certificate {name}", _text(chains), ""),) if there else ()
     plan = Plan(obsolete=(folder,) if there else (), shown=shown)
     return CertificatePlan(plan, None, (), None, store.trust_file(state), uses, ())
 
 
 def _folders_named(state: State, text: str) -> List[str]:
-    return [os.path.dirname(path) for path in store.named(state.config_dir, text.encode())]
+    return [os.path.dirname(path) for path in store.named(state.config_dir, to_bytes(text))]
 
 
 def report(planned: CertificatePlan) -> Report:
@@ -286,7 +288,7 @@ def _chain_file(path: Optional[str], chains: Chains) -> Tuple[NewFile, ...]:
 def _obsolete(state: State, wish: CertificateWish) -> Tuple[str, ...]:
     """Keys that were kept for what is now there."""
     paths = (store.next_key(state, wish.name), store.next_request(state, wish.name))
-    return tuple(path for path in paths if os.path.exists(path))
+    return tuple(path for path in paths if files.exists(path))
 
 
 def _shown(wish: CertificateWish, before: Chains, supplied: supply.Supply, reason: Optional[str]) -> Tuple[Shown, ...]:

@@ -15,6 +15,7 @@ import re
 import tempfile
 from typing import TYPE_CHECKING, Collection, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set
 
+from .. import _files as files
 from .._certificates.chain import Chain, certificates_pem, is_issued_by
 from .._certificates.fitness import Flaw
 from .._certificates.keys import public_bytes, public_key_of, write_key
@@ -75,7 +76,7 @@ def objections(
     """
     if is_issued_by(chain[0], chain[0]):
         return []
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=files.own_place()) as folder:
         question = _Question(run, folder, chain, anchors)
         found = [flaw for peer in asking for flaw in question.answers(peer, accepted)]
     return list(dict.fromkeys(found))
@@ -94,7 +95,7 @@ def beside(own: Iterable[Flaw], said: Iterable[Flaw]) -> Iterator[Flaw]:
 
 
 def belongs(run: Run, chain: Chain) -> bool:
-    """Whether a key that cryptography cannot read is its certificate's. It goes through a pipe and lies nowhere."""
+    """Whether a key that cryptography cannot read is its certificate's. It goes through memory and lies nowhere."""
     if not isinstance(chain.key, OpaqueKey):
         return True
     done = run(["openssl", "pkey", "-pubout"], stdin=write_key(chain.key).decode())

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Callable, Dict, Iterable, List, Optional, Sequence, Tuple
 
+from .. import _files as files
 from .._certificates import tlsa
 from .._certificates.archive import read_archive
 from .._certificates.chain import (
@@ -94,9 +94,9 @@ def issuers_known(state: State, wish: CertificateWish) -> Tuple[Certificate, ...
 def next_kept(state: State, name: str) -> Optional[Next]:
     """The keys that the store keeps for later, with their requests."""
     key_path, request_path = store.next_key(state, name), store.next_request(state, name)
-    if not os.path.exists(key_path):
+    if not files.exists(key_path):
         return None
-    csr = store.read(request_path) if os.path.exists(request_path) else b""
+    csr = store.read(request_path) if files.exists(request_path) else b""
     return Next(read_keys(key_path, store.read(key_path)), csr)
 
 

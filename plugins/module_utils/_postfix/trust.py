@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Collection, Dict, Iterable, List, Optional, Tuple
 
+from .. import _files
 from .._certificates.chain import certificates_pem, is_issued_by, read_certificates, readable_certificates
 from .._certificates.shown import name_text
 from .._errors import CertificateError, InvalidValue
@@ -62,7 +63,7 @@ def plan_trust(state: State, wish: TrustWish, accepted: Collection[str]) -> Trus
     paths: Dict[str, str] = {}
     for kind, content in _contents(state, wish, after).items():
         path = paths[kind] = store.trust_file(state, kind)
-        old = store.read(path) if os.path.exists(path) else b""
+        old = store.read(path) if _files.exists(path) else b""
         if content != old:
             paths[kind] = store.next_trust_file(state, kind)
             files.append(NewFile(paths[kind], content))
@@ -79,7 +80,7 @@ def plan_trust(state: State, wish: TrustWish, accepted: Collection[str]) -> Trus
 def known(state: State) -> Tuple[Certificate, ...]:
     """The CAs in the store's newest trust file, those of the system left out."""
     path = store.trust_file(state)
-    return read_certificates(path, store.read(path)) if os.path.exists(path) else ()
+    return read_certificates(path, store.read(path)) if _files.exists(path) else ()
 
 
 def _known_or_nothing(state: State) -> Tuple[Certificate, ...]:
@@ -92,7 +93,7 @@ def _known_or_nothing(state: State) -> Tuple[Certificate, ...]:
 
 def known_to_system() -> Tuple[Certificate, ...]:
     """The CAs that the operating system trusts, as far as they can be read; none where it keeps no such file."""
-    path = next(filter(os.path.exists, SYSTEM_BUNDLES), None)
+    path = next(filter(_files.exists, SYSTEM_BUNDLES), None)
     return readable_certificates(store.read(path)) if path else ()
 
 
@@ -200,7 +201,7 @@ def _plan_pins(state: State, wish: TrustWish) -> TrustPlan:
 def pins(state: State) -> Tuple[str, ...]:
     """The public keys of peers that are pinned."""
     found = re.search(_ours(state), state.explicit.get(RESTRICTIONS, ""))
-    if not found or not os.path.exists(found["path"]):
+    if not found or not _files.exists(found["path"]):
         return ()
     return tuple(re.findall(r"^/\^([0-9A-F:]+)\$/ DUNNO$", store.read(found["path"]).decode(), re.M))
 

@@ -19,18 +19,15 @@ from .._folder import open_folder
 
 LOCK_SECONDS = 60
 
-PLACES = ("/run", "/var/lib")
-"""Where the locks may lie, in a folder that nobody but root can open, so that nobody else can hold one. In containers, others
-may put what they like into the first."""
-
 
 @contextmanager
 def locked(config_dir: str) -> Iterator[None]:
-    """Hold the lock, or fail when another run has held it for too long. The kernel opens it when a run dies."""
+    """Hold the lock, or fail when another run has held it for too long. The kernel opens it when a run dies.
+
+    It lies where nobody but root can open it, so that nobody else can hold it.
+    """
     name = hashlib.sha256(to_bytes(os.path.realpath(config_dir))).hexdigest()[:32]
-    here = os.path.join(next(filter(_is_roots_alone, PLACES), PLACES[-1]), "smtp_hardening")
-    files.make_folder(here, 0o700)
-    with open_folder(here) as folder:
+    with open_folder(files.own_place()) as folder:
         descriptor = os.open(
             f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder.descriptor
         )
@@ -39,14 +36,6 @@ def locked(config_dir: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def _is_roots_alone(path: str) -> bool:
-    try:
-        with open_folder(path) as folder:
-            return folder.is_roots_alone()
-    except FileNotFoundError:
-        return False
 
 
 def _acquire(descriptor: int, config_dir: str) -> None:
