@@ -14,7 +14,7 @@ import time
 import attacker
 import pytest
 from changes import CHANGES
-from conftest import CONFIG, HERE, STORE, answers, leftovers, put_back, run, succeed
+from conftest import CONFIG, HERE, STORE, answers, configuration, leftovers, put_back, run, succeed
 
 TRIES = int(os.environ.get("TRIES", "100"))
 LOG = "/var/log/mail.log"
@@ -184,6 +184,35 @@ def test_who_may_write_to_the_configuration_cannot_lead_root_elsewhere(targets):
     refused = run(module, options).data
     assert refused["failed"] and "does not belong to root alone" in refused["msg"], refused
     assert os.listdir(STORE) == []
+
+
+def test_a_run_that_is_killed_while_deliveries_are_let_end_is_undone_at_once():
+    certificate = CHANGES["certificate"][1]
+    succeed("smtp_tls_mode", client={"level": "may", "connection_reuse": True})
+    succeed("smtp_tls_cert", **{**certificate, "use": ["client"]})
+    before = configuration()
+    options = {**certificate, "use": ["client"], "renew_now": True}
+    kill = threading.Thread(target=kill_between_the_configurations)
+    kill.start()
+    result = run("smtp_tls_cert", options)
+    kill.join()
+    assert result.rc < 0, result
+    deadline = time.monotonic() + 30
+    while leftovers() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert (configuration(), leftovers(), answers()) == (before, [], True)
+    assert succeed("smtp_tls_cert", **options)["interrupted"] is None
+
+
+def kill_between_the_configurations():
+    """While main.cf is neither the old nor the new one: without reuse."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with open(f"{CONFIG}/main.cf") as handle:
+            if "smtp_tls_connection_reuse = no" in handle.read():
+                subprocess.run(["pkill", "-KILL", "--oldest", "-f", "modules.smtp_tls_cert"], check=True)
+                return
+        time.sleep(0.005)
 
 
 def test_a_change_does_not_fill_the_log_with_warnings():

@@ -47,7 +47,10 @@ class Target:
 class Conversation:
     """A connection to ``target``: past greeting and EHLO, or with implicit TLS past the handshake."""
 
-    def __init__(self, target: Target, context: Optional[ssl.SSLContext] = None, timeout: float = TIMEOUT) -> None:
+    def __init__(
+        self, target: Target, context: Optional[ssl.SSLContext] = None, timeout: Optional[float] = None
+    ) -> None:
+        timeout = TIMEOUT if timeout is None else timeout
         self.target = target
         self.greeted = False
         self.tls: Optional[ssl.SSLSocket] = None

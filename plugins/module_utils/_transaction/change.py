@@ -29,6 +29,7 @@ from .._postfix.processes import daemons
 from .._postfix.state import CONFIGURATION, State, check_instance, read_state
 from .._postfix.tables import Table, parse_table
 from . import handover, history, journal, twin
+from .guard import guarded
 from .journal import Author
 from .lock import locked
 from .mirror import mirror_configuration
@@ -146,8 +147,7 @@ class _Transaction:
         self._put_files()
         self._check_stage()
         self._prove_twin(proofs)
-        self._let_mail_arrive(log)
-        self._swap(log)
+        self._go_over(log)
         self.postfix.reload()
         seen = proofs.live()
         self._check_unedited(log)
@@ -228,11 +228,15 @@ class _Transaction:
                 problem.args = (f"{problem} Postfix says: {said}." if said else str(problem),)
                 raise
 
+    def _go_over(self, log: journal.Journal) -> None:
+        if not handover.is_needed(self.state.effective, self.plan.effective_after(self.state)):
+            return self._swap(log)
+        with guarded(lambda: journal.undo(self.postfix, log)):
+            self._let_mail_arrive(log)
+            self._swap(log)
+
     def _let_mail_arrive(self, log: journal.Journal) -> None:
         """Where deliveries under way need the old files, end them first: see handover.py."""
-        before = self.state.effective
-        if not handover.is_needed(before, self.plan.effective_after(self.state)):
-            return
         live = next(iter(log.saved))
         self._without_reuse(log, live, live, "smtp")
         self._without_reuse(log, live, os.path.join(self.stage, "main.cf"), "tlsproxy")
