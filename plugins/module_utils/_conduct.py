@@ -89,9 +89,12 @@ def discreet(base: Type[Module]) -> Type[DiscreetModule]:
         secrets: Optional[FrozenSet[str]] = None
 
         def log(self, msg: str, log_args: Optional[Mapping[str, object]] = None) -> None:
-            if log_args is not None:  # the invocation, with its values a second time as fields of the journal
-                msg = " ".join(["Invoked with", *noted(self.params, self.argument_spec)])
-            super().log(shown(str(self._without_secrets(msg))).replace("\n", r"\n"))
+            if (
+                log_args is not None
+            ):  # the invocation, which Ansible would hand over a second time as fields of the journal
+                super().log(" ".join(["Invoked with", *noted(self.params, self.argument_spec)]))
+            else:
+                super().log(shown(str(self._without_secrets(msg))).replace("\n", r"\n"))
 
         def warn(self, warning: str, **more: object) -> None:
             super().warn(self._without_secrets(warning), **more)

@@ -374,3 +374,13 @@ def test_a_module_that_changes_nothing_foretells_nothing(bare, monkeypatch, miss
 def test_a_folder_that_an_uninstalled_postfix_has_left_is_no_postfix(node):
     os.unlink(node.path("main.cf"))
     assert foretell(node, lambda argv, **options: (127, "", "")).result["changed"] is True
+
+
+@pytest.mark.parametrize("failed", [True, False])
+def test_what_strangers_said_reaches_a_terminal_as_text(failed):
+    told = []
+    outcome = _work.Outcome(failed, {"msg": "450 \x1b[2J", "proof": [{"banner": "a\rb"}]}, ["CN=\x9b1m"])
+    outcome.report(
+        told.append, lambda **result: told.append((True, result)), lambda **result: told.append((False, result))
+    )
+    assert told == [r"CN=\x9b1m", (failed, {"msg": r"450 \x1b[2J", "proof": [{"banner": r"a\rb"}]})]
