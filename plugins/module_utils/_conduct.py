@@ -13,8 +13,8 @@ import traceback
 from typing import FrozenSet, Mapping, Optional, Protocol, Set, Type
 
 from . import _core_dumps
-from ._edge import Arguments, End, Result
-from ._secrecy import hiding, invocation, noted, secrets_in
+from ._edge import Arguments, End, Options, Result
+from ._secrecy import hiding, invocation, noted, secrets_in, strayed_key
 from ._shown import shown
 from ._work import Outcome, RunCommand, Work, attempt
 
@@ -57,17 +57,21 @@ def conduct(base: Type[Module], work: Work, **arguments: object) -> None:
     options = {**module.params}
     if "task" in options:
         options["task"] = hiding(module.secrets)(options["task"])  # which the node keeps
-    try:
-        outcome = attempt(work, options, module.check_mode, module.run_command)
-    except Exception as problem:  # whatever it is, Ansible would print it as it is
-        outcome = Outcome(True, {"msg": _unexpected(problem), "exception": traceback.format_exc()}, [])
+    outcome = _outcome(work, options, module.check_mode, module.run_command)
     outcome.report(module.warn, module.fail_json, module.exit_json)
 
 
-def _unexpected(problem: Exception) -> str:
-    return (
-        f"This is a fault of the collection: {type(problem).__name__}: {problem}; please report it, with the traceback."
-    )
+def _outcome(work: Work, options: Options, check_mode: bool, run_command: RunCommand) -> Outcome:
+    """However the work of a module ends."""
+    strayed = strayed_key(options)
+    if strayed:
+        sentence = f"{strayed}: holds a private key, which does not belong there; take it out, and make a new key if others saw it."
+        return Outcome(True, {"msg": sentence, "changed": False}, [])
+    try:
+        return attempt(work, options, check_mode, run_command)
+    except Exception as problem:  # whatever it is, Ansible would print it as it is
+        sentence = f"This is a fault of the collection: {type(problem).__name__}: {problem}; please report it, with the traceback."
+        return Outcome(True, {"msg": sentence, "exception": traceback.format_exc()}, [])
 
 
 def _in_words(result: Result) -> Result:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from typing import Callable, Dict, FrozenSet, Iterable, Iterator, List, Mapping, Match, Set
+from typing import Callable, Dict, FrozenSet, Iterable, Iterator, List, Mapping, Match, Optional, Set
 
 from ._edge import Arguments, Options
 from ._shown import in_each_text, shown
@@ -98,6 +98,20 @@ def secrets_in(given: Options, spec: Arguments) -> FrozenSet[str]:
     """The secrets among the options of a task, in each spelling. ``spec`` may be empty: on the controller none is known."""
     found = (secret for name, value in given.items() for secret in _in_option(name, spec.get(name, {}), value))
     return frozenset(spelling for secret in found for spelling in _spellings(secret))
+
+
+def strayed_key(given: Options, above: str = "") -> Optional[str]:
+    """The first option that holds a key and is none of those that may; what is done with its value, nobody can know."""
+    for name, value in given.items():
+        if name in (*_SECRET, *PUBLIC, "task"):
+            continue
+        if _keys(str(name)):
+            return above.rstrip(".") or NOT_SHOWN
+        for item in _items(value):
+            within = strayed_key(item, f"{above}{name}.") if isinstance(item, Mapping) else None
+            if within or (isinstance(item, str) and _keys(item)):
+                return within or f"{above}{name}"
+    return None
 
 
 def hiding(secrets: Iterable[str]) -> Callable[[object], object]:

@@ -13,6 +13,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._secrecy 
     is_place,
     noted,
     secrets_in,
+    strayed_key,
     tellable,
     without_keys,
 )
@@ -190,3 +191,19 @@ def test_results_show_options_as_they_were_given_but_for_secrets():
         "typo": NOT_SHOWN,
     }
     assert invocation({"secrets": {}, "pem": None}, SPEC) == {"secrets": {}, "pem": None}
+
+
+@pytest.mark.parametrize(
+    ("given", "option"),
+    [
+        ({"name": KEYS["p256-pkcs8-open"]}, "name"),
+        ({"domains": [{"name": "a"}, {"name": "b", "owner": KEYS["rsa-pkcs12"]}]}, "domains.owner"),
+        ({"parameters": {"myhostname": ["a", KEYS["rsa-old-open-base64"]]}}, "parameters.myhostname"),
+        ({"parameters": {KEYS["ed25519-pkcs8-open-base64"]: "a"}}, "parameters"),
+        ({"pem": {"private_key": KEYS["rsa-pkcs8-open"], "certificate": KEYS["rsa-pkcs8-open"]}}, None),
+        ({"pkcs12": {"archive": KEYS["rsa-pkcs12"]}, "name": "a", "days": 3, "use": None}, None),
+        ({"task": KEYS["rsa-pkcs8-open"], "trust": {"authorities": [KEYS["rsa-pkcs8-open"]]}}, None),
+    ],
+)
+def test_a_key_that_has_lost_its_way_is_found(given, option):
+    assert strayed_key(given) == option
