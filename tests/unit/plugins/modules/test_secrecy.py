@@ -108,9 +108,11 @@ def tell(node, monkeypatch, capsys, journal):
     """Run a module: everything that leaves it, its answer at Ansible's wordiest, its standard error, and the journal."""
     wordy = {"_ansible_verbosity": 4, "_ansible_diff": True, "_ansible_inject_invocation": True}
 
+    def command(_module, argv, data=None, **_options):
+        return tuple(node.run(argv, data))
+
     def run(name, options):
         module = load(f"smtp_{name}")
-        command = lambda _module, argv, data=None, **_options: tuple(node.run(argv, data))  # noqa: E731
         monkeypatch.setattr(module.AnsibleModule, "run_command", command)
         with patch_module_args({"config_dir": node.config_dir, **wordy, **options}), pytest.raises(SystemExit):
             module.main()
