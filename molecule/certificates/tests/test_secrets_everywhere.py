@@ -73,9 +73,9 @@ def tasks(folder):
     yield True, *pem()
     yield True, *pem(private_key="{{ encrypted_key }}", passphrase="{{ key_passphrase }}")
     yield True, *cert("pkcs12", pkcs12=archive)
-    yield True, *cert("own_ca", own_ca={**ca, "ca_create": True})
+    yield True, *cert("own_ca", own_ca={**ca, "ca_create": True}, use=["server", "client"])
     yield True, "smtp_settings", {"secrets": entries}
-    yield True, *cert(task="{{ key }}", renew_now=True, self_signed={"key_type": "ecdsa"})
+    yield True, *cert(name="other", use=[], task="{{ key }}", self_signed={"key_type": "ecdsa"})
     yield False, *pem(private_key="{{ encrypted_key }}", passphrase="{{ wrong_passphrase }}")
     yield False, *pem(private_key="{{ encrypted_key }}")
     yield False, *pem(private_key="{{ other_key }}")
@@ -212,7 +212,7 @@ def test_no_secret_is_left_anywhere_whatever_option_it_was_put_into(run, materia
     assert "Invoked with" in said["logs and processes of the node"]
     for path in (path for path in folder.rglob("*") if path.is_file() and path.name not in ("secrets.yml", "ca.key")):
         said[str(path.relative_to(folder))] = path.read_text(errors="replace")
-    assert {"log", "processes", f"facts/{NODE}"} <= set(said)
+    assert {"log", "processes"} <= set(said)
     found = {
         (where, name) for name, spelling in spellings(material) for where, text in said.items() if spelling in text
     }
