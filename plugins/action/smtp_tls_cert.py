@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-from typing import List, Optional, Union
+from typing import List, Union
 
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import lookup_loader
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates import library
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._edge import (
@@ -18,32 +17,29 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._edge imp
     Result,
     Variables,
 )
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import HardeningError
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model import words
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.certificates import DEFAULT_DAYS, PEM_MARK
 from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils import _fleet_ca
+from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils._named_task import ActionModule as NamedTask
 
 CONTROLLER_ONLY = ("ca_private_key", "ca_passphrase", "ca_create", "domains")
 """Options that never reach a node."""
 
 
-class ActionModule(ActionBase):
+class ActionModule(NamedTask):
     """Gives the node the contents of the controller's CA files, and signs where the provider is own_ca."""
 
-    def run(self, tmp: Optional[str] = None, task_vars: Optional[Variables] = None) -> Result:
-        super().run(tmp, task_vars)
+    _supports_async = False  # two calls of the module make one task
+
+    def act(self, task_vars: Variables) -> Result:
         given = self._task.args
         own_ca = dict(given["own_ca"]) if isinstance(given.get("own_ca"), dict) else None
-        arguments = {"task": self._task.get_name().strip(), **given}
-        try:
-            arguments = self._with_authorities(arguments, task_vars or {})
-            if own_ca is not None:
-                arguments["own_ca"] = _for_the_node(own_ca)
-                if given.get("provider") == "own_ca" and given.get("state", "present") == "present":
-                    return self._with_own_ca(arguments, own_ca, task_vars or {})
-            return self._execute_module(module_args=arguments, task_vars=task_vars)
-        except HardeningError as problem:
-            raise AnsibleActionFail(str(problem)) from problem
+        arguments = self._with_authorities(self.arguments(task_vars), task_vars)
+        if own_ca is not None:
+            arguments["own_ca"] = _for_the_node(own_ca)
+            if given.get("provider") == "own_ca" and given.get("state", "present") == "present":
+                return self._with_own_ca(arguments, own_ca, task_vars)
+        return self._execute_module(module_args=arguments, task_vars=task_vars)
 
     def _with_authorities(self, arguments: Arguments, task_vars: Variables) -> Arguments:
         """The task with the contents of the CAs that it trusts, which lie on the controller."""

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Optional, TypeVar
 
+from ._secrecy import tellable, without_keys
+
 T = TypeVar("T")
 
 
@@ -14,16 +16,16 @@ class HardeningError(Exception):
     """Something a person must know, in one sentence that ends with what to do."""
 
     def __init__(self, message: str, **facts: object) -> None:
-        super().__init__(message)
+        super().__init__(without_keys(message))
         self.facts = facts
         """Return values that help to understand the failure, never secrets."""
 
 
 class InvalidValue(HardeningError):
-    """An option holds a value that cannot be meant: nothing was written."""
+    """An option holds a value that cannot be meant: nothing was written. The value is repeated unless it may be a secret."""
 
     def __init__(self, option: str, value: object, problem: str, remedy: str) -> None:
-        super().__init__(f"{option}: {value!r} {problem}; {remedy}.")
+        super().__init__(f"{option}: {tellable(option, value)!r} {problem}; {remedy}.")
         self.option = option
 
 

@@ -17,6 +17,7 @@ from ._postfix.commands import Postfix, Run
 from ._postfix.plan import Diff, Plan
 from ._postfix.state import State
 from ._proof.prove import check_master, prove, prove_twin
+from ._shown import all_shown, shown
 from ._transaction.change import Interrupted, Proofs, carry_out, turn
 from ._transaction.journal import Author
 
@@ -37,10 +38,10 @@ class Outcome(NamedTuple):
     warnings: List[str]
 
     def report(self, warn: Callable[[str], object], fail: End, succeed: End) -> None:
-        """Tell Ansible, by the three methods that a module has for it."""
+        """Tell Ansible, by the three methods that a module has for it. What strangers said moves nobody's cursor."""
         for warning in self.warnings:
-            warn(warning)
-        (fail if self.failed else succeed)(**self.result)
+            warn(shown(warning))
+        (fail if self.failed else succeed)(**{name: all_shown(value) for name, value in self.result.items()})
 
 
 def attempt(work: Work, options: Options, check_mode: bool, run: Optional[Run] = None) -> Outcome:

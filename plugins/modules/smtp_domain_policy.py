@@ -259,6 +259,7 @@ from typing import Iterator, List
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._certificates.validity import utc_now
+from ..module_utils._conduct import conduct
 from ..module_utils._edge import Options, Result
 from ..module_utils._errors import InvalidValue
 from ..module_utils._model.domains import Mode, RequireTls, read_domains
@@ -272,7 +273,7 @@ from ..module_utils._postfix.incoming import bypassed
 from ..module_utils._postfix.state import State, read_state
 from ..module_utils._proof import resolver
 from ..module_utils._transaction.journal import Author
-from ..module_utils._work import CHANGE_ARGUMENTS, attempt, bring_about, unmet
+from ..module_utils._work import CHANGE_ARGUMENTS, bring_about, unmet
 
 INCOMING_ARGUMENTS = {
     "level": {"type": "str", "choices": ["may", "encrypt"], "default": "encrypt"},
@@ -354,7 +355,9 @@ def _some(names: List[str]) -> str:
 
 
 def main() -> None:
-    module = AnsibleModule(
+    conduct(
+        AnsibleModule,
+        work,
         argument_spec={
             "domains": {"type": "list", "elements": "dict", "options": DOMAIN_ARGUMENTS},
             "src": {"type": "path"},
@@ -369,8 +372,6 @@ def main() -> None:
         mutually_exclusive=[("domains", "src")],
         supports_check_mode=True,
     )
-    outcome = attempt(work, module.params, module.check_mode)
-    outcome.report(module.warn, module.fail_json, module.exit_json)
 
 
 if __name__ == "__main__":

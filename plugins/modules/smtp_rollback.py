@@ -89,13 +89,14 @@ interrupted:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils._conduct import conduct
 from ..module_utils._edge import Options, Result
 from ..module_utils._postfix.commands import Postfix
 from ..module_utils._postfix.rollback import needs_restart, plan_rollback
 from ..module_utils._postfix.state import read_state
 from ..module_utils._transaction.history import contents, find
 from ..module_utils._transaction.journal import Author
-from ..module_utils._work import CHANGE_ARGUMENTS, attempt, bring_about, restart
+from ..module_utils._work import CHANGE_ARGUMENTS, bring_about, restart
 
 
 def work(postfix: Postfix, options: Options, check_mode: bool) -> Result:
@@ -107,7 +108,9 @@ def work(postfix: Postfix, options: Options, check_mode: bool) -> Result:
 
 
 def main() -> None:
-    module = AnsibleModule(
+    conduct(
+        AnsibleModule,
+        work,
         argument_spec={
             "to": {"type": "int"},
             "allow_weaker": {"type": "bool", "default": False},
@@ -115,8 +118,6 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    outcome = attempt(work, module.params, module.check_mode)
-    outcome.report(module.warn, module.fail_json, module.exit_json)
 
 
 if __name__ == "__main__":

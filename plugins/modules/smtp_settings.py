@@ -148,6 +148,7 @@ interrupted:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils._conduct import conduct
 from ..module_utils._edge import Options, Result
 from ..module_utils._model.entries import read_entries
 from ..module_utils._model.secrets import read_secrets
@@ -156,7 +157,7 @@ from ..module_utils._postfix.commands import Postfix
 from ..module_utils._postfix.settings import SettingsWish, plan_settings
 from ..module_utils._postfix.state import read_state
 from ..module_utils._transaction.journal import Author
-from ..module_utils._work import CHANGE_ARGUMENTS, attempt, bring_about, restart
+from ..module_utils._work import CHANGE_ARGUMENTS, bring_about, restart
 
 SERVICE_ARGUMENTS = {
     "name": {"type": "str", "required": True},
@@ -182,7 +183,9 @@ def work(postfix: Postfix, options: Options, check_mode: bool) -> Result:
 
 
 def main() -> None:
-    module = AnsibleModule(
+    conduct(
+        AnsibleModule,
+        work,
         argument_spec={
             "parameters": {"type": "dict", "default": {}},
             "where_known": {"type": "dict", "default": {}},
@@ -194,8 +197,6 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    outcome = attempt(work, module.params, module.check_mode)
-    outcome.report(module.warn, module.fail_json, module.exit_json)
 
 
 if __name__ == "__main__":

@@ -494,10 +494,11 @@ interrupted:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._certificates.fitness import FLAWS
+from ..module_utils._conduct import conduct
 from ..module_utils._edge import Arguments
 from ..module_utils._model.certificates import PROVIDERS, USES
 from ..module_utils._renewal import work  # and with it the program that a renewal on the node starts
-from ..module_utils._work import CHANGE_ARGUMENTS, attempt
+from ..module_utils._work import CHANGE_ARGUMENTS
 
 
 def made_here(key_type: str) -> Arguments:
@@ -550,7 +551,9 @@ GIVEN = ("own_ca", "pem", "pkcs12", "external")
 
 
 def main() -> None:
-    module = AnsibleModule(
+    conduct(
+        AnsibleModule,
+        work,
         argument_spec={
             "name": {"type": "str", "default": "default"},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -576,8 +579,6 @@ def main() -> None:
         required_if=[("provider", name, [name]) for name in GIVEN],
         supports_check_mode=True,
     )
-    outcome = attempt(work, module.params, module.check_mode)
-    outcome.report(module.warn, module.fail_json, module.exit_json)
 
 
 if __name__ == "__main__":

@@ -115,6 +115,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._certificates.describe import describe
 from ..module_utils._certificates.validity import utc_now
+from ..module_utils._conduct import conduct
 from ..module_utils._edge import Options, Result
 from ..module_utils._hooks import renewed_by
 from ..module_utils._model.domains import DomainPolicy
@@ -127,7 +128,7 @@ from ..module_utils._postfix.incoming import read_unlisted
 from ..module_utils._postfix.levels import read_client, read_server
 from ..module_utils._postfix.state import State, read_state
 from ..module_utils._transaction.history import past
-from ..module_utils._work import COMMON_ARGUMENTS, attempt
+from ..module_utils._work import COMMON_ARGUMENTS
 
 
 def stored(state: State, name: str, now: datetime.datetime) -> Dict[str, object]:
@@ -179,9 +180,7 @@ def work(postfix: Postfix, options: Options, check_mode: bool) -> Result:
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=dict(COMMON_ARGUMENTS), supports_check_mode=True)
-    outcome = attempt(work, module.params, module.check_mode)
-    outcome.report(module.warn, module.fail_json, module.exit_json)
+    conduct(AnsibleModule, work, argument_spec=dict(COMMON_ARGUMENTS), supports_check_mode=True)
 
 
 if __name__ == "__main__":

@@ -238,6 +238,7 @@ interrupted:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils._conduct import conduct
 from ..module_utils._edge import Options, Result
 from ..module_utils._model.levels import CipherGrade, ClientCertificates, ClientLevel, Protocol, ServerLevel
 from ..module_utils._model.policies import as_facts, read_client_policy, read_server_policy
@@ -248,7 +249,7 @@ from ..module_utils._postfix.state import read_state
 from ..module_utils._profiles import PROFILES, find_profile
 from ..module_utils._proof import resolver
 from ..module_utils._transaction.journal import Author
-from ..module_utils._work import CHANGE_ARGUMENTS, attempt, bring_about, unmet
+from ..module_utils._work import CHANGE_ARGUMENTS, bring_about, unmet
 
 TLS_ARGUMENTS = {
     "minimum_protocol": {"type": "str", "choices": Protocol.words()},
@@ -297,7 +298,9 @@ def work(postfix: Postfix, options: Options, check_mode: bool) -> Result:
 
 
 def main() -> None:
-    module = AnsibleModule(
+    conduct(
+        AnsibleModule,
+        work,
         argument_spec={
             "profile": {"type": "str", "choices": list(PROFILES)},
             "server": {"type": "dict", "options": SERVER_ARGUMENTS},
@@ -310,8 +313,6 @@ def main() -> None:
         required_one_of=[("profile", "server", "client", "services")],
         supports_check_mode=True,
     )
-    outcome = attempt(work, module.params, module.check_mode)
-    outcome.report(module.warn, module.fail_json, module.exit_json)
 
 
 if __name__ == "__main__":

@@ -140,6 +140,7 @@ from typing import Callable, List
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._certificates.validity import utc_now
+from ..module_utils._conduct import conduct
 from ..module_utils._edge import Options, Result
 from ..module_utils._model.domains import DomainPolicy, Mode
 from ..module_utils._model.levels import ClientLevel
@@ -152,7 +153,7 @@ from ..module_utils._proof.delivery import deliver
 from ..module_utils._proof.listeners import own_listeners
 from ..module_utils._proof.observe import observe
 from ..module_utils._proof.rehearsal import rehearse, report
-from ..module_utils._work import COMMON_ARGUMENTS, attempt
+from ..module_utils._work import COMMON_ARGUMENTS
 
 TARGET_ARGUMENTS = {
     "address": {"type": "str", "required": True},
@@ -209,7 +210,9 @@ def talk(postfix: Postfix, state: State, options: Options, wanted: List[DomainPo
 
 
 def main() -> None:
-    module = AnsibleModule(
+    conduct(
+        AnsibleModule,
+        work,
         argument_spec={
             "targets": {"type": "list", "elements": "dict", "options": TARGET_ARGUMENTS},
             "ca_file": {"type": "path"},
@@ -221,8 +224,6 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    outcome = attempt(work, module.params, module.check_mode)
-    outcome.report(module.warn, module.fail_json, module.exit_json)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,10 @@ def read_records(suffix: str, text: str) -> List[Record]:
 def _read_yaml(text: str) -> object:
     try:
         return yaml.load(text, Loader=_LOADER)  # noqa: S506 -- a safe loader, whichever it is: see there
+    except yaml.MarkedYAMLError as problem:
+        mark = problem.problem_mark  # not the line itself, which the mark may show: this may be another file
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise ValueError(f"{where}{problem.problem}") from None
     except yaml.YAMLError as problem:
         raise ValueError(" ".join(str(problem).split())) from None
 

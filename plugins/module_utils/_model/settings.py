@@ -10,6 +10,7 @@ from typing import Dict, Iterable, Mapping, NamedTuple, Optional
 
 from .._edge import Options
 from .._errors import InvalidValue
+from .._secrecy import NOT_SHOWN, holds_password
 from .networks import check_networks
 
 # The first that fits counts.
@@ -76,4 +77,8 @@ def read_value(option: str, value: object) -> Optional[str]:
     text = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
     if re.search(r"[\x00-\x1f\x7f]", text):
         raise InvalidValue(option, value, "holds a line break or another control character", "write it on one line")
+    if holds_password(option, text):
+        raise InvalidValue(
+            option, NOT_SHOWN, "is a password that everybody on the node could read", "put it into secrets, or a file"
+        )
     return text

@@ -10,6 +10,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors i
     ProofFailed,
     present,
 )
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.key_spellings import KEYS
 
 
 def test_a_refused_value_is_one_sentence_of_option_value_problem_and_remedy():
@@ -29,3 +30,11 @@ def test_an_empty_value_is_there_and_none_is_not(value):
     assert present(value) is value
     with pytest.raises(AssertionError):
         present(None)
+
+
+def test_no_sentence_repeats_a_key_nor_what_may_be_one():
+    key = KEYS["p521-pkcs8-locked"].strip()
+    assert str(HardeningError(f"it says {key!r}, which is no name.")) == "it says '(not shown)', which is no name."
+    assert str(InvalidValue("name", key, "is no name", "x")) == "name: '(not shown)' is no name; x."
+    assert str(InvalidValue("pem.certificate", "hunter2", "is bad", "x")) == "pem.certificate: '(not shown)' is bad; x."
+    assert str(InvalidValue("pem.private_key", "/x.key", "is bad", "x")) == "pem.private_key: '/x.key' is bad; x."

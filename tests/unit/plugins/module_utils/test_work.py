@@ -362,3 +362,13 @@ def test_what_talks_to_strangers_does_so_while_others_may_have_the_lock(node):
         return talk
 
     assert attempt(node, work) == (False, {"changed": False, "interrupted": None}, [])
+
+
+@pytest.mark.parametrize("failed", [True, False])
+def test_what_strangers_said_reaches_a_terminal_as_text(failed):
+    told = []
+    outcome = _work.Outcome(failed, {"msg": "450 \x1b[2J", "proof": [{"banner": "a\rb"}]}, ["CN=\x9b1m"])
+    outcome.report(
+        told.append, lambda **result: told.append((True, result)), lambda **result: told.append((False, result))
+    )
+    assert told == [r"CN=\x9b1m", (failed, {"msg": r"450 \x1b[2J", "proof": [{"banner": r"a\rb"}]})]

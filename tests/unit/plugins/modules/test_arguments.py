@@ -54,10 +54,11 @@ def call(monkeypatch):
     """The keywords with which a module makes its AnsibleModule."""
 
     def keywords(name):
-        def stop(**given):
-            raise Stop(given)
+        class Stopping:
+            def __init__(self, **given):
+                raise Stop(given)
 
-        monkeypatch.setattr(load(name), "AnsibleModule", stop)
+        monkeypatch.setattr(load(name), "AnsibleModule", Stopping)
         with pytest.raises(Stop) as stopped:
             load(name).main()
         return stopped.value.args[0]

@@ -247,3 +247,9 @@ def test_all_options_of_a_record_fit_into_a_row_and_mean_what_they_mean_in_a_tas
         "owner": "mail team",
         "reason": "because, so",
     }
+
+
+def test_a_file_that_holds_something_else_is_not_repeated():
+    with pytest.raises(ValueError, match=r"^line 3, column 1: ") as refusal:
+        read_records(".yml", "- name: x\n  route: 'ok'\nS3cr3tLine: [\n")
+    assert "S3cr3tLine" not in str(refusal.value)

@@ -119,3 +119,14 @@ def test_no_control_character_gets_into_main_cf(code):
 @pytest.mark.parametrize("name", ["lmtp_tls_note", "transport_maps_note", "my_relay_domains", "smtpd_enforce_tlsx"])
 def test_a_parameter_that_only_looks_like_another_modules_is_taken(name):
     assert read_parameters({name: "x"}) == {name: "x"}
+
+
+@pytest.mark.parametrize("value", ["static:ann:hunter2", "inline:{x=ann:hunter2}"])
+def test_a_password_does_not_go_where_everybody_on_the_node_reads_it(value):
+    with pytest.raises(InvalidValue) as refusal:
+        read_settings({"smtp_sasl_password_maps": value}, {}, [])
+    assert str(refusal.value) == (
+        "parameters.smtp_sasl_password_maps: '(not shown)' is a password that everybody on the node could read; "
+        "put it into secrets, or a file."
+    )
+    assert read_settings({"smtp_sasl_password_maps": "hash:/etc/postfix/sasl"}, {}, []).parameters
