@@ -79,7 +79,7 @@ def second(node):
         "postmulti -i postfix-out -e disable; postmulti -i postfix-out -e destroy; postmulti -e deinit",
         check=False,
     )
-    sh(node, f"rm -rf {OUT}")
+    sh(node, f"rm -rf {OUT} /var/spool/postfix-out /var/lib/postfix-out")
 
 
 def test_a_second_instance_leaves_the_first_ones_metrics_alone(node, second):

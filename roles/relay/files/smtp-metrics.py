@@ -108,6 +108,8 @@ DEPTH = 8
 """Folders in folders of a queue (postconf(5), hash_queue_depth, makes 1 to 3)."""
 DAY = 86400
 QUEUES = ("maildrop", "incoming", "active", "deferred", "hold", "corrupt")
+PROGRAMS = "smtpd smtp lmtp local virtual pipe discard error qmgr cleanup postscreen tlsproxy".split()
+"""That log what is counted."""
 STORE = "smtp_hardening"
 UNLIKE = ("myhostname", "proxy_interfaces", "smtp_bind_address", "smtp_bind_address6")
 PROTOCOLS = ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
@@ -309,8 +311,11 @@ class Instance(NamedTuple):
     def label_of(self, service: Service) -> str:
         return self.label(f"{self.of(service)['syslog_name']}/{service.command}")
 
-    def syslog_names(self) -> List[str]:
-        return sorted({self.of(service)["syslog_name"] for service in self.services})
+    def tags(self) -> List[str]:
+        """Under which its programs log. Whoever can write to a log can make up others, without end."""
+        names = {self.of(service)["syslog_name"] for service in self.services}
+        programs = {*PROGRAMS, *(service.command for service in self.services)}
+        return sorted(f"{name}/{program}" for name in names for program in programs)
 
 
 def read_instance(config_dir: str) -> Instance:
@@ -743,7 +748,7 @@ class Traffic:
     def __init__(self, instance: Instance, totals: Totals, sessions: Dict[str, Session]) -> None:
         self.totals, self.sessions = totals, sessions
         self.instance = instance
-        self.tags = re.compile("|".join(rf"{re.escape(name)}/[\w-]+\Z" for name in instance.syslog_names()))
+        self.tags = set(instance.tags())
         self.wrapped = self.labels(lambda s: s.is_server and instance.of(s)["smtpd_tls_wrappermode"] == "yes")
         self.demanding = self.labels(lambda s: s.is_server and server_policy(instance.of(s)).level == "encrypt")
         self.silent = self.labels(lambda s: s.is_client and is_silent(instance.of(s), s.command))
@@ -786,7 +791,7 @@ class Traffic:
 
     def see(self, tag: str, pid: str, text: str) -> None:
         """Count one line."""
-        if not self.tags.match(tag):
+        if tag not in self.tags:
             return
         label, program, process = self.instance.label(tag), tag.rpartition("/")[2], f"{tag}[{pid}]"
         if TLS_FAILED.match(text):
@@ -1057,10 +1062,8 @@ def read_entry(line: bytes) -> Entry:
 class Journal:
     """systemd's journal."""
 
-    PROGRAMS = "smtpd smtp lmtp local virtual pipe discard error qmgr cleanup postscreen tlsproxy".split()
-
     def __init__(self, instance: Instance, position: object = None) -> None:
-        self.tags = [f"{name}/{program}" for name in instance.syslog_names() for program in self.PROGRAMS]
+        self.tags = instance.tags()
         users = {0, pwd.getpwnam(instance.effective["mail_owner"]).pw_uid}  # others can log under any name
         self.matches = [f"_UID={user}" for user in sorted(users)]
         self.position = position if isinstance(position, str) else self._end()

@@ -102,6 +102,12 @@ def test_what_is_said_is_not_taken_for_what_was_done(program, instance, program_
     assert counted(program, instance(master=SERVICES, overrides=OVERRIDES), events) == expected
 
 
+def test_programs_that_somebody_makes_up_are_not_counted(program, instance):
+    line = f"A1: to=<u@a.test>, {MIDDLE}"
+    assert counted(program, instance(), [(f"postfix/{number}", "7", line) for number in range(99)]) == {}
+    assert counted(program, instance(), [("postfix/virtual", "7", line)]) == {"local_recipients virtual sent": 1}
+
+
 def test_a_delivery_is_counted_with_whatever_postfix_logs_of_it(program, instance):
     line = (
         "A1: to=<u@a.test>, relay=mx.test[192.0.2.1]:25, conn_use=2, delay=1, delays=0/0/0/1, tls=dane:may/(requiretls), "
