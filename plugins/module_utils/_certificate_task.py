@@ -37,7 +37,8 @@ def work(postfix: Postfix, options: Options, check_mode: bool) -> Result:
         result: Result = {**bring_about(postfix, state, planned.plan, check_mode, author), **report(planned)}
         return _with_hook(result, hook, check_mode, lambda: _hooks.install(postfix, state, name, hook))
     wish = read_wish(options, state.effective["myhostname"], store.read_given)
-    planned, hook = plan_certificate(state, wish, postfix.run, check_mode), _hooks.plan_hook(state, wish, options)
+    planned = plan_certificate(state, wish, postfix.run, check_mode)
+    hook = _hooks.plan_hook(postfix, state, wish, options)
     facts = report(planned)
     if planned.keeps and planned.next is not None and not check_mode:
         keep(state, wish, planned.next)

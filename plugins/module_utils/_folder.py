@@ -11,7 +11,6 @@ from a descriptor, too.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import secrets
@@ -126,6 +125,8 @@ class Folder:
 
     def exchange(self, name: str, other: Folder, new: str) -> None:
         """Let two names change places in one step, so that nothing that somebody puts there meanwhile is lost."""
+        import ctypes  # noqa: PLC0415 -- where memory may not become executable, importing it can fail
+
         flags = (os.fsencode(name), other.descriptor, os.fsencode(new), _RENAME_EXCHANGE)
         with self._told(name):
             if ctypes.CDLL(None, use_errno=True).renameat2(self.descriptor, *flags):

@@ -10,12 +10,15 @@ own code in one archive: the node needs python3 and python3-cryptography, and no
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import shlex
 import sys
 from typing import Dict, Iterable, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+from . import _files as files
 from . import _program
 from ._edge import Facts, Options
 from ._errors import InvalidValue, PostfixError
@@ -26,7 +29,34 @@ from ._postfix.state import State
 from ._transaction.change import put_beside, take_away
 
 UNITS = "/etc/systemd/system"
+PYTHON = "/usr/bin/python3"
+"""The node's own. An upgrade puts another one under this name, and takes away what the name leads to now."""
+LONGEST = 255 - len(".service")
+"""Of a unit's name without its kind (systemd.unit(5))."""
 _HEAD = "# Made by mailfleet.smtp_hardening.smtp_tls_cert.\n"
+_SANDBOX = """\
+# A key is read, Postfix's files are written, a Postfix of its own is started and Postfix is signalled. NoNewPrivileges and
+# PrivateTmp stay out: what confines Postfix (SELinux, AppArmor) is entered by execve(2), and a tool may keep its files in /tmp.
+CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_FSETID CAP_KILL CAP_NET_BIND_SERVICE
+CapabilityBoundingSet=CAP_SETGID CAP_SETUID CAP_SYS_CHROOT CAP_SYS_PTRACE
+LimitCORE=0
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+PrivateDevices=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHome=read-only
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectSystem=yes
+RestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK AF_UNIX
+RestrictNamespaces=yes
+RestrictRealtime=yes
+SystemCallArchitectures=native
+TimeoutStartSec=30min
+"""
 
 
 class HookFile(NamedTuple):
@@ -52,7 +82,7 @@ class HookPlan(NamedTuple):
         return written + [{"prepared": f"{path}: taken away, a hook for renewals\n"} for path in self.take_away]
 
 
-def plan_hook(state: State, wish: CertificateWish, options: Options) -> HookPlan:
+def plan_hook(postfix: Postfix, state: State, wish: CertificateWish, options: Options) -> HookPlan:
     """Have a hook for a certificate that another tool renews, and none for any other. Writes nothing."""
     if wish.provider == "stored":
         return HookPlan({}, ())
@@ -60,7 +90,7 @@ def plan_hook(state: State, wish: CertificateWish, options: Options) -> HookPlan
         return plan_no_hook(state, wish.name)
     if not options["external"]["hook"]:
         return HookPlan({}, ())
-    wanted = _files(state, wish, wish.external, options)
+    wanted = _files(state, wish, wish.external, options, _interpreter(postfix))
     different = {path: new for path, new in wanted.items() if _read(path) != new.content}
     units = tuple(os.path.basename(path) for path in wanted if path.startswith(UNITS))
     obsolete = tuple(path for path in _installed(state, wish.name) if path not in wanted)
@@ -87,12 +117,22 @@ def install(postfix: Postfix, state: State, name: str, plan: HookPlan) -> None:
 
 def renewed_by(state: State, name: str) -> Optional[str]:
     """The tool that renews a certificate on this node."""
-    content = _read(_options_path(state, name))
-    return _external(content).tool if content else None
+    external = _kept(state, name)
+    return external.tool if external else None
 
 
-def _files(state: State, wish: CertificateWish, external: External, options: Options) -> Dict[str, HookFile]:
-    command = [sys.executable or "/usr/bin/python3", "-B", _program_path(state), wish.name]
+def _interpreter(postfix: Postfix) -> str:
+    """The node's Python where it has what a renewal needs, else the one that runs."""
+    if files.exists(PYTHON) and postfix.run([PYTHON, "-I", "-c", "import cryptography.x509"]).rc == 0:
+        return PYTHON
+    return sys.executable or PYTHON
+
+
+def _files(
+    state: State, wish: CertificateWish, external: External, options: Options, python: str
+) -> Dict[str, HookFile]:
+    # -I: a tool's PYTHONPATH, or a home folder that is not root's, has no say in what root runs.
+    command = [python, "-I", "-B", _program_path(state), wish.name]
     files = {
         _program_path(state): HookFile(_program.archive(), 0o644),
         _options_path(state, wish.name): HookFile(_kept_options(options, external), 0o600),
@@ -101,7 +141,7 @@ def _files(state: State, wish: CertificateWish, external: External, options: Opt
         path, content = _certbot_hook(state, wish.name, external, command)
         files[path] = HookFile(content, 0o755)
     else:
-        for kind, text in _units(wish.name, external, command).items():
+        for kind, text in _units(state, wish.name, external, command).items():
             files[f"{UNITS}/{_unit(state, wish.name)}.{kind}"] = HookFile(text.encode(), 0o644)
     return files
 
@@ -130,10 +170,16 @@ def _certbot_hook(state: State, name: str, external: External, command: Sequence
         f'[ "$RENEWED_LINEAGE" = {shlex.quote(lineage)} ] || exit 0\n'
         f"exec {' '.join(map(shlex.quote, command))}\n"
     )
-    return os.path.join(os.path.dirname(live), "renewal-hooks", "deploy", _unit(state, name)), script.encode()
+    return _certbot_path(external, _unit(state, name)), script.encode()
 
 
-def _units(name: str, external: External, command: Sequence[str]) -> Dict[str, str]:
+def _certbot_path(external: External, unit: str) -> str:
+    """certbot starts what lies there by a shell, without quotes: no backslash. What systemd-escape(1) makes holds no '%'."""
+    above = os.path.dirname(os.path.dirname(os.path.dirname(external.certificate)))
+    return os.path.join(above, "renewal-hooks", "deploy", unit.replace("\\", "%"))
+
+
+def _units(state: State, name: str, external: External, command: Sequence[str]) -> Dict[str, str]:
     what = f"the certificate {name}, renewed by {external.tool},"
     paths = "".join(f"PathChanged={_escaped(path)}\n" for path in (external.certificate, external.private_key))
     return {
@@ -143,8 +189,10 @@ def _units(name: str, external: External, command: Sequence[str]) -> Dict[str, s
         ),
         # Enabled too: a renewal may have come while nobody watched.
         "service": (
-            f"{_HEAD}[Unit]\nDescription=Bring {what} into Postfix\nAfter=postfix.service\n\n"
-            f"[Service]\nType=oneshot\nExecStart={' '.join(map(_quoted, command))}\n\n"
+            # However often a tool writes: a service that may not start any more takes the path unit down with it.
+            f"{_HEAD}[Unit]\nDescription=Bring {what} into Postfix\nAfter=postfix.service\nStartLimitIntervalSec=0\n\n"
+            f"[Service]\nType=oneshot\nExecStart={' '.join(map(_quoted, command))}\n"
+            f"ReadWritePaths={_quoted_path(state.config_dir)}\n{_SANDBOX}\n"
             "[Install]\nWantedBy=multi-user.target\n"
         ),
     }
@@ -157,26 +205,50 @@ def _escaped(word: str) -> str:
 
 def _quoted(word: str) -> str:
     """One word of a command line (systemd.service(5))."""
-    escaped = _escaped(word).replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$")
+    return _quoted_path(word).replace("$", "$$")
+
+
+def _quoted_path(path: str) -> str:
+    escaped = _escaped(path).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
 
-def _external(content: bytes) -> External:
-    """Of which files the kept options speak."""
-    found: Facts = json.loads(content)["external"]
-    return External(found["tool"], found["private_key"], found["certificate"])
+def _kept(state: State, name: str) -> Optional[External]:
+    """Of which files the kept options speak; None where there are none, or none that can be read."""
+    try:
+        found: Facts = json.loads(_read(_options_path(state, name)) or b"")["external"]
+        return External(found["tool"], found["private_key"], found["certificate"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _installed(state: State, name: str) -> Tuple[str, ...]:
-    """The files of a certificate's hook that are there; not the program, which all share."""
-    content = _read(_options_path(state, name))
-    if content is None:
+    """The files of a certificate's hook that are there; not the program, which all share. The options come last."""
+    options = _options_path(state, name)
+    if not files.exists(options):
         return ()
-    external = _external(content)
-    paths = [f"{UNITS}/{_unit(state, name)}.{kind}" for kind in ("path", "service")]
-    if external.tool == "certbot":
-        paths = [_certbot_hook(state, name, external, [])[0]]
-    return (*(path for path in paths if os.path.exists(path)), _options_path(state, name))
+    external = _kept(state, name)
+    paths = [path for path in _places(external, _unit(state, name)) if files.exists(path)]
+    return (*paths, *_under_former_name(state, name, external), options)
+
+
+def _places(external: Optional[External], unit: str) -> Tuple[str, ...]:
+    """Where a hook lies. What starts the program comes last, so that nothing is left that would start what is gone."""
+    if external is not None and external.tool == "certbot":
+        return (_certbot_path(external, unit),)
+    return tuple(f"{UNITS}/{unit}.{kind}" for kind in ("path", "service"))
+
+
+def _under_former_name(state: State, name: str, external: Optional[External]) -> Tuple[str, ...]:
+    """A hook under the name that it had once, and that another instance's could have as well: it is ours if it says so."""
+    places = _places(external, _former_unit(state, name))
+    if places == _places(external, _unit(state, name)):
+        return ()
+    text = (_read(places[-1]) or b"").decode("utf-8", "replace")
+    command = (_program_path(state), name)
+    if any(f" {' '.join(map(quote, command))}\n" in text for quote in (_quoted, shlex.quote)):
+        return tuple(path for path in places if files.exists(path))
+    return ()
 
 
 def _start(postfix: Postfix, units: Sequence[str]) -> None:
@@ -202,7 +274,22 @@ def _systemctl(postfix: Postfix, *words: str) -> None:
 
 
 def _unit(state: State, name: str) -> str:
+    """No two instances and certificates have the same: with '-' escaped, the last one parts them."""
+    folder = "/".join(filter(None, state.config_dir.split("/")))
+    unit = f"smtp-hardening-{_systemd_escaped(folder)}-{_systemd_escaped(name)}"
+    if len(unit) <= LONGEST:
+        return unit
+    return f"smtp-hardening-{hashlib.sha256(os.fsencode(f'{folder}//{name}')).hexdigest()}"
+
+
+def _former_unit(state: State, name: str) -> str:
     return f"smtp-hardening-{state.config_dir.strip('/').replace('/', '-')}-{name}"
+
+
+def _systemd_escaped(text: str) -> str:
+    """As systemd-escape(1) does."""
+    escaped = re.sub(rb"\A\.|[^\w:./]", lambda found: b"\\x%02x" % found[0][0], os.fsencode(text), flags=re.ASCII)
+    return escaped.replace(b"/", b"-").decode("ascii")
 
 
 def _program_path(state: State) -> str:
@@ -215,7 +302,6 @@ def _options_path(state: State, name: str) -> str:
 
 def _read(path: str) -> Optional[bytes]:
     try:
-        with open(path, "rb") as handle:
-            return handle.read()
-    except FileNotFoundError:
+        return files.read(path)
+    except (FileNotFoundError, NotADirectoryError):
         return None

@@ -9,34 +9,64 @@ import json
 import os
 import sys
 import time
+import traceback
 from typing import List, Mapping, Tuple
 
+from . import _core_dumps
+from . import _files as files
 from ._certificate_task import work
 from ._certificates.chain import read_chains
 from ._edge import Options
 from ._errors import HardeningError
+from ._given import read_given
 from ._work import Outcome, attempt
 
 __all__ = ["main", "work"]
 
 PATIENCE = 60.0
 """Seconds in which a tool must have written both the key and the certificate."""
+TURNS = 5
+"""How often a pair is brought in that has been replaced meanwhile."""
 
 
 def main(argv: List[str]) -> int:
-    """``renew.pyz NAME``: 0 where the certificate is in place, 1 with one sentence where it is not."""
-    program, name = argv
+    """``renew.pyz NAME``: 0 where the certificate is in place, 1 with one sentence where it is not, whatever happens.
+
+    No core of a process that holds a key is written.
+    """
+    _core_dumps.leave_none()
     try:
-        with open(os.path.join(os.path.dirname(program), f"{name}.json"), encoding="utf-8") as handle:
-            options: Options = json.load(handle)
-    except (OSError, ValueError) as problem:
-        sys.stderr.write(f"smtp_tls_cert {name}: {problem}; run the task that installs this certificate again.\n")
-        return 1
-    while True:
-        pair = _settled(options["external"])
+        program, name = argv
+    except ValueError:
+        return _fail("", "renew.pyz takes the name of one certificate.")
+    try:
+        options = _kept_options(program, name)
+    except (OSError, ValueError, HardeningError) as problem:
+        return _fail(name, f"{problem}; run the task that installs this certificate again.")
+    try:
+        return _tell(name, _bring_in(options))
+    except Exception as problem:  # pylint: disable=broad-exception-caught
+        return _fail(name, f"{_describe(problem)}; run the task that installs this certificate, and report this.")
+
+
+def _kept_options(program: str, name: str) -> Options:
+    options: Options = json.loads(files.read(os.path.join(os.path.dirname(os.path.abspath(program)), f"{name}.json")))
+    return options
+
+
+def _bring_in(options: Options) -> Outcome:
+    """Bring the tool's pair in, and another one that came meanwhile."""
+    external: Mapping[str, str] = options["external"]
+    for _turn in range(TURNS):
+        pair = _settled(external)
         outcome = attempt(work, options, False)
-        if _pair(options["external"]) == pair:
-            return _tell(name, outcome)
+        if _pair(external) == pair:
+            return outcome
+    sentence = (
+        f"external: {external['private_key']} and {external['certificate']} have been replaced {TURNS} times while they "
+        "were brought in; let their tool finish, and run the task that installs this certificate."
+    )
+    return Outcome(True, {"msg": sentence}, outcome.warnings)
 
 
 def _settled(external: Mapping[str, str]) -> Tuple[bytes, bytes]:
@@ -62,18 +92,33 @@ def _pair(external: Mapping[str, str]) -> Tuple[bytes, bytes]:
 
 def _read(path: str) -> bytes:
     try:
-        with open(path, "rb") as handle:
-            return handle.read()
-    except OSError:
+        return read_given(path)
+    except (OSError, HardeningError):
         return b""
 
 
 def _tell(name: str, outcome: Outcome) -> int:
     """For the journal, or for the log of the tool that called."""
     for warning in outcome.warnings:
-        sys.stderr.write(f"warning: {warning}\n")
+        _say(f"warning: {warning}")
     if outcome.failed:
-        sys.stderr.write(f"smtp_tls_cert {name}: {outcome.result['msg']}\n")
-        return 1
+        return _fail(name, outcome.result["msg"])
     sys.stdout.write(f"smtp_tls_cert {name}: {outcome.result['reason'] or 'nothing to change'}\n")
     return 0
+
+
+def _fail(name: str, sentence: str) -> int:
+    _say(f"smtp_tls_cert {name}: {sentence}")
+    return 1
+
+
+def _say(sentence: str) -> None:
+    """One line, whatever is quoted in it."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in sentence)
+    sys.stderr.write(f"{shown}\n")
+
+
+def _describe(problem: Exception) -> str:
+    """Of what is not foreseen, the kind and the place: what it quotes may be a secret."""
+    place = traceback.extract_tb(problem.__traceback__)[-1]
+    return f"{type(problem).__name__} in {os.path.basename(place.filename)}, line {place.lineno}"

@@ -67,6 +67,42 @@ def test_a_bad_renewal_changes_nothing_and_is_told_in_the_journal(outside):
     renew(outside, "/root/lego")
 
 
+def test_units_under_the_former_name_are_taken_over_and_name_a_python_that_outlives_upgrades(outside):
+    folder, units = "/root/lego", "/etc/systemd/system"
+    renew(outside, folder)
+    options = {**task(outside, "lego", folder), "name": "renewed-b"}
+    cert("node2", **options)
+    former, current = (
+        f"{units}/smtp-hardening-etc-postfix-renewed-b",
+        rf"{units}/smtp-hardening-etc-postfix-renewed\x2db",
+    )
+    for kind in ("path", "service"):
+        sh("node2", f"mv '{current}.{kind}' {former}.{kind}")
+    sh("node2", "systemctl daemon-reload; systemctl enable --now smtp-hardening-etc-postfix-renewed-b.path")
+    assert cert("node2", **options)["changed"] and not cert("node2", **options)["changed"]
+    assert not sh("node2", f"ls {former}.*", check=False)
+    assert "postfix-renewed-b" not in sh("node2", "systemctl list-units --all --no-legend")
+    start = next(line for line in sh("node2", f"cat '{current}.service'").splitlines() if line.startswith("ExecStart="))
+    assert start.startswith('ExecStart="/usr/bin/python3" "-I" ')
+    second, _contents = renew(outside, folder)
+    wait_for(lambda: certificate_seen("node2") == second)
+    cert("node2", name="fleet", provider="stored", use=["server"])
+    cert("node2", name="renewed-b", state="absent")
+    assert not sh("node2", f"ls {units} | grep renewed.*b", check=False)
+
+
+def test_a_renewal_that_nobody_foresaw_ends_with_one_line(outside):
+    folder = "/root/lego"
+    renew(outside, folder)
+    cert("node2", **task(outside, "lego", folder))
+    kept = "/etc/postfix/smtp_hardening/renewal/renewed.json"
+    sh("node2", f"cp -p {kept} /root/kept.json; echo '{{\"external\": {{}}}}' >{kept}")
+    program = f"/usr/bin/python3 -I {kept.replace('renewed.json', 'renew.pyz')} renewed 2>&1; echo $?"
+    said = sh("node2", program).splitlines()
+    sh("node2", f"cp -p /root/kept.json {kept}")
+    assert len(said) == 2 and said[0].startswith("smtp_tls_cert renewed: KeyError in ") and said[1] == "1"
+
+
 def test_certbots_deploy_hook_brings_a_renewal_in_and_others_lineages_are_none_of_its_business(outside):
     first, _contents = renew(outside, LIVE)
     options = task(outside, "certbot", LIVE)

@@ -126,7 +126,7 @@ def edited(live: str) -> HardeningError:
 def _exchange(live: str, new: str) -> None:
     try:
         files.exchange(live, new)
-    except (OSError, AttributeError) as problem:  # a file system, or a C library, that cannot
+    except (OSError, AttributeError, MemoryError) as problem:  # a file system, a C library or a sandbox that cannot
         if isinstance(problem, OSError) and problem.errno not in (errno.EINVAL, errno.ENOSYS):
             raise
         before = files.read(live)

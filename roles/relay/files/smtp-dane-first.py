@@ -9,8 +9,10 @@ Postfix then looks up the TLSA records itself, and waits where that fails or not
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
-from typing import Awaitable, Callable, NamedTuple, Sequence, Tuple
+import sys
+from typing import Awaitable, Callable, Dict, Iterator, NamedTuple, Optional, Sequence, Tuple
 
 import dns.asyncresolver
 import dns.exception
@@ -23,15 +25,24 @@ import dns.resolver
 LISTEN = ("127.0.0.1", 8462)
 MTA_STS = ("127.0.0.1", 8461)
 SECONDS = 20
-"""For each question that is asked elsewhere; Postfix waits for 100 (socketmap_table(5))."""
+"""For each question that is asked elsewhere."""
+ANSWER = 60
+"""Seconds for a reply to Postfix, which waits for 100 (socketmap_table(5))."""
+REQUEST = 30
+"""Seconds for a request, from its wait to its last octet, and for a reply to be taken. Postfix leaves after 10 idle ones."""
+CLIENTS = 500
+"""Connections at a time. One more, and the one that has waited longest for a request goes."""
+HOSTS = 20
+"""Of a domain's mail servers, the most preferred. Postfix tries 5 addresses (postconf(5), smtp_mx_address_limit)."""
 LONGEST = 100000
 """Octets of a netstring, as Postfix limits them (socketmap_table(5))."""
-DOMAIN = re.compile(r"(?![\d.]+\Z)[\w-]+(\.[\w-]+)*\Z")
+DOMAIN = re.compile(r"(?![\d.]+\Z)(?=.{1,253}\Z)[\w-]{1,63}(\.[\w-]{1,63})*\Z")
 """A key that is a domain. The next hops [host] and host:port are the operator's, C(.domain) is a domain's parent."""
 
 NOTFOUND = "NOTFOUND "
 ALL_BY_DANE, SOME_BY_DANE = "OK dane-only", "OK dane"
-
+MTA_STS_REPLY = re.compile(r"OK secure( [ -~]*)?\Z|(NOTFOUND|TEMP|TIMEOUT|PERM) ")
+"""What an MTA-STS resolver may answer: whoever answers in its place lowers no level."""
 
 BROKEN = (OSError, EOFError, ValueError, asyncio.LimitOverrunError, asyncio.TimeoutError)
 """What a peer that goes away, is late, or speaks something else comes to."""
@@ -77,7 +88,8 @@ async def mail_servers(domain: str, ask: LookUp) -> Tuple[str, ...]:
     if not found.secure:
         return ()
     records = [record for record in found.records if isinstance(record, dns.rdtypes.ANY.MX.MX)]
-    names = [record.exchange.to_text(omit_final_dot=True) for record in records] or [domain]
+    preferred = sorted(records, key=lambda record: record.preference)[:HOSTS]
+    names = [record.exchange.to_text(omit_final_dot=True) for record in preferred] or [domain]
     return tuple(name for name in names if name != ".")  # RFC 7505: no mail at all
 
 
@@ -129,9 +141,10 @@ async def policy(key: str, ask: LookUp, ask_mta_sts: Ask) -> str:
 async def ask_mta_sts(domain: str, address: Tuple[str, int] = MTA_STS) -> str:
     """The reply of the MTA-STS resolver."""
     try:
-        return await asyncio.wait_for(_exchange(address, f"postfix {domain}"), SECONDS)
+        reply = await asyncio.wait_for(_exchange(address, f"postfix {domain}"), SECONDS)
     except BROKEN as problem:
         return f"TEMP MTA-STS resolver: {type(problem).__name__}"
+    return reply if MTA_STS_REPLY.match(reply) else "TEMP MTA-STS resolver: no answer that it may give"
 
 
 async def _exchange(address: Tuple[str, int], request: str) -> str:
@@ -159,24 +172,79 @@ async def read_netstring(reader: asyncio.StreamReader) -> str:
     return content[:-1].decode()
 
 
-async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: Ask) -> None:
-    """Answer the requests of one connection, C(name key) each, until the client goes away or is no socketmap client."""
+class Waiting:
+    """The connections that wait for a request, the longest first."""
+
+    def __init__(self) -> None:
+        self.tasks: Dict[asyncio.Task[None], None] = {}
+        self.connections = 0
+
+    @contextlib.contextmanager
+    def connection(self) -> Iterator[None]:
+        self.connections += 1
+        if self.connections > CLIENTS and self.tasks:
+            longest = next(iter(self.tasks))
+            del self.tasks[longest]
+            longest.cancel()
+        try:
+            yield
+        finally:
+            self.connections -= 1
+
+    @contextlib.contextmanager
+    def request(self) -> Iterator[None]:
+        task = asyncio.current_task()
+        if task:
+            self.tasks[task] = None
+        try:
+            yield
+        finally:
+            if task:
+                self.tasks.pop(task, None)
+
+
+async def converse(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: Ask, waiting: Optional[Waiting] = None
+) -> None:
+    """Answer the requests of one connection, C(name key) each, until the client goes away, is too slow or no socketmap client."""
+    waiting = waiting or Waiting()
     try:
-        while True:
-            _name, _blank, key = (await read_netstring(reader)).partition(" ")
-            writer.write(netstring(await answer(key)))
-            await writer.drain()
-    except (EOFError, ValueError, OSError, asyncio.LimitOverrunError):
+        with waiting.connection():
+            while True:
+                with waiting.request():
+                    request = await asyncio.wait_for(read_netstring(reader), REQUEST)
+                writer.write(netstring(await in_time(answer, request.partition(" ")[2])))
+                await asyncio.wait_for(writer.drain(), REQUEST)
+    except (asyncio.TimeoutError, asyncio.CancelledError):
+        writer.transport.abort()
+    except BROKEN:
         pass
     finally:
         writer.close()
+
+
+async def in_time(answer: Ask, key: str) -> str:
+    """The reply, or that there is none yet: mail waits."""
+    try:
+        return await asyncio.wait_for(answer(key), ANSWER)
+    except asyncio.TimeoutError:
+        return "TEMP DNS is late"
+    except Exception as problem:
+        print(f"no reply: {type(problem).__name__}", file=sys.stderr)
+        return f"TEMP {type(problem).__name__}"
 
 
 async def main() -> None:
     async def answer(key: str) -> str:
         return await policy(key, lookup, ask_mta_sts)
 
-    server = await asyncio.start_server(lambda reader, writer: converse(reader, writer, answer), *LISTEN)
+    waiting = Waiting()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.set_write_buffer_limits(high=0)  # a reply that nobody takes is waited for, not kept
+        await converse(reader, writer, answer, waiting)
+
+    server = await asyncio.start_server(serve, *LISTEN)
     await server.serve_forever()
 
 

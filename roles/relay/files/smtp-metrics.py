@@ -8,6 +8,10 @@ The digest of the policy is a SHA-256 of: what main.cf sets, but not who this ho
 the tables and trust files below smtp_hardening/ that they name. Numbers of files there, the configuration directory and
 the host's own name are taken out of all of it. Certificates with their keys, and tables elsewhere, are not in it. Nodes
 with equal digests have the same policy, whatever certificates they show.
+
+This runs as root in folders of others (queue, log, Prometheus) and reads what strangers say. So nothing is opened but plain
+files, by a link only where that leads to nothing of root's that it has not been led to by root; all that is read, asked or
+waited for has an end; and a line of the log is taken from the side that Postfix wrote.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ import bz2
 import concurrent.futures
 import contextlib
 import datetime
-import glob
+import errno
 import gzip
 import hashlib
 import io
@@ -26,20 +30,26 @@ import lzma
 import os
 import pwd
 import re
+import signal
 import socket
 import ssl
+import stat
 import subprocess
 import sys
-import tempfile
 import time
+import traceback
 import zlib
+from types import FrameType
 from typing import Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple, TypedDict, Union
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 PREFIX = "smtp_hardening"
+DEFAULT = "/etc/postfix"
+"""The instance whose samples have no label that names it."""
 FAMILIES = {
     "healthy": ("gauge", "Whether all checks pass: 1 or 0."),
     "check_healthy": ("gauge", "Whether one check passes."),
@@ -80,10 +90,26 @@ LABELS = {
 }
 """Of what is counted in the log. Values are of a closed set or from master.cf: nothing that a peer says is one."""
 
+DEADLINE = 90
+"""Seconds for all of it; systemd ends it after 120."""
+COMMAND = 20
+"""Seconds for one command."""
 SECONDS = 10
 """For a listener's greeting. postscreen keeps clients it does not know waiting for 6 (postscreen_greet_wait)."""
+GREETING = 16384
+"""Octets of it."""
+LARGEST = 64 * 1024 * 1024
+"""Octets of a file."""
+CERTIFICATES = 500
+"""Chains that are told: those that expire first."""
+LABEL = 200
+"""Characters of a label's value."""
+DEPTH = 8
+"""Folders in folders of a queue (postconf(5), hash_queue_depth, makes 1 to 3)."""
 DAY = 86400
 QUEUES = ("maildrop", "incoming", "active", "deferred", "hold", "corrupt")
+PROGRAMS = "smtpd smtp lmtp local virtual pipe discard error qmgr cleanup postscreen tlsproxy".split()
+"""That log what is counted."""
 STORE = "smtp_hardening"
 UNLIKE = ("myhostname", "proxy_interfaces", "smtp_bind_address", "smtp_bind_address6")
 PROTOCOLS = ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
@@ -93,6 +119,16 @@ SESSIONS = 10000
 """Processes of Postfix that are remembered from one run to the next."""
 HEAD = 512
 """Octets at the beginning of a log by which it is known again under another name, or compressed."""
+LINE_BYTES = 65536
+"""Of a line. Postfix's are shorter."""
+ROTATED = 30
+"""Files into which a log was rotated since the last run."""
+LINKS = 40
+"""That one path leads through (path_resolution(7))."""
+
+
+class Late(Exception):
+    """The deadline for all of it has passed."""
 
 
 # How it is told
@@ -101,11 +137,13 @@ HEAD = 512
 class Metrics:
     """Samples by family and labels."""
 
-    def __init__(self) -> None:
+    def __init__(self, **labels: str) -> None:
+        """Every sample has these labels."""
+        self.labels = labels
         self.samples: Dict[str, Dict[Tuple[Tuple[str, str], ...], float]] = {name: {} for name in FAMILIES}
 
     def add(self, name: str, value: float, **labels: str) -> None:
-        self.samples[name][tuple(labels.items())] = value
+        self.samples[name][tuple({**labels, **self.labels}.items())] = value
 
     def render(self) -> str:
         lines = []
@@ -122,24 +160,110 @@ def _braces(labels: Iterable[Tuple[str, str]]) -> str:
 
 
 def _escaped(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return shown(value[:LABEL]).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def shown(text: str) -> str:
+    """Text in which nothing moves a cursor or is no text; new lines stay."""
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
 def _number(value: float) -> str:
     return str(int(value)) if value == int(value) else repr(round(value, 3))
 
 
+def complain(text: str) -> None:
+    """A line for the journal."""
+    print(shown(text).replace("\n", "\\n"), file=sys.stderr)
+
+
+# Files in folders of others
+
+
+def opened(path: str, flags: int = os.O_RDONLY) -> int:
+    """A descriptor of what lies at an absolute path, reached step by step. Whose link leads to it, owns it, or is root."""
+    where, owners, links = os.open("/", os.O_PATH | os.O_DIRECTORY), set(), 0
+    left = path.split("/")[::-1]
+    try:
+        while left:
+            part = left.pop()
+            if part in ("", "."):
+                continue
+            target = _link(part, where)
+            if target is None:
+                last = not any(left)
+                step = flags | os.O_NONBLOCK | os.O_NOCTTY if last else os.O_PATH | os.O_DIRECTORY
+                below = os.open(part, step | os.O_NOFOLLOW, dir_fd=where)
+            else:
+                links += 1
+                if links > LINKS:
+                    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+                owners.add(os.stat(part, dir_fd=where, follow_symlinks=False).st_uid)
+                left += target.split("/")[::-1]
+                below = os.open("/" if target.startswith("/") else ".", os.O_PATH | os.O_DIRECTORY, dir_fd=where)
+            os.close(where)
+            where = below
+        if owners - {0, os.geteuid(), os.fstat(where).st_uid}:
+            raise PermissionError(errno.EPERM, "a link of somebody else's leads there", path)
+    except OSError as problem:
+        os.close(where)
+        problem.filename = path
+        raise
+    return where
+
+
+def _link(name: str, folder: int) -> Optional[str]:
+    """Where a symbolic link leads; None where it is something else."""
+    try:
+        return os.readlink(name, dir_fd=folder)
+    except OSError as problem:
+        if problem.errno == errno.EINVAL:
+            return None
+        raise
+
+
+def open_file(path: str) -> io.BufferedReader:
+    """A plain file, for reading."""
+    return _plain_file(opened(path), path)
+
+
+def _plain_file(descriptor: int, path: str) -> io.BufferedReader:
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "is no plain file", path)
+    return os.fdopen(descriptor, "rb")
+
+
+def read_file(path: str) -> bytes:
+    with open_file(path) as handle:
+        content = handle.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path)
+    return content
+
+
 def write(path: str, text: str, mode: int) -> None:
     """Put a file in its place at once, so that nobody ever reads half of it."""
-    handle, name = tempfile.mkstemp(dir=os.path.dirname(path), prefix=f".{os.path.basename(path)}.")
+    folder, name = os.path.split(os.path.abspath(path))
+    new = f".{name}.new"
+    where = opened(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        _remove(new, where)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        with os.fdopen(os.open(new, flags, 0o600, dir_fd=where), "wb") as file:
+            file.write(text.encode("utf-8", "backslashreplace"))
             os.fchmod(file.fileno(), mode)
-        os.replace(name, path)
+        os.replace(new, name, src_dir_fd=where, dst_dir_fd=where)
     except BaseException:
-        os.unlink(name)
+        _remove(new, where)
         raise
+    finally:
+        os.close(where)
+
+
+def _remove(name: str, folder: int) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=folder)
 
 
 # Postfix as it is configured
@@ -187,17 +311,20 @@ class Instance(NamedTuple):
     def label_of(self, service: Service) -> str:
         return self.label(f"{self.of(service)['syslog_name']}/{service.command}")
 
-    def syslog_names(self) -> List[str]:
-        return sorted({self.of(service)["syslog_name"] for service in self.services})
+    def tags(self) -> List[str]:
+        """Under which its programs log. Whoever can write to a log can make up others, without end."""
+        names = {self.of(service)["syslog_name"] for service in self.services}
+        programs = {*PROGRAMS, *(service.command for service in self.services)}
+        return sorted(f"{name}/{program}" for name in names for program in programs)
 
 
 def read_instance(config_dir: str) -> Instance:
     def postconf(option: str) -> List[str]:
         argv = ["postconf", "-c", config_dir, option]
         done = subprocess.run(  # noqa: S603 -- no shell; the directory is the unit's own argument
-            argv, check=True, capture_output=True, text=True, timeout=60
+            argv, check=True, stdin=subprocess.DEVNULL, capture_output=True, timeout=COMMAND
         )
-        return done.stdout.splitlines()
+        return os.fsdecode(done.stdout).split("\n")[:-1]
 
     entries = postconf("-M")
     services = read_services(entries, postconf("-Px"))
@@ -289,10 +416,9 @@ def policy_digest(instance: Instance) -> str:
     items = [_plain(instance, f"main.cf {line}") for line in instance.explicit if _assignment(line)[0] not in UNLIKE]
     items += [_plain(instance, f"master.cf {' '.join(line.split())}") for line in instance.entries]
     for path in named_files(instance):
-        with open(path, "rb") as handle:
-            content = _plain(instance, handle.read().decode("utf-8", "replace"))
+        content = _plain(instance, read_file(path).decode("utf-8", "replace"))
         items.append(f"{_plain(instance, path)} {hashlib.sha256(content.encode()).hexdigest()}")
-    return hashlib.sha256("\n".join(sorted(items)).encode()).hexdigest()
+    return hashlib.sha256(os.fsencode("\n".join(sorted(items)))).hexdigest()
 
 
 def named_files(instance: Instance) -> List[str]:
@@ -318,8 +444,8 @@ def _plain(instance: Instance, text: str) -> str:
 def master_runs(instance: Instance) -> bool:
     """Whether the process that master.pid names is there. Testing the lock would keep a master from starting."""
     try:
-        with open(os.path.join(instance.effective["queue_directory"], "pid", "master.pid"), encoding="ascii") as handle:
-            pid = int(handle.read().split()[0])
+        with open_file(os.path.join(instance.effective["queue_directory"], "pid", "master.pid")) as kept:
+            pid = int(kept.read(64).split()[0])
         with open(f"/proc/{pid}/comm", encoding="ascii") as handle:
             return handle.read().strip() == "master"
     except (OSError, ValueError, IndexError):
@@ -336,20 +462,30 @@ def check_listeners(instance: Instance, runs: bool) -> Dict[str, bool]:
 
 
 def greets(service: Service, instance: Instance) -> bool:
-    """Whether a listener says 220, or 421 where that is right."""
+    """Whether a listener says 220, or 421 where that is right, while there is time."""
     found = instance.of(service)
     named = service.name.rpartition(":")[2]
     expected = b"421" if turns_us_away(service, instance) else b"220"
+    end = time.monotonic() + SECONDS
     try:
         port = int(named) if named.isdigit() else socket.getservbyname(named, "tcp")
         with socket.create_connection((listener_host(service, found), port), SECONDS) as sock:
             if found.get(f"{service.command}_upstream_proxy_protocol") == "haproxy":
                 sock.sendall(b"PROXY TCP4 127.0.0.1 127.0.0.1 25 25\r\n")
             wrapped = found["smtpd_tls_wrappermode"] == "yes"
+            sock.settimeout(_left(end))
             with any_tls().wrap_socket(sock) if wrapped else contextlib.nullcontext(sock) as spoken:
-                return says(spoken) == expected
+                return says(spoken, end) == expected
     except (OSError, ValueError):
         return False
+
+
+def _left(end: float) -> float:
+    """Seconds until then; TimeoutError where there are none."""
+    seconds = end - time.monotonic()
+    if seconds <= 0:
+        raise TimeoutError
+    return seconds
 
 
 def turns_us_away(service: Service, instance: Instance) -> bool:
@@ -359,17 +495,29 @@ def turns_us_away(service: Service, instance: Instance) -> bool:
     return service.command == "smtpd" and service.kind == "inet" and required
 
 
-def says(sock: socket.socket) -> bytes:
+def says(sock: socket.socket, end: float) -> bytes:
     """The code of the greeting. Leaving without QUIT would be logged as a lost connection."""
-    with sock.makefile("rb") as lines:
-        line = lines.readline(2048)
-        while line[3:4] == b"-":  # postscreen's teaser: who answers now speaks too early
-            line = lines.readline(2048)
-        if line:
-            with contextlib.suppress(OSError):
-                sock.sendall(b"QUIT\r\n")
-                lines.readline(2048)
-        return line[:3]
+    heard = hear(sock, b"", end)
+    while heard[3:4] == b"-":  # postscreen's teaser: who answers now speaks too early
+        heard = hear(sock, heard.partition(b"\n")[2], end)
+    if heard:
+        with contextlib.suppress(OSError):
+            sock.sendall(b"QUIT\r\n")
+            hear(sock, b"", end)
+    return heard[:3]
+
+
+def hear(sock: socket.socket, heard: bytes, end: float) -> bytes:
+    """What is said until a line ends, or the connection, after what was heard before."""
+    while b"\n" not in heard:
+        if len(heard) > GREETING:
+            raise ValueError("no line of SMTP")
+        sock.settimeout(_left(end))
+        said = sock.recv(2048)
+        if not said:
+            break
+        heard += said
+    return heard
 
 
 def any_tls() -> ssl.SSLContext:
@@ -433,9 +581,8 @@ def served_by_name(instance: Instance, found: Mapping[str, str]) -> Iterator[str
     """The chain files of our tables for host names."""
     pattern = rf"{re.escape(os.path.join(instance.config_dir, STORE))}/sni/\d+/table"
     for table in re.findall(pattern, found.get("tls_server_sni_maps", "")):
-        with open(table, encoding="utf-8") as handle:
-            for row in (line.split() for line in handle if not line.startswith("#")):
-                yield from (path.strip(",") for path in row[1:])
+        for row in (line.split() for line in os.fsdecode(read_file(table)).split("\n") if not line.startswith("#")):
+            yield from (path.strip(",") for path in row[1:])
 
 
 def trust_files(found: Mapping[str, str], side: str) -> Set[Tuple[str, str]]:
@@ -445,8 +592,7 @@ def trust_files(found: Mapping[str, str], side: str) -> Set[Tuple[str, str]]:
 
 def read_chains(instance: Instance, use: str, path: str) -> Iterator[Certificate]:
     """A chain begins after each key; without keys there is one, or a set of CAs. Keys are not looked at."""
-    with open(path, "rb") as handle:
-        parts = re.split(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----", handle.read())
+    parts = re.split(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----", read_file(path))
     pattern = rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----"
     chains = [[x509.load_pem_x509_certificate(pem) for pem in re.findall(pattern, part, re.DOTALL)] for part in parts]
     if use == "trust":
@@ -465,7 +611,11 @@ def name_of(instance: Instance, path: str) -> str:
 
 
 def key_type(certificate: x509.Certificate) -> str:
-    key = certificate.public_key()
+    """As cryptography knows it; one that it does not know is as good for Postfix."""
+    try:
+        key = certificate.public_key()
+    except (UnsupportedAlgorithm, ValueError):
+        return "other"
     if isinstance(key, rsa.RSAPublicKey):
         return "rsa"
     return "ecdsa" if isinstance(key, ec.EllipticCurvePublicKey) else "other"
@@ -483,7 +633,8 @@ def not_after(certificate: x509.Certificate) -> float:
 
 
 def tell_certificates(chains: List[Certificate], now: float, metrics: Metrics) -> None:
-    for chain in reversed(chains):  # of two with the same labels, the one that expires first is told
+    first = sorted(chains, key=lambda chain: chain.not_after)[:CERTIFICATES]
+    for chain in reversed(first):  # of two with the same labels, the one that expires first is told
         labels = {"use": chain.use, "certificate": chain.name, "key_type": chain.key_type, "subject": chain.subject}
         metrics.add("certificate_not_after_timestamp_seconds", chain.not_after, **labels)
         metrics.add("certificate_days_left", (chain.not_after - now) / DAY, **labels)
@@ -493,26 +644,45 @@ def tell_certificates(chains: List[Certificate], now: float, metrics: Metrics) -
 
 
 def tell_queue(instance: Instance, now: float, metrics: Metrics) -> None:
-    top = instance.effective["queue_directory"]
-    files = {queue: list(queue_files(os.path.join(top, queue))) for queue in QUEUES}
-    for queue, paths in files.items():
-        metrics.add("queue_messages", len(paths), queue=queue)
-    arrivals = filter(None, map(arrival, files["deferred"]))
-    metrics.add("oldest_deferred_message_age_seconds", max(0, now - min(arrivals, default=now)))
+    top, oldest = instance.effective["queue_directory"], now
+    for queue in QUEUES:
+        count = 0
+        for folder, name in queue_files(os.path.join(top, queue)):
+            count += 1
+            if queue == "deferred":
+                oldest = min(oldest, arrival(folder, name) or now)
+        metrics.add("queue_messages", count, queue=queue)
+    metrics.add("oldest_deferred_message_age_seconds", now - oldest)
 
 
-def queue_files(folder: str) -> Iterator[str]:
-    """Some queues have folders below them (postconf(5), hash_queue_names)."""
-    for path, _folders, names in os.walk(folder):
-        yield from (os.path.join(path, name) for name in names)
+def queue_files(path: str) -> Iterator[Tuple[int, str]]:
+    """The files of a queue, each by its folder and name. Some queues have folders below them (postconf(5), hash_queue_names)."""
+    with contextlib.suppress(FileNotFoundError):
+        yield from files_below(opened(path, os.O_RDONLY | os.O_DIRECTORY), DEPTH)
 
 
-def arrival(path: str) -> Optional[int]:
-    """The time record of a queue file, which stands near its beginning. The file's own time is that of the next attempt.
+def files_below(folder: int, depth: int) -> Iterator[Tuple[int, str]]:
+    """They are Postfix's own to swap while we look: no link is followed. The folder is closed afterwards."""
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_file(follow_symlinks=False):
+                    yield folder, entry.name
+                elif depth and entry.is_dir(follow_symlinks=False):
+                    with contextlib.suppress(OSError):
+                        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+                        yield from files_below(os.open(entry.name, flags, dir_fd=folder), depth - 1)
+    finally:
+        os.close(folder)
+
+
+def arrival(folder: int, name: str) -> Optional[int]:
+    """The time record of a queue file, its first or after that of sizes. The file's own time is that of the next attempt.
     None where the file is gone, or none of Postfix's."""
     try:
-        with open(path, "rb") as handle:
-            found = re.search(rb"T.(\d{9,11}) ", handle.read(256), re.DOTALL)
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+        with _plain_file(descriptor, name) as handle:
+            found = re.match(rb"(?:C.[\d ]+)?T.(\d{9,11}) ", handle.read(256), re.DOTALL)
     except OSError:
         return None
     return int(found[1]) if found else None
@@ -521,27 +691,35 @@ def arrival(path: str) -> Optional[int]:
 # The log: what it says
 
 
+ADDRESS = r'<(?:"(?:[^"\\]|\\.)*"|[^"<>])*>'
+"""As Postfix writes one: what is special in a local part is quoted (postconf(5), info_log_addr_form)."""
 CONNECTED = re.compile(r"connect from ")
 DISCONNECTED = re.compile(r"disconnect from \S+ (?P<commands>.*)")
 TLS_IN = re.compile(r"\w+ TLS connection established from ")
 TLS_OUT = re.compile(r"\w+ TLS connection (?:established|reused) to (?P<relay>\S+): ")
 TLS_FAILED = re.compile(r"SSL_(?:accept|connect) error ")
-ABORTED = re.compile(r"NOQUEUE: abort: TLS from \S*\[(?P<address>[^\]]+)\]: ")
+ABORTED = re.compile(r"NOQUEUE: abort: TLS from [^\s\[]*\[(?P<address>[^\]]+)\]: ")
 REFUSED = re.compile(r"\w+: (?:milter-)?(?P<verdict>reject|reject_warning): (?P<stage>[\w-]+) (?P<text>.*)")
-CODE = re.compile(r"from \S+: (?P<code>[45])\d\d (?P<text>.*)")
+CODE = re.compile(r"from \S+: (?P<code>[45])(?:\d\d|\.\d+\.\d+) (?P<text>.*)")
 CONTENT_CODE = re.compile(r".*: (?P<code>[45])\.\d+\.\d+ ")
+"""Of a line that begins with what a message says: Postfix's own word is the last (cleanup_message.c)."""
 DELIVERED = re.compile(
-    r"(?P<queue_id>\w+): to=<.*?>, (?:orig_to=<.*?>, )?relay=(?P<relay>[^,]+), .*?"
-    r"dsn=[\d.]+, status=(?P<status>sent|deferred|bounced) \((?P<reason>.*)\)"
+    rf"(?P<queue_id>\w+): to={ADDRESS}, (?:orig_to={ADDRESS}, )?relay=(?P<relay>[^\s,]+), ?"
+    r"(?:\w+=[^\s,]+, ?)*dsn=[\d.]+, status=(?P<status>sent|deferred|bounced) \((?P<reason>.*)"
 )
-EXPIRED = re.compile(r"\w+: from=<.*>, status=(?:force-)?expired")
+EXPIRED = re.compile(rf"\w+: from={ADDRESS}, status=(?:force-)?expired, ")
 STAGES = "CONNECT HELO EHLO STARTTLS MAIL RCPT DATA BDAT END-OF-MESSAGE VRFY ETRN header body".split()
-ABOUT_TLS = re.compile(r"(?i)encryption|starttls|certificate|\btls\b")
+ABOUT_TLS = re.compile(r"(?i)[^<>:;]*?(?:encryption|starttls|certificate|\btls\b)")
+"""Of a refusal's text, as far as it is Postfix's or the operator's: an address, or what another server said, comes later."""
 SUSPENDED = "delivery temporarily suspended: "
 """What the queue manager puts before the reason of an earlier delivery (qmgr(8))."""
 HELD_BACK = {
     "not_offered": re.compile(r"TLS is required, but was not offered"),
-    "handshake": re.compile(r"Cannot start TLS|TLS is required, but host|.*receiving the STARTTLS response"),
+    "handshake": re.compile(
+        r"Cannot start TLS|TLS is required, but host|"
+        r"(?:lost connection with|conversation with|protocol error in reply from) \S+ (?:timed out )?"
+        r"while receiving the STARTTLS response"
+    ),
     "certificate": re.compile(r"Server certificate not (?:verified|trusted)"),
     "dane": re.compile(r"TLSA |no TLSA records|non DNSSEC destination|empty DANE match list"),
     "configuration": re.compile(r"client TLS configuration problem|TLS is required, but (?:our TLS|unavailable)"),
@@ -549,7 +727,7 @@ HELD_BACK = {
         r"(?i)host \S+ (?:said|refused to talk to me): [45]\d\d .*?(?:encryption|starttls|certificate|\btls\b)"
     ),
 }
-"""Why TLS held a delivery back, by what smtp(8) says; C(peer): the server refuses for lack of TLS or of a certificate."""
+"""Why TLS held a delivery back, by what smtp(8) says; C(peer): the server refuses, it says for lack of TLS or of a certificate."""
 
 
 class Session(TypedDict, total=False):
@@ -570,7 +748,7 @@ class Traffic:
     def __init__(self, instance: Instance, totals: Totals, sessions: Dict[str, Session]) -> None:
         self.totals, self.sessions = totals, sessions
         self.instance = instance
-        self.tags = re.compile("|".join(rf"{re.escape(name)}/[\w-]+\Z" for name in instance.syslog_names()))
+        self.tags = set(instance.tags())
         self.wrapped = self.labels(lambda s: s.is_server and instance.of(s)["smtpd_tls_wrappermode"] == "yes")
         self.demanding = self.labels(lambda s: s.is_server and server_policy(instance.of(s)).level == "encrypt")
         self.silent = self.labels(lambda s: s.is_client and is_silent(instance.of(s), s.command))
@@ -613,7 +791,7 @@ class Traffic:
 
     def see(self, tag: str, pid: str, text: str) -> None:
         """Count one line."""
-        if not self.tags.match(tag):
+        if tag not in self.tags:
             return
         label, program, process = self.instance.label(tag), tag.rpartition("/")[2], f"{tag}[{pid}]"
         if TLS_FAILED.match(text):
@@ -659,10 +837,10 @@ class Traffic:
         found = REFUSED.match(text)
         if not found:
             return
-        code = CODE.match(found["text"]) or CONTENT_CODE.match(found["text"])
-        said = code.groupdict().get("text", "") if code else ""
         stage = found["stage"] if found["stage"] in STAGES else "other"
-        cause = "tls" if ABOUT_TLS.search(re.sub(r"<[^>]*>|; from=.*", "", said)) else "other"
+        code = (CONTENT_CODE if stage in ("header", "body") else CODE).match(found["text"])
+        said = code.groupdict().get("text", "") if code else ""
+        cause = "tls" if ABOUT_TLS.match(said) else "other"
         name = "refused_in_total" if found["verdict"] == "reject" else "would_refuse_in_total"
         self.count(name, label, stage.upper(), f"{code['code']}xx" if code else "other", cause)
 
@@ -739,12 +917,8 @@ Event = Tuple[str, str, str]
 """Tag, process and text of a line."""
 
 
-def _uncompressed(path: str) -> io.BufferedIOBase:
-    return open(path, "rb")
-
-
-OPENERS: Dict[str, Callable[[str], io.BufferedIOBase]] = {
-    ".gz": gzip.GzipFile,
+OPENERS: Dict[str, Callable[[io.BufferedReader], io.BufferedIOBase]] = {
+    ".gz": lambda file: gzip.GzipFile(fileobj=file),
     ".bz2": bz2.BZ2File,
     ".xz": lzma.LZMAFile,
 }
@@ -766,7 +940,7 @@ class LogFile:
         self.position = as_position(position) or self._end()
 
     def _end(self) -> Position:
-        with contextlib.suppress(FileNotFoundError), open(self.path, "rb") as log:
+        with contextlib.suppress(FileNotFoundError), open_file(self.path) as log:
             return position_of(log, log.seek(0, os.SEEK_END))
         return START
 
@@ -779,11 +953,11 @@ class LogFile:
                 offset, begin = begin, 0
                 try:
                     log.seek(offset)
-                    for line in log:
-                        if not line.endswith(b"\n") or left < 0:
+                    for octets, line in lines_of(log):
+                        if left < 0:
                             break
-                        offset += len(line)
-                        left -= len(line)
+                        offset += octets
+                        left -= octets
                         found = LINE.match(line.decode("utf-8", "replace"))
                         if found:
                             yield found["tag"], found["pid"], found["text"]
@@ -805,17 +979,37 @@ class LogFile:
 
     def _paths(self) -> List[str]:
         """What may hold lines that were not read yet, oldest first."""
+        folder, name = os.path.split(self.path)
         found: List[Tuple[float, str]] = []
-        for path in glob.glob(f"{glob.escape(self.path)}[.-]*"):
-            with contextlib.suppress(FileNotFoundError):
-                found.append((os.stat(path).st_mtime, path))
-        return [path for mtime, path in sorted(found) if mtime >= int(self.position.mtime)] + [self.path]
+        with contextlib.suppress(FileNotFoundError):
+            where = opened(folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                with os.scandir(where) as entries:
+                    for entry in entries:
+                        if entry.name.startswith((f"{name}.", f"{name}-")) and entry.is_file(follow_symlinks=False):
+                            found.append((entry.stat(follow_symlinks=False).st_mtime, os.path.join(folder, entry.name)))
+            finally:
+                os.close(where)
+        kept = [path for mtime, path in sorted(found) if mtime >= int(self.position.mtime)]
+        return [*kept[-ROTATED:], self.path]
 
     @staticmethod
     def _open(stack: contextlib.ExitStack, path: str) -> Optional[io.BufferedIOBase]:
         with contextlib.suppress(FileNotFoundError):
-            return stack.enter_context(OPENERS.get(os.path.splitext(path)[1], _uncompressed)(path))
+            file = stack.enter_context(open_file(path))
+            opener = OPENERS.get(os.path.splitext(path)[1])
+            return stack.enter_context(opener(file)) if opener else file
         return None
+
+
+def lines_of(log: io.BufferedIOBase) -> Iterator[Tuple[int, bytes]]:
+    """Each line that has ended, after its number of octets; one that is too long to be Postfix's is empty."""
+    octets = 0
+    for piece in iter(lambda: log.readline(LINE_BYTES), b""):
+        octets += len(piece)
+        if piece.endswith(b"\n") or octets > LOG_BYTES:
+            yield octets, piece if octets == len(piece) else b""
+            octets = 0
 
 
 def position_of(log: io.BufferedIOBase, offset: int) -> Position:
@@ -848,53 +1042,60 @@ def distinct(logs: Iterable[io.BufferedIOBase]) -> List[io.BufferedIOBase]:
     return list(kept.values())
 
 
-Entry = TypedDict(
-    "Entry",
-    {
-        "__CURSOR": str,
-        "MESSAGE": Union[str, List[int], None],
-        "SYSLOG_IDENTIFIER": str,
-        "SYSLOG_PID": str,
-        "_PID": str,
-    },
-    total=False,
-)
-"""What journalctl(1) writes of one; a message that is no text comes as its octets."""
+Entry = Dict[str, Union[str, List[Union[int, str]], None]]
+"""What journalctl(1) writes of one; a field that is no text comes as its octets, one that is there twice as a list."""
+
+
+def text_of(field: Union[str, List[Union[int, str]], None]) -> str:
+    if isinstance(field, list):
+        return bytes(n for n in field if isinstance(n, int)).decode("utf-8", "replace")
+    return field or ""
+
+
+def read_entry(line: bytes) -> Entry:
+    entry: Entry = json.loads(line)
+    if not isinstance(entry, dict):
+        raise ValueError("journalctl(1) writes something else than entries")
+    return entry
 
 
 class Journal:
     """systemd's journal."""
 
-    PROGRAMS = "smtpd smtp lmtp local virtual pipe discard error qmgr cleanup postscreen tlsproxy".split()
-
     def __init__(self, instance: Instance, position: object = None) -> None:
-        self.tags = [f"{name}/{program}" for name in instance.syslog_names() for program in self.PROGRAMS]
+        self.tags = instance.tags()
         users = {0, pwd.getpwnam(instance.effective["mail_owner"]).pw_uid}  # others can log under any name
         self.matches = [f"_UID={user}" for user in sorted(users)]
         self.position = position if isinstance(position, str) else self._end()
 
     def _end(self) -> str:
-        return next((entry["__CURSOR"] for entry in self._entries("--lines=1")), "")
+        return next((text_of(entry["__CURSOR"]) for entry in self._entries("--lines=1")), "")
 
     def events(self) -> Iterator[Event]:
         options = [f"--identifier={tag}" for tag in self.tags] + self.matches
-        left = LOG_BYTES
+        left, end = LOG_BYTES, time.monotonic() + COMMAND
         for entry in self._entries(*([f"--after-cursor={self.position}"] if self.position else []), *options):
-            message = entry.get("MESSAGE") or ""
-            text = bytes(message).decode("utf-8", "replace") if isinstance(message, list) else message
-            self.position = entry["__CURSOR"]
-            yield entry["SYSLOG_IDENTIFIER"], entry.get("SYSLOG_PID") or entry["_PID"], text
+            text = text_of(entry.get("MESSAGE"))
+            self.position = text_of(entry["__CURSOR"])
+            process = text_of(entry.get("SYSLOG_PID")) or text_of(entry.get("_PID"))
+            yield text_of(entry.get("SYSLOG_IDENTIFIER")), process, text
             left -= len(text)
-            if left < 0:
+            if left < 0 or time.monotonic() > end:
                 return
 
     @staticmethod
     def _entries(*options: str) -> Iterator[Entry]:
         fields = "--output-fields=MESSAGE,SYSLOG_IDENTIFIER,SYSLOG_PID,_PID"
         argv = ["journalctl", "--quiet", "--no-pager", "--output=json", fields, *options]
-        with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:  # noqa: S603 -- no shell; names from main.cf
-            yield from map(json.loads, process.stdout or ())
-        if process.returncode > 0:
+        with subprocess.Popen(  # noqa: S603 -- no shell; names from main.cf
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+        ) as process:
+            try:
+                yield from map(read_entry, process.stdout or ())
+            except BaseException:  # nobody wants more: the command is not waited for
+                process.kill()
+                raise
+        if process.returncode:
             raise subprocess.CalledProcessError(process.returncode, argv[0])
 
 
@@ -919,8 +1120,7 @@ class State(TypedDict):
 def read_state(path: str, config_dir: str) -> State:
     """What the last run kept; nothing where there was none, or one for another instance."""
     try:
-        with open(path, encoding="utf-8") as handle:
-            state: State = json.load(handle)
+        state: State = json.loads(read_file(path))
         if state["config_dir"] == config_dir:
             return state
     except (OSError, ValueError, KeyError, TypeError):
@@ -937,8 +1137,8 @@ def tell_traffic(instance: Instance, path: str, metrics: Metrics) -> None:
         for event in log.events():
             traffic.see(*event)
         state["position"] = log.position
-    except (OSError, subprocess.SubprocessError) as problem:
-        print(f"the log cannot be read: {problem}", file=sys.stderr)
+    except (OSError, ValueError, KeyError, subprocess.SubprocessError) as problem:
+        complain(f"the log cannot be read: {problem}")
         metrics.add("log_readable", 0)
     else:
         metrics.add("log_readable", 1)
@@ -969,36 +1169,58 @@ def check_health(instance: Instance, now: float, metrics: Metrics) -> Iterator[T
                 yield "certificates", f"the certificate {chain.name} ({chain.use}, {chain.subject}) has expired"
 
 
-def collect(config_dir: str, state: str, now: float, metrics: Metrics) -> List[Tuple[str, str]]:
+def collect(config_dir: str, state: str, now: float, metrics: Metrics) -> Iterator[Tuple[str, str]]:
     """Every complaint, with metrics told on the way."""
     try:
         instance = read_instance(config_dir)
         tell_policies(instance, metrics)
         metrics.add("policy_info", 1, digest=policy_digest(instance))
     except (OSError, KeyError, ValueError, subprocess.SubprocessError) as problem:
-        return [("configuration", f"the configuration in {config_dir} cannot be read: {problem!r}")]
-    complaints = list(check_health(instance, now, metrics))
-    tell_queue(instance, now, metrics)
+        yield "configuration", f"the configuration in {config_dir} cannot be read: {problem!r}"
+        return
+    yield from check_health(instance, now, metrics)
     tell_traffic(instance, state, metrics)
-    return complaints
+    tell_queue(instance, now, metrics)
+
+
+def collect_in_time(config_dir: str, state: str, now: float, metrics: Metrics) -> List[Tuple[str, str]]:
+    """The same, which ends at the deadline, and whatever happens; what was told until then is."""
+    found: List[Tuple[str, str]] = []
+    signal.signal(signal.SIGALRM, _too_late)
+    signal.setitimer(signal.ITIMER_REAL, DEADLINE)
+    try:
+        found.extend(collect(config_dir, state, now, metrics))
+    except Late:
+        found.append(("run", f"this took longer than {DEADLINE} seconds, so not everything is told"))
+    except Exception as problem:
+        place = traceback.extract_tb(problem.__traceback__)[-1]  # without what it quotes, which may be anything
+        found.append(("run", f"not everything is told: {type(problem).__name__} in line {place.lineno}"))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    return found
+
+
+def _too_late(_signal: int, _frame: Optional[FrameType]) -> None:
+    raise Late
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--config-dir", default="/etc/postfix", help="the Postfix instance")
+    parser.add_argument("--config-dir", default=DEFAULT, help="the Postfix instance")
     parser.add_argument("--output", required=True, help="the file for Prometheus")
     parser.add_argument("--state", default="/var/lib/smtp-hardening/metrics.json", help="what is kept between runs")
     options = parser.parse_args()
-    now, metrics = time.time(), Metrics()
-    complaints = collect(options.config_dir.rstrip("/"), options.state, now, metrics)
-    for check in ("configuration", "master", "listeners", "certificates"):
+    config_dir = options.config_dir.rstrip("/")
+    now, metrics = time.time(), Metrics(**({} if config_dir == DEFAULT else {"config_dir": config_dir}))
+    complaints = collect_in_time(config_dir, options.state, now, metrics)
+    for check in ("configuration", "master", "listeners", "certificates", "run"):
         metrics.add("check_healthy", check not in dict(complaints), check=check)
     metrics.add("healthy", not complaints)
     metrics.add("run_duration_seconds", time.time() - now)
     metrics.add("last_run_timestamp_seconds", now)
     write(options.output, metrics.render(), 0o644)
     for _check, complaint in complaints:
-        print(complaint, file=sys.stderr)
+        complain(complaint)
     return 1 if complaints else 0
 
 

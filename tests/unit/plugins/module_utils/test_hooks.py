@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import stat
 import subprocess
@@ -26,8 +27,10 @@ HERE = {}
 
 
 def unit():
-    """The name of the hook, which holds the whole configuration directory."""
-    return f"smtp-hardening-{str(HERE['config_dir']).strip('/').replace('/', '-')}-public"
+    """The name of the hook, which holds the whole configuration directory, as systemd-escape(1) writes it."""
+    folder = str(HERE["config_dir"]).strip("/")
+    escaped = re.sub("[^A-Za-z0-9/_]", lambda found: f"\\x{ord(found[0]):02x}", folder)
+    return f"smtp-hardening-{escaped.replace('/', '-')}-public"
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +39,7 @@ def units(monkeypatch, tmp_path, node):
     folder = tmp_path / "systemd"
     monkeypatch.setitem(HERE, "config_dir", node.config_dir)
     monkeypatch.setattr(_hooks, "UNITS", str(folder))
+    monkeypatch.setattr(_hooks, "PYTHON", "/nowhere/python3")
     return folder
 
 
@@ -55,7 +59,7 @@ def external(tmp_path, issue):
 
 def planned(node, given, provider="external", **over):
     options = task(provider, given, **{"name": "public", "config_dir": node.config_dir, **over})
-    return _hooks.plan_hook(node.state, read_wish(options, "mx1.example.com", store.read_given), options)
+    return _hooks.plan_hook(node.postfix, node.state, read_wish(options, "mx1.example.com", store.read_given), options)
 
 
 def install(node, given, **over):
@@ -71,7 +75,7 @@ def systemctl(node):
 def hook_of(tmp_path, tool, folder="letsencrypt"):
     """The files by which each tool starts the program."""
     if tool == "certbot":
-        return [str(tmp_path / folder / "renewal-hooks" / "deploy" / unit())]
+        return [str(tmp_path / folder / "renewal-hooks" / "deploy" / unit().replace("\\", "%"))]
     return [str(tmp_path / "systemd" / f"{unit()}.{kind}") for kind in ("path", "service")]
 
 
@@ -154,7 +158,7 @@ def test_certbots_hook_is_a_script_that_says_who_made_it(node, external, tmp_pat
     assert read(hook_of(tmp_path, "certbot")[0]) == (
         "#!/bin/sh\n# Made by mailfleet.smtp_hardening.smtp_tls_cert.\n"
         f'[ "$RENEWED_LINEAGE" = {lineage} ] || exit 0\n'
-        f"exec {shlex.quote(sys.executable)} -B {node.store('renewal', 'renew.pyz')} public\n"
+        f"exec {shlex.quote(sys.executable)} -I -B {node.store('renewal', 'renew.pyz')} public\n"
     )
 
 
@@ -184,7 +188,7 @@ def test_systemd_watches_both_files_and_starts_the_program(node, external, units
     path, service = (read(str(units / f"{unit()}.{kind}")) for kind in ("path", "service"))
     assert f"PathChanged={given['certificate']}\nPathChanged={given['private_key']}\n" in path
     program = node.store("renewal", "renew.pyz")
-    assert f'Type=oneshot\nExecStart="{sys.executable}" "-B" "{program}" "public"\n' in service
+    assert f'Type=oneshot\nExecStart="{sys.executable}" "-I" "-B" "{program}" "public"\n' in service
     for text in (path, service):
         assert text.startswith("# Made by mailfleet.smtp_hardening.smtp_tls_cert.\n")
         assert "[Install]\nWantedBy=multi-user.target\n" in text
@@ -221,7 +225,7 @@ def test_the_program_is_started_whatever_its_folder_is_called(
     install(node, external("other"))
     command = read(str(units / f"{unit()}.service")).partition("ExecStart=")[2].splitlines()[0]
     program = f"{tmp_path}/{written}/postfix/smtp_hardening/renewal/renew.pyz"
-    assert command == f'"{sys.executable}" "-B" "{program}" "public"'
+    assert command == f'"{sys.executable}" "-I" "-B" "{program}" "public"'
 
 
 def test_a_renewal_is_brought_in_after_postfix_has_started(node, external, units):

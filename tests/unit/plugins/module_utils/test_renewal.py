@@ -160,3 +160,58 @@ def test_a_renewal_that_comes_while_the_work_fails_is_tried_too(program, tool, i
 def test_a_certificate_without_kept_options_ends_with_one_sentence_and_1(tmp_path, capsys):
     assert _renewal.main([str(tmp_path / "renew.pyz"), "nobody"]) == 1
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_tool_that_writes_for_ever_ends_with_a_sentence(program, tool, issue, capsys):
+    def answer(_turn):
+        chain = issue()
+        tool.write(chain, chain)
+        return Outcome(False, {"reason": "another certificate is given"}, [])
+
+    tool.write(issue(), issue())
+    code, calls = program(answer)
+    assert (code, len(calls)) == (1, _renewal.TURNS)
+    assert capsys.readouterr() == (
+        "",
+        f"smtp_tls_cert public: external: {tool.paths['private_key']} and {tool.paths['certificate']} have been replaced "
+        "5 times while they were brought in; let their tool finish, and run the task that installs this certificate.\n",
+    )
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        UnicodeDecodeError("utf-8", b"secret \xfc", 7, 8, "invalid start byte"),
+        KeyError("secret"),
+        RuntimeError("secret\nsecret"),
+        AssertionError("secret"),
+    ],
+    ids=lambda problem: type(problem).__name__,
+)
+def test_what_nobody_foresaw_ends_with_its_kind_and_no_word_of_what_it_quotes(program, tool, issue, capsys, problem):
+    chain = issue()
+    tool.write(chain, chain)
+
+    def answer(_turn):
+        raise problem
+
+    assert program(answer)[0] == 1
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.count("\n") == 1 and "secret" not in said.err
+    assert said.err.startswith(f"smtp_tls_cert public: {type(problem).__name__} in test_renewal.py, line ")
+
+
+def test_what_is_quoted_cannot_break_the_line(program, tool, issue, capsys):
+    chain = issue()
+    tool.write(chain, chain)
+    assert program(lambda _turn: Outcome(True, {"msg": "a\r\nb\x1b[31m \udcfc ü"}, ["c\nd"]))[0] == 1
+    assert capsys.readouterr().err == "warning: c\\nd\nsmtp_tls_cert public: a\\r\\nb\\x1b[31m \\udcfc ü\n"
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"external": 1}', "{", "\udcff", ""])
+@pytest.mark.parametrize("words", [1, 2, 3])
+def test_whatever_it_is_given_it_ends_with_one_sentence_and_1(tmp_path, capsys, content, words):
+    (tmp_path / "public.json").write_bytes(content.encode("utf-8", "surrogateescape"))
+    assert _renewal.main([str(tmp_path / "renew.pyz"), "public", "more"][:words]) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and said.startswith("smtp_tls_cert ")

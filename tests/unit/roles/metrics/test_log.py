@@ -250,7 +250,8 @@ def journal(program, monkeypatch, entries):
     class Process:
         returncode = 0
 
-        def __init__(self, argv, stdout):
+        def __init__(self, argv, stdin, stdout):
+            assert stdin == program.subprocess.DEVNULL
             asked.append(argv)
             self.stdout = io.BytesIO("".join(json.dumps(entry) + "\n" for entry in entries).encode())
 
@@ -259,6 +260,9 @@ def journal(program, monkeypatch, entries):
 
         def __exit__(self, *_exception):
             return None
+
+        def kill(self):
+            pass
 
     monkeypatch.setattr(program.subprocess, "Popen", Process)
     return asked

@@ -67,7 +67,7 @@ def test_a_whole_run_tells_everything_and_that_all_is_well(program, instance, sh
 
 def test_a_postfix_that_is_not_there_is_unhealthy_and_the_file_says_so(run, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("PATH", str(tmp_path))
-    code, parsed = run(str(tmp_path / "postfix"))
+    code, parsed = run("/etc/postfix")
     assert code == 1
     assert value(parsed, "healthy") == 0
     assert value(parsed, "check_healthy", check="configuration") == 0
@@ -78,7 +78,7 @@ def test_a_file_is_whole_or_the_old_one(program, tmp_path, monkeypatch):
     path = tmp_path / "x.prom"
     program.write(str(path), "old\n", 0o644)
 
-    def fail(*_names):
+    def fail(*_names, **_folders):
         raise OSError("no space")
 
     monkeypatch.setattr(program.os, "replace", fail)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 
 import pytest
@@ -23,8 +24,15 @@ def test_messages_are_counted_by_queue_and_the_oldest_deferred_one_is_known_by_i
     assert metrics.samples["oldest_deferred_message_age_seconds"] == {(): 200}
 
 
+@pytest.fixture
+def folder(tmp_path):
+    opened = os.open(tmp_path, os.O_RDONLY)
+    yield opened
+    os.close(opened)
+
+
 @pytest.mark.parametrize("content", [None, b"", struct.pack("200x")])
-def test_a_queue_file_that_is_gone_or_none_has_no_arrival(program, tmp_path, content):
+def test_a_queue_file_that_is_gone_or_none_has_no_arrival(program, folder, tmp_path, content):
     if content is not None:
         (tmp_path / "A1").write_bytes(content)
-    assert program.arrival(str(tmp_path / "A1")) is None
+    assert program.arrival(folder, "A1") is None
