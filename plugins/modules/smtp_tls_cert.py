@@ -158,7 +158,9 @@ options:
         choices: [rsa, ecdsa, ed25519, both]
         default: rsa
       key_size:
-        description: Bits. 2048, 3072 or 4096 for RSA (default 4096, with O(self_signed.key_type=both) 3072), 256 or 384 for ECDSA (default 256), none for Ed25519.
+        description: >-
+          Bits. 2048, 3072 or 4096 for RSA (default 4096, with O(self_signed.key_type=both) 3072), 256 or 384 for ECDSA
+          (default 256), none for Ed25519.
         type: int
       names:
         description: DNS names in the certificate, the first one also as common name. Default is C(myhostname) of the node.
@@ -379,7 +381,7 @@ certificate:
   description:
     - What the certificate says. Never a byte of its key. Of several under one name, the first.
     - Control characters in its names, and others that cannot be seen, are escaped.
-    - RV(certificate.key_type) is V(rsa), V(ecdsa), or the name of another kind with RV(certificate.key_size) 0, such as V(ed25519) or
+    - C(key_type) is V(rsa), V(ecdsa), or the name of another kind with C(key_size) 0, such as V(ed25519) or
       V(mldsa65), also where python3-cryptography on the node cannot read it.
   returned: success, when the certificate exists
   type: dict

@@ -183,7 +183,7 @@ class Waiting:
     def connection(self) -> Iterator[None]:
         self.connections += 1
         if self.connections > CLIENTS and self.tasks:
-            longest = next(iter(self.tasks))
+            longest = next(iter(self.tasks))  # pylint: disable=stop-iteration-return
             del self.tasks[longest]
             longest.cancel()
         try:

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 
 import pytest
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils import _files as files
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates import fitness
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import (
     Chain,
@@ -169,12 +169,12 @@ def test_an_error_of_an_unknown_number_has_a_kind_of_its_own():
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_no_file_is_left_and_nobody_else_reads_any(monkeypatch, tmp_path, fails):
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    seen = []
+def test_no_file_is_left_and_nobody_else_reads_any(fails):
+    seen = set()
 
     def run(argv, stdin=None):
-        seen.extend(os.stat(folder).st_mode & 0o777 for folder in {os.path.dirname(argv[-1])})
+        folder = os.path.dirname(argv[-1])
+        seen.add((os.path.dirname(folder), os.stat(folder).st_mode & 0o777))
         if fails:
             raise OSError(5, "Input/output error")
         return openssl(argv, stdin)
@@ -184,7 +184,10 @@ def test_no_file_is_left_and_nobody_else_reads_any(monkeypatch, tmp_path, fails)
             ask(alone(ROOT, HOST), run=run)
     else:
         ask(alone(ROOT, HOST), run=run)
-    assert set(seen) == {0o700} and os.listdir(tmp_path) == []
+    place = files.own_place()
+    assert seen == {(place, 0o700)}
+    assert os.stat(place).st_mode & 0o777 == 0o700
+    assert [name for name in os.listdir(place) if not name.endswith(".lock")] == []
 
 
 def test_a_name_cannot_forge_a_line_of_the_verdict():
