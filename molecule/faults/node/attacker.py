@@ -51,6 +51,9 @@ def swap_copies(targets, writer):
         os.makedirs(f"{LIVE}/{name}", exist_ok=True)
     os.set_blocking(writer, False)
     while True:
+        if not os.path.isdir(COPY):
+            time.sleep(0.0005)
+            continue
         for number, name in enumerate(names):
             try:
                 os.rename(f"{COPY}/{name}", f"{COPY}/{name}.{time.monotonic_ns()}")

@@ -187,7 +187,7 @@ def started(units, at, monkeypatch):
         monkeypatch.setattr(_hooks.sys, "executable", "/usr/bin/python3.99")
         plan = planned(node, "mx", run=run)
         service = plan.write[str(units / f"{_hooks._unit(node.state, 'mx')}.service")].content.decode()
-        return shlex.split(service.partition("ExecStart=")[2])[0], asked
+        return shlex.split(service.partition("ExecStart=")[2].splitlines()[0])[0], asked
 
     return made
 
