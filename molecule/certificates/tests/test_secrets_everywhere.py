@@ -163,11 +163,10 @@ def spellings(material):
                     yield name, spelling
 
 
-@pytest.fixture
-def run(tmp_path, material):
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, material):
     """The play under eyes: everything that was said, logged and left behind, by where it was."""
-    folder = tmp_path / "controller"
-    folder.mkdir()
+    folder = tmp_path_factory.mktemp("controller")
     (folder / "play.yml").write_text(json.dumps(play(folder)))
     texts = (f"{name}: !unsafe {json.dumps(text)}\n" for name, text in material.items())
     (folder / "secrets.yml").write_text("".join(texts))
