@@ -164,8 +164,8 @@ def spellings(material):
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, material):
-    """The play under eyes: everything that was said, logged and left behind, by where it was."""
+def run(tmp_path_factory, material, converged):
+    """The play under eyes: everything that was said, logged and left behind, by where it was, and the table of passwords."""
     folder = tmp_path_factory.mktemp("controller")
     (folder / "play.yml").write_text(json.dumps(play(folder)))
     texts = (f"{name}: !unsafe {json.dumps(text)}\n" for name, text in material.items())
@@ -183,7 +183,8 @@ def run(tmp_path_factory, material):
         sh(NODE, "systemctl stop watch-processes")
     journal = f"journalctl --since @{began - 5:.0f} --output=export --all | iconv -c -t UTF-8"
     logs = sh(NODE, f"{journal}; cat /root/processes /var/log/mail.log; cat /var/log/syslog 2>/dev/null || true")
-    return folder, done, {"output": done.stdout + done.stderr, "logs and processes of the node": logs}
+    table = sh(NODE, "cat /etc/postfix/smtp_hardening/secrets/*/smtp_sasl_password_maps")
+    return folder, done, {"output": done.stdout + done.stderr, "logs and processes of the node": logs}, table
 
 
 def _play(folder):
@@ -203,7 +204,7 @@ def _play(folder):
 
 
 def test_no_secret_is_left_anywhere_whatever_option_it_was_put_into(run, material):
-    folder, done, said = run
+    folder, done, said, _table = run
     ended = json.loads((folder / "ended").read_text())
     wrong = [task for failed, task in zip(ended, tasks(folder)) if failed is task[0]]
     assert wrong == [], done.stdout[-3000:]
@@ -225,8 +226,7 @@ def test_no_secret_is_left_anywhere_whatever_option_it_was_put_into(run, materia
 
 def test_the_search_finds_what_is_there(run, material):
     """A test that looks for nothing finds nothing."""
-    folder, _done, _said = run
+    folder, _done, _said, table = run
     text = (folder / "secrets.yml").read_text()
     assert {name for name, spelling in spellings(material) if spelling in text} == material.keys() - {"chain"}
-    stored = sh(NODE, "cat /etc/postfix/smtp_hardening/secrets/*/smtp_sasl_password_maps")
-    assert SECRETS["password"] in stored
+    assert SECRETS["password"] in table
