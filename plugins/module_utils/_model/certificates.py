@@ -205,7 +205,7 @@ def _read_pkcs12(wish: CertificateWish, given: Options, _host: str, read_file: R
         except (binascii.Error, ValueError):
             raise InvalidValue(
                 "pkcs12.archive",
-                "(not shown)",
+                text,
                 "is neither an absolute path on the node nor Base64",
                 "give a path, or the content through the filter b64encode",
             ) from None
@@ -217,9 +217,7 @@ def _content(option: str, value: str, read_file: ReadFile, secret: bool = False)
     if PEM_MARK in value:
         return value.encode()
     if secret and not value.startswith("/"):
-        raise InvalidValue(
-            option, "(not shown)", "is neither PEM nor an absolute path on the node", "give one of the two"
-        )
+        raise InvalidValue(option, value, "is neither PEM nor an absolute path on the node", "give one of the two")
     return read_file(option, words.absolute_path(option, value))
 
 

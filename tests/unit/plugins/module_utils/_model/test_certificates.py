@@ -240,6 +240,12 @@ def test_a_secret_that_cannot_be_read_is_never_repeated(provider, given):
         ),
         (
             "pem",
+            {"private_key": "pki/mx1.key", "certificate": CA},
+            {},
+            "pem.private_key: 'pki/mx1.key' is neither PEM nor an absolute path on the node; give one of the two.",
+        ),
+        (
+            "pem",
             {"private_key": "MIIEvQ", "certificate": CA},
             {},
             "pem.private_key: '(not shown)' is neither PEM nor an absolute path on the node; give one of the two.",
