@@ -23,6 +23,10 @@ class _Ring(BaseException):
     """The bell of one ``within``, which passes whatever handles errors on the way there."""
 
 
+_AGAIN = 5.0
+"""Seconds after which the bell rings once more, for what lasts on the way out."""
+
+
 @contextmanager
 def within(seconds: float, sentence: str) -> Iterator[None]:
     """Raise ``DeadlinePassed`` with this sentence where what is done inside takes longer, whatever it waits for.
@@ -41,7 +45,7 @@ def within(seconds: float, sentence: str) -> Iterator[None]:
             raise bell
 
     before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN)
     try:
         yield
     except _Ring as rung:
@@ -53,4 +57,4 @@ def within(seconds: float, sentence: str) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
         if outer:
-            signal.setitimer(signal.ITIMER_REAL, max(outer - (time.monotonic() - began), 0.001))
+            signal.setitimer(signal.ITIMER_REAL, max(outer - (time.monotonic() - began), 0.001), _AGAIN)

@@ -10,6 +10,7 @@ is judged, with those of the folders that lead to it.
 
 from __future__ import annotations
 
+import grp
 import os
 import pwd
 import stat
@@ -90,7 +91,7 @@ def _judged(path: str) -> Iterator[int]:
         if way.refused:
             raise HardeningError(
                 f"{path} leads through a folder where {' and '.join(sorted(map(str, way.refused)))} can put links, to a file "
-                "that they may not read; name the file itself, or take the right to write to that folder from others."
+                "that they may not read; take the right to write to that folder from them, or keep the file elsewhere."
             )
         yield descriptor
 
@@ -113,8 +114,18 @@ def _writers(folder: Folder, owner: int) -> Set[Leader]:
         accounts |= {owner} if found.st_mode & 0o022 else set()
         return {Leader(uid) for uid in accounts if uid}
     leaders = {Leader(uid) for uid in accounts if uid}
-    leaders |= {Leader(gid=found.st_gid)} if found.st_mode & 0o020 and found.st_gid else set()
+    if found.st_mode & 0o020 and found.st_gid and not _is_own_group(found.st_uid, found.st_gid):
+        leaders.add(Leader(gid=found.st_gid))
     return leaders | ({Leader()} if found.st_mode & 0o002 else set())
+
+
+def _is_own_group(uid: int, gid: int) -> bool:
+    """Whether an account is alone in a group of its name, as most systems make one for each (useradd(8))."""
+    try:
+        group, name = grp.getgrgid(gid), pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return False
+    return group.gr_name == name and set(group.gr_mem) <= {name}
 
 
 def _groups(uid: int) -> Set[Optional[int]]:

@@ -72,9 +72,13 @@ class Conversation:
     def __exit__(
         self, kind: Optional[Type[BaseException]], problem: Optional[BaseException], trace: Optional[TracebackType]
     ) -> None:
+        """Politely, unless something has gone wrong: the answer to QUIT may never come."""
         try:
-            self.smtp.quit()
+            if kind is None:
+                self.smtp.quit()
         except (OSError, smtplib.SMTPException):
+            pass
+        finally:
             self.smtp.close()
 
     @property

@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import pwd
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Callable, Iterator, List, Optional
 
-from .. import _folder
 from .._bytes import to_text
+from .._errors import HardeningError
+from .._folder import follow
 from .._postfix.commands import Postfix
 from .._postfix.state import State
 
@@ -20,7 +21,7 @@ Log = Callable[[], List[str]]
 """The lines since it was opened."""
 
 _FILES = ("/var/log/mail.log", "/var/log/maillog")
-"""Where a syslog may put them. One of these may lie there abandoned: each is read from its end on, beside the journal."""
+"""Where a syslog may put them. One of these may lie there abandoned: each is read from its end on."""
 
 _FACILITIES = {"kern": 0, "user": 1, "mail": 2, "daemon": 3, "auth": 4, "syslog": 5, "authpriv": 10}
 _FACILITIES.update((f"local{number}", 16 + number) for number in range(8))
@@ -28,12 +29,13 @@ _FACILITIES.update((f"local{number}", 16 + number) for number in range(8))
 
 
 def open_log(postfix: Postfix, state: State) -> Log:
-    """Read what is logged from now on: in ``maillog_file`` where there is one, else wherever syslog brings it."""
+    """Read what is logged from now on: in ``maillog_file`` where there is one, else where syslog brings it. A file of a
+    syslog is believed where the journal has nothing of Postfix: anybody can have lines written there."""
     path = state.effective.get("maillog_file")
     if path and path != "/dev/stdout":
         return _File(path).lines
-    logs = [_journal(postfix, state), *(_File(path).lines for path in _FILES)]
-    return lambda: [line for log in logs for line in log()]
+    journal, files = _journal(postfix, state), [_File(path) for path in _FILES]
+    return lambda: journal() or [line for file in files for line in file.lines()]
 
 
 def _journal(postfix: Postfix, state: State) -> Log:
@@ -44,7 +46,8 @@ def _journal(postfix: Postfix, state: State) -> Log:
     argv += [*(f"_UID={uid}" for uid in sorted(accounts)), f"SYSLOG_FACILITY={facility}"]
 
     def lines() -> List[str]:
-        return postfix.run(argv).stdout.split("\n") if os.path.isdir("/run/systemd/journal") else []
+        said = postfix.run(argv).stdout if os.path.isdir("/run/systemd/journal") else ""
+        return [line for line in said.split("\n") if line]
 
     return lines
 
@@ -82,15 +85,11 @@ class _File:
 
     @contextmanager
     def _open(self) -> Iterator[Optional[int]]:
-        """The file as it is now. Whoever may write to the folder could have put a link there: none is followed."""
-        try:
-            place = _folder.find(self.path)
-        except FileNotFoundError:
-            yield None
-            return
-        with place.folder as folder:
-            if not folder.has(place.name):
-                yield None
-                return
-            with folder.opened(place.name) as descriptor:
-                yield descriptor
+        """The file as it is now, through whatever links: of what is in it, only what is said of our messages counts."""
+        with ExitStack() as opened:
+            try:
+                place = follow(self.path, lambda folder, name, inner: None)
+                descriptor = opened.enter_context(opened.enter_context(place.folder).opened(place.name))
+            except (OSError, HardeningError):
+                descriptor = None
+            yield descriptor

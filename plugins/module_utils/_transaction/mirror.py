@@ -38,6 +38,7 @@ def _mirror(source: Folder, copy: Folder, without: AbstractSet[str], depth: int)
         if inner is not None:
             with inner, copy.make(name) as made:
                 _mirror(inner, made, frozenset(), depth + 1)
+                like(made.descriptor, inner.descriptor)
         elif link_target(source, name) is not None or not _link(source, name, copy):
             os.symlink(os.path.realpath(source.path_of(name)), name, dir_fd=copy.descriptor)
 

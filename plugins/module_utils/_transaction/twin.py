@@ -124,6 +124,8 @@ def _build(postfix: Postfix, state: State, queue_dir: str, stage: str) -> Postfi
         for name in ("main.cf", "master.cf"):
             files.age(os.path.join(draft, name))
         # Complete or not there: until its main.cf names its own queue, its lock would be the live one's.
+        with here.folder("draft") as made:
+            made.let_in(0o755)  # proxymap(8) opens tables there when it is root no more
         here.move("draft", here, "config")
         here.let_in(0o711)  # the last: until now, nobody else could look in
     return postfix.at(config)

@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils import _deadline
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._deadline import DeadlinePassed, within
 
 
@@ -64,3 +65,12 @@ def test_beside_the_main_thread_there_is_no_bell():
     thread.start()
     thread.join()
     assert done == [True]
+
+
+def test_what_lasts_on_the_way_out_is_ended_too(monkeypatch):
+    monkeypatch.setattr(_deadline, "_AGAIN", 0.05)
+    with pytest.raises(DeadlinePassed, match="^It hangs.$"), within(0.05, "It hangs."):
+        try:
+            wait()
+        finally:
+            wait()

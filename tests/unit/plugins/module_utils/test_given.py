@@ -2,8 +2,10 @@
 from __future__ import annotations
 
 import os
+from types import SimpleNamespace
 
 import pytest
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils import _given
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import HardeningError
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._given import exists, opened, read_given
 
@@ -113,3 +115,21 @@ def test_a_file_that_is_not_there_is_told_as_ever(live):
     with pytest.raises(FileNotFoundError):
         read_given(str(live.parent / "none"))
     assert (exists(str(live)), exists(str(live.parent / "none"))) == (True, False)
+
+
+@pytest.mark.parametrize(("members", "read"), [([], True), (["tool"], True), (["tool", "guest"], False)])
+def test_a_group_that_an_account_has_to_itself_is_that_account(live, monkeypatch, members, read):
+    """As useradd makes one for each, and umask 002 lets it write."""
+    key = live.parent / "own.key"
+    key.write_bytes(b"key")
+    give(TOOL, live.parent, key)
+    os.chmod(live.parent, 0o775)
+    key.chmod(0o600)
+    monkeypatch.setattr(_given.grp, "getgrgid", lambda gid: SimpleNamespace(gr_name="tool", gr_mem=members))
+    monkeypatch.setattr(_given.pwd, "getpwuid", lambda uid: SimpleNamespace(pw_name="tool", pw_gid=TOOL))
+    monkeypatch.setattr(_given.os, "getgrouplist", lambda name, gid: [gid])
+    if read:
+        assert read_given(str(key)) == b"key"
+        return
+    with pytest.raises(HardeningError, match="the group 12345"):
+        read_given(str(key))

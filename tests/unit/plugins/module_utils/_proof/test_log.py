@@ -63,17 +63,33 @@ def test_bytes_that_are_no_utf_8_are_no_reason_to_stop(logging):
     assert log() == ["gr\udcfc\udcdf", ""]
 
 
-def test_without_a_file_of_its_own_syslog_is_read_wherever_it_goes(node, tmp_path, monkeypatch):
-    abandoned, used = tmp_path / "mail.log", tmp_path / "maillog"
+@pytest.mark.parametrize("journal", ["in the journal\n", ""])
+def test_without_a_file_of_its_own_a_syslogs_are_read_where_the_journal_has_nothing(
+    node, tmp_path, monkeypatch, journal
+):
+    abandoned, used, odd = tmp_path / "mail.log", tmp_path / "maillog", tmp_path / "odd"
     for path in (abandoned, used):
         path.write_bytes(b"old\n")
-    monkeypatch.setattr(room, "_FILES", (str(abandoned), str(used)))
+    os.symlink("/dev/null", odd)
+    monkeypatch.setattr(room, "_FILES", (str(abandoned), str(used), str(odd), str(tmp_path / "none")))
     monkeypatch.setattr(room.os.path, "isdir", lambda path: True)
     state = read_state(node.postfix)
-    postfix = Postfix(lambda argv, stdin=None: Completed(0, "in the journal\n", ""), node.config_dir)
+    postfix = Postfix(lambda argv, stdin=None: Completed(0, journal, ""), node.config_dir)
     log = room.open_log(postfix, state)
     append(used, b"in the file\n")
-    assert [line for line in log() if line] == ["in the journal", "in the file"]
+    assert [line for line in log() if line] == ["in the journal" if journal else "in the file"]
+
+
+def test_a_log_is_read_in_a_folder_of_its_own_beneath_one_that_others_may_write_to(logging, tmp_path):
+    os.chmod(tmp_path, 0o775)
+    folder = tmp_path / "own"
+    folder.mkdir()
+    os.chown(folder, 12345, -1)
+    os.rename(logging.log, folder / "mail.log")
+    logging.write(f"maillog_file = {folder / 'mail.log'}\n")
+    log = opened(logging)
+    append(folder / "mail.log", b"new\n")
+    assert log() == ["new", ""]
 
 
 def test_of_the_journal_root_and_postfix_are_believed_and_nobody_else(node, monkeypatch):

@@ -12,6 +12,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof im
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.conversation import Target
 
 SILENT = 20.0
+GREETING, EHLO = b"220 mx ESMTP\r\n", b"250-mx\r\n250 STARTTLS\r\n"
 
 
 class Peer(socketserver.ThreadingTCPServer):
@@ -24,6 +25,21 @@ class Peer(socketserver.ThreadingTCPServer):
         super().__init__(("127.0.0.1", 0), Silent)
         self.says, self.slowly = says, slowly
         self.target = Target("127.0.0.1", self.server_address[1], "mx.partner.example")
+
+
+class Drips(Peer):
+    """To all but EHLO it begins an answer of many lines, and goes on and on with it."""
+
+    def finish_request(self, request, _address):
+        try:
+            request.sendall(GREETING)
+            request.recv(1000)
+            request.sendall(b"250 drip\r\n")
+            while True:
+                request.sendall(b"250-a\r\n")
+                time.sleep(0.1)
+        except OSError:
+            pass
 
 
 class Silent(socketserver.BaseRequestHandler):
@@ -39,9 +55,6 @@ class Silent(socketserver.BaseRequestHandler):
                 pass
         except OSError:
             pass
-
-
-GREETING, EHLO = b"220 mx ESMTP\r\n", b"250-mx\r\n250 STARTTLS\r\n"
 
 
 @pytest.mark.parametrize(
@@ -66,3 +79,12 @@ def test_a_peer_that_does_not_go_on_is_left_in_time(serving, monkeypatch, says, 
     assert time.monotonic() - began < 10
     assert seen.error is not None
     assert seen.protocol is None
+
+
+def test_a_peer_whose_answer_never_ends_is_left_in_time_though_it_keeps_the_deadline_of_each_line(serving, monkeypatch):
+    monkeypatch.setattr(observe, "LOOK", 0.7)
+    peer = serving(Drips([]))
+    began = time.monotonic()
+    seen = observe.observe(_command.run, peer.target)
+    assert time.monotonic() - began < 5
+    assert seen.error == f"{peer.target} has not answered everything within 1 seconds."

@@ -4,6 +4,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -155,6 +156,20 @@ def test_other_files_of_the_configuration_are_the_live_ones_under_a_second_name(
     with running(staged) as second:
         assert os.path.samefile(os.path.join(second.config_dir, "virtual"), staged.path("virtual"))
         assert not os.path.islink(os.path.join(second.config_dir, "virtual"))
+
+
+def test_tables_of_the_configuration_can_be_opened_by_who_is_root_no_more(staged):
+    """proxymap(8) names them by $config_directory."""
+    write(staged.path("sql", "users.cf"), "hosts = localhost\n")
+    os.chmod(staged.path("sql"), 0o755)
+    shutil.rmtree(staged.stage)
+    os.makedirs(staged.stage)
+    mirror_configuration(staged.config_dir, staged.stage)
+    for name in ("main.cf", "master.cf"):
+        write(os.path.join(staged.stage, name), read(staged.path(name)))
+    with running(staged) as second:
+        folders = [staged.here, second.config_dir, os.path.join(second.config_dir, "sql")]
+        assert [os.stat(folder).st_mode & 0o777 for folder in folders] == [0o711, 0o755, 0o755]
 
 
 def test_what_others_put_into_the_queue_is_there_under_a_second_name_and_mail_is_not(staged):
