@@ -143,11 +143,11 @@ def _mark(kept: str, content: bytes) -> str:
 def _bring_back(live: str, kept: str) -> Optional[str]:
     """What was, at its place again. What somebody else has made of ours stays beside it; what they made before ours
     came, where it is."""
-    ours = files.names(os.path.dirname(_mark(kept, b"")))
+    marks = os.path.dirname(_mark(kept, b""))
     there = files.read(live) if files.exists(live) else b""
     told = None
-    if there and not files.exists(_mark(kept, there)):
-        if not any(name.startswith(f"{os.path.basename(kept)}.") for name in ours):
+    if there and files.is_folder(marks) and not files.exists(_mark(kept, there)):
+        if not any(name.startswith(f"{os.path.basename(kept)}.") for name in files.names(marks)):
             return None
         told = f"Somebody else has edited {live} meanwhile; what they made of it is in {live}.edited."
         files.remove(f"{live}.edited")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import errno
 import json
 import os
 
@@ -10,7 +11,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors i
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction import journal, twin
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction.change import turn
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction.journal import Author
-from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import picture, write
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import picture, read, write
 
 AUTHOR = Author("smtp_tls_mode", "Set it")
 TIME = "2026-11-24T12:00:00Z"
@@ -105,6 +106,71 @@ def test_a_change_is_undone_though_a_live_file_was_removed_meanwhile(node, done,
     assert journal.undo(node.postfix, log) is None
     assert everything(node) == before
     assert "reload" in node.asked("postfix")
+
+
+def edit(node, text):
+    write(node.path("main.cf"), text)
+
+
+def test_an_edit_from_before_the_swap_stays_where_it_is(node):
+    _before, log = begin(node)
+    os.unlink(node.path("main.cf"))
+    edit(node, "myhostname = theirs\n")
+    assert journal.undo(node.postfix, log) is None
+    assert read(node.path("main.cf")) == "myhostname = theirs\n"
+
+
+def test_an_edit_of_what_is_undone_is_kept_beside_it(node):
+    _before, log = begin(node)
+    was = read(node.path("main.cf"))
+    put_files(node)
+    swap("main.cf")(node)
+    edit(node, "new\n# theirs\n")
+    told = journal.undo(node.postfix, log)
+    path = node.path("main.cf")
+    assert told == f"Somebody else has edited {path} meanwhile; what they made of it is in {path}.edited."
+    assert (read(path), read(f"{path}.edited")) == (was, "new\n# theirs\n")
+
+
+def test_a_change_of_an_earlier_version_is_undone_too(node):
+    """Its journal tells not what it has put there."""
+    before, log = begin(node)
+    put_files(node)
+    files.remove(node.store("transaction", "ours"))
+    os.replace(node.store("transaction", "stage", "main.cf"), node.path("main.cf"))
+    assert journal.undo(node.postfix, log) is None
+    assert everything(node) == before
+
+
+def test_a_file_system_that_cannot_exchange_files_gets_one_after_the_other(node, monkeypatch):
+    _before, log = begin(node)
+    put_files(node)
+    live, kept = next(iter(log.saved.items()))
+
+    def cannot(path, other):
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(files, "exchange", cannot)
+    journal.put(live, kept, node.store("transaction", "stage", "main.cf"), files.read(kept))
+    assert read(live) == "new\n"
+
+
+def test_somebody_who_is_faster_than_the_swap_is_given_way(node, monkeypatch):
+    _before, log = begin(node)
+    put_files(node)
+    live, kept = next(iter(log.saved.items()))
+    expected, exchange = files.read(kept), files.exchange
+
+    def late(path, other):
+        if read(live) != "theirs\n" and read(other) == "new\n":
+            os.unlink(live)
+            edit(node, "theirs\n")
+        exchange(path, other)
+
+    monkeypatch.setattr(files, "exchange", late)
+    with pytest.raises(HardeningError, match="was changed by somebody else while this change was prepared"):
+        journal.put(live, kept, node.store("transaction", "stage", "main.cf"), expected)
+    assert read(live) == "theirs\n"
 
 
 def test_a_twin_that_was_left_is_stopped_before_its_folder_goes(node):
