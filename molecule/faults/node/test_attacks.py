@@ -225,9 +225,20 @@ def test_a_change_does_not_fill_the_log_with_warnings():
     assert warnings == []
 
 
-@pytest.mark.parametrize("name", [*CHANGES, "info", "probe"])
+RUNS = {
+    **CHANGES,
+    "settings": ("smtp_settings", {"parameters": {"mail_name": "Postfix there"}}),
+    "rollback": ("smtp_rollback", {}),
+    "info": ("smtp_tls_info", {}),
+    "probe": ("smtp_tls_probe", {}),
+}
+
+
+@pytest.mark.parametrize("name", RUNS)
 def test_root_follows_no_path_through_a_folder_of_others(name):
-    module, options = {"info": ("smtp_tls_info", {}), "probe": ("smtp_tls_probe", {})}.get(name) or CHANGES[name]
+    module, options = RUNS[name]
+    if name == "rollback":
+        succeed("smtp_settings", parameters={"mail_name": "Postfix then"})
     log = "/root/calls"
     result = run(module, options, before=["strace", "--quiet=all", f"-o{log}", "-y", "--trace=%file"])
     assert result.data and not result.data.get("failed"), result
