@@ -64,7 +64,7 @@ _PUBLIC = (
 """What everybody may see, though an elliptic curve's key ends with the same half as its certificate holds."""
 
 _PLACE = re.compile(
-    r"(?:/|~[\w-]*/|\.\.?/)[\w./ @:+=,~-]*\Z"
+    r"(?:/|~[\w-]*/|\.\.?/)[\w./ @:+=,~$-]*\Z"
     r"|[\w.-]+(?:/[\w.-]+)+\Z"
     r"|[\w.-]+\.(?:key|pem|crt|cer|der|csr|p12|pfx|vault|ya?ml|json|csv)\Z"
 )

@@ -69,7 +69,7 @@ def test_a_bad_change_of_the_second_instance_is_undone_there(second):
 
 
 def test_an_instance_that_was_changed_and_killed_is_healed_by_its_own_next_run(second):
-    fault = ["strace", "--quiet=all", "-o/dev/null", "-etrace=rename", "-einject=rename:signal=KILL:when=5"]
+    fault = ["strace", "--quiet=all", "-o/dev/null", "-etrace=renameat", "-einject=renameat:signal=KILL:when=5"]
     options = {"config_dir": OUT, "parameters": {"smtpd_banner": "out ESMTP"}}
     assert run("smtp_settings", options, before=fault).rc != 0
     assert run("smtp_tls_info", {}).data["interrupted"] is None

@@ -163,7 +163,7 @@ def approve(*_seen):
 def test_only_what_is_owned_changes_once_and_it_can_be_taken_back(folder, main, master):
     postfix = fresh(folder, main, master)
     before, order = explicit(folder), comments(f"{folder}/main.cf")
-    plan = plan_mode(read_state(postfix), WISH).plan
+    plan = plan_mode(read_state(postfix), WISH, postfix.run).plan
 
     untouched = picture(folder)
     with pytest.raises(ProofFailed):
@@ -183,5 +183,5 @@ def test_only_what_is_owned_changes_once_and_it_can_be_taken_back(folder, main, 
     )
     assert any(line.startswith("tlsproxy") for line in after[1])
 
-    second = plan_mode(read_state(postfix), WISH).plan
+    second = plan_mode(read_state(postfix), WISH, postfix.run).plan
     assert not second.changed, second

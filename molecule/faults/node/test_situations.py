@@ -2,6 +2,8 @@
 """A node on which something else is wrong: the task says so, and nothing is half done."""
 
 import fcntl
+import glob
+import hashlib
 import json
 import os
 import shutil
@@ -123,7 +125,10 @@ def test_a_clock_that_is_a_year_ahead_sees_a_certificate_that_has_expired(tmp_pa
 
 
 def test_a_second_run_waits_for_the_first_and_then_fails_with_a_sentence(tmp_path):
-    descriptor = os.open(CONFIG, os.O_RDONLY)
+    name = hashlib.sha256(os.path.realpath(CONFIG).encode()).hexdigest()[:32]
+    run("smtp_tls_info", {})
+    (path,) = glob.glob(f"/run/smtp_hardening/{name}.lock") + glob.glob(f"/var/lib/smtp_hardening/{name}.lock")
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         before = picture()
@@ -155,12 +160,12 @@ def test_two_runs_at_once_both_take_effect():
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.usefixtures("unchanged")
 def test_a_run_whose_connection_is_lost_undoes_what_it_began(number):
-    fault = ["strace", "--quiet=all", "-o/dev/null", "-etrace=rename", f"-einject=rename:signal={number}:when=6"]
+    fault = ["strace", "--quiet=all", "-o/dev/null", "-etrace=renameat", f"-einject=renameat:signal={number}:when=6"]
     assert run(MODE, RAISED, before=fault).rc != 0
 
 
 def test_check_mode_tells_of_an_interrupted_run_and_leaves_it_to_the_next_one():
-    fault = ["strace", "--quiet=all", "-o/dev/null", "-etrace=rename", "-einject=rename:signal=KILL:when=6"]
+    fault = ["strace", "--quiet=all", "-o/dev/null", "-etrace=renameat", "-einject=renameat:signal=KILL:when=6"]
     assert run(MODE, RAISED, before=fault).rc != 0
     before = picture()
     told = run("smtp_tls_info", {}, check_mode=True).data
@@ -227,7 +232,7 @@ def test_nobody_else_can_read_what_a_change_writes_on_the_way():
     """Every file that the module creates is born with 0600, whatever the umask."""
     log = "/run/created"
     module, options = CHANGES["certificate"]
-    trace = ["strace", "--quiet=all", f"-o{log}", "-etrace=openat,mkdir"]
+    trace = ["strace", "--quiet=all", f"-o{log}", "-y", "-etrace=openat"]
     assert run(module, options, before=["sh", "-c", 'umask 0; exec "$@"', "sh", *trace]).rc == 0
     with open(log) as handle:
         born = [line for line in handle if "O_CREAT" in line and "/etc/postfix" in line]
