@@ -91,8 +91,12 @@ class Folder:
         with self._told(name):
             descriptor = os.open(name, _FILE, dir_fd=self.descriptor)
         try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise HardeningError(f"{self.path_of(name)} is no regular file; put one there.")
+            mode = os.fstat(descriptor).st_mode
+            if not stat.S_ISREG(mode):
+                code = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
+                raise OSError(
+                    code, os.strerror(errno.EISDIR) if stat.S_ISDIR(mode) else "No regular file", self.path_of(name)
+                )
             yield descriptor
         finally:
             os.close(descriptor)

@@ -187,7 +187,7 @@ BAD = [
     (*self_made(names=["a b"]), ["self_signed.names", "a b", "labels"]),
     (*self_made(days=0), ["self_signed.days", "0"]),
     (*self_made(days=-5), ["self_signed.days", "-5"]),
-    (*pem(private_key="@@key", certificate="nothing"), ["pem.certificate", "nothing", "whole path"]),
+    (*pem(private_key="@@key", certificate="nothing"), ["pem.certificate", "whole path"]),
     (*pem(private_key="nothing", certificate="@@good"), ["pem.private_key"]),
     (*pem(private_key="", certificate=""), ["pem"]),
     (*pem(private_key="@@good", certificate="@@key"), ["pem"]),
