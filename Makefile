@@ -6,6 +6,7 @@ PROFILE ?=
 INVENTORY ?=
 SCENARIO ?= --all
 LAB ?= lab
+WORKERS ?= 2
 
 CACHE := .cache
 VENV := .venv
@@ -74,7 +75,7 @@ types: setup ## mypy: what one room hands to another is what that expects
 	mypy
 
 unit: setup ## unit tests
-	PYTHONPATH=$(CACHE)/collections python -m pytest -n 2 tests/unit
+	PYTHONPATH=$(CACHE)/collections python -m pytest -n $(WORKERS) tests/unit
 
 mutants: setup ## change the code in small ways: do the unit tests notice? (MUTANTS_SECONDS=600, SEED=)
 	@tools/install-packages bubblewrap

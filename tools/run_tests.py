@@ -96,6 +96,7 @@ class Job:
             **os.environ,
             "NO_COLOR": "1",
             "ANSIBLE_NOCOLOR": "1",
+            "WORKERS": "0",  # of the unit tests: scenarios run beside them
             "SEED": str(self.seed),
             "PYTEST_ADDOPTS": shlex.join([f"--junitxml={self.report}"]),
             "TESTS": "\n".join(self.again),
