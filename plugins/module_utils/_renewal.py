@@ -16,6 +16,7 @@ from . import _core_dumps
 from . import _files as files
 from ._certificate_task import work
 from ._certificates.chain import read_chains
+from ._certificates.shown import shown
 from ._edge import Options
 from ._errors import HardeningError
 from ._given import read_given
@@ -114,8 +115,7 @@ def _fail(name: str, sentence: str) -> int:
 
 def _say(sentence: str) -> None:
     """One line, whatever is quoted in it."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in sentence)
-    sys.stderr.write(f"{shown}\n")
+    sys.stderr.write(f"{shown(sentence)}\n")
 
 
 def _describe(problem: Exception) -> str:
