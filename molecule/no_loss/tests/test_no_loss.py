@@ -100,7 +100,7 @@ def test_every_message_arrives_once_while_the_cluster_is_hardened_rotated_draine
     senders.pass_on_to(MESSAGES)
     sent = senders.end()
     for node in NODES:
-        wait_for(lambda node=node: "Mail queue is empty" in sh(node, "postqueue -p"), 120)
+        let_run_out(node)
     arrived = {node: arrivals(node) for node in NODES}
     with capsys.disabled():
         print(report(sent, arrived, time.monotonic() - begin))
@@ -111,6 +111,16 @@ def test_every_message_arrives_once_while_the_cluster_is_hardened_rotated_draine
     assert [taken[node].keys() for node in NODES] == [phases, phases - {"drained"}, phases - {"without power"}]
     assert hops(sent, arrived, "lenient") == {(2, 0)}
     assert hops(sent, arrived, "strict") == hops(sent, arrived, "drained") == {(2, 2)}
+
+
+def let_run_out(node, seconds=120):
+    """Wait until nothing is queued on a node; what is, why, and who is at work on it, where that does not happen."""
+    deadline = time.monotonic() + seconds
+    while "Mail queue is empty" not in (queue := sh(node, "postqueue -p")):
+        if time.monotonic() > deadline:
+            work = "\n".join(sh(each, f"ps -eo pid,etimes,args; ss -Htnp; tail -n 40 {LOG}") for each in NODES)
+            raise AssertionError(f"{node} still has after {seconds} s:\n{queue}\n{work}")
+        time.sleep(0.5)
 
 
 def harden(profile, *words, drain=False):
