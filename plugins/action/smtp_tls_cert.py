@@ -18,7 +18,8 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._edge imp
     Variables,
 )
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model import words
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.certificates import DEFAULT_DAYS, PEM_MARK
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.certificates import PEM_MARK
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._providers.own_ca import DAYS
 from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils import _fleet_ca
 from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils._named_task import ActionModule as NamedTask
 
@@ -73,7 +74,7 @@ class ActionModule(NamedTask):
         authority = _fleet_ca.load(
             certificate, self._content(own_ca["ca_private_key"], task_vars), own_ca.get("ca_passphrase")
         )
-        days = int(options.get("days") or DEFAULT_DAYS["own_ca"])
+        days = int(options.get("days") or DAYS)
         names = [
             words.certificate_name("own_ca.names", name) for name in _as_list(options.get("names") or wanted["names"])
         ]

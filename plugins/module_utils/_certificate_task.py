@@ -14,12 +14,12 @@ from . import _hooks
 from ._certificates.validity import not_after, utc_now
 from ._edge import Options, Result
 from ._model import words
-from ._model.certificates import CertificateWish, read_wish
 from ._postfix import store
 from ._postfix.certificates import CertificatePlan, describe_next, plan_certificate, plan_removal, report
 from ._postfix.commands import Postfix
 from ._postfix.state import read_state
-from ._postfix.supply import ANNOUNCEMENT, SIGNATURE, ends_with_its_ca
+from ._postfix.supply import ANNOUNCEMENT, SIGNATURE, Asked
+from ._providers.registry import read_task
 from ._signing import keep
 from ._transaction.journal import Author
 from ._work import bring_about
@@ -36,19 +36,20 @@ def work(postfix: Postfix, options: Options, check_mode: bool) -> Result:
         planned, hook = plan_removal(state, name), _hooks.plan_no_hook(state, name)
         result: Result = {**bring_about(postfix, state, planned.plan, check_mode, author), **report(planned)}
         return _with_hook(result, hook, check_mode, lambda: _hooks.install(postfix, state, name, hook))
-    wish = read_wish(options, state.effective["myhostname"], store.read_given)
-    planned = plan_certificate(state, wish, postfix.run, check_mode)
-    hook = _hooks.plan_hook(postfix, state, wish, options)
+    asked = read_task(options, state.effective["myhostname"], store.read_given)
+    wish, provider = asked
+    planned = plan_certificate(state, asked, postfix.run, check_mode)
+    hook = _hooks.plan_hook(postfix, state, asked, options)
     facts = report(planned)
     if planned.keeps and planned.next is not None and not check_mode:
         keep(state, wish, planned.next)
-    if planned.awaits == SIGNATURE and wish.provider == "own_ca" and planned.next is not None:
-        wanted = {"csr": planned.next.request.decode(), "names": list(wish.spec.names) if wish.spec else []}
+    if planned.awaits == SIGNATURE and provider.signed_at_once and planned.next is not None:
+        wanted = {"csr": planned.next.request.decode(), "names": list(provider.promise.names)}
         return {**facts, "changed": True, "signing_request": wanted}
     result = {**bring_about(postfix, state, planned.plan, check_mode, author), **facts}
-    result["warnings"] = list(_warnings(wish, planned))
+    result["warnings"] = list(_warnings(asked, planned))
     if planned.keeps:
-        result = {**result, "changed": True, "diff": [*result["diff"], _kept(wish, planned)]}
+        result = {**result, "changed": True, "diff": [*result["diff"], _kept(asked, planned)]}
     return _with_hook(result, hook, check_mode, lambda: _hooks.install(postfix, state, wish.name, hook))
 
 
@@ -61,11 +62,12 @@ def _with_hook(result: Result, hook: _hooks.HookPlan, check_mode: bool, install:
     return {**result, "changed": True, "diff": [*result["diff"], *hook.diff()]}
 
 
-def _warnings(wish: CertificateWish, planned: CertificatePlan) -> Iterator[str]:
+def _warnings(asked: Asked, planned: CertificatePlan) -> Iterator[str]:
     """What a person must do before the certificate in the store ends."""
+    wish, provider = asked
     left = min(((not_after(chain.leaf) - utc_now()).days for chain in planned.chains), default=None)
     if not planned.awaits:
-        if ends_with_its_ca(wish, planned.chains):
+        if provider.ends_with_its_ca(planned.chains):
             yield (
                 f"{wish.name}: the certificate has {left} days left and ends with its CA; bring the next one before "
                 "(own_ca.next_ca, or the playbook rotate_certificates)."
@@ -85,9 +87,11 @@ def _warnings(wish: CertificateWish, planned: CertificatePlan) -> Iterator[str]:
         yield f"{wish.name}: the request in next.csr waits for a CA's signature.{since}"
 
 
-def _kept(wish: CertificateWish, planned: CertificatePlan) -> Dict[str, str]:
+def _kept(asked: Asked, planned: CertificatePlan) -> Dict[str, str]:
     """A diff of what is kept for later: public keys, never private ones."""
-    title = f"next key of certificate {wish.name}"
+    title = f"next key of certificate {asked.wish.name}"
     made = describe_next(planned.next)
-    after = "\n".join(made["tlsa"]) if made else "\n".join(f"{key.kind} {key.size}" for key in wish.keys)
+    after = (
+        "\n".join(made["tlsa"]) if made else "\n".join(f"{key.kind} {key.size}" for key in asked.provider.promise.keys)
+    )
     return {"before_header": title, "after_header": title, "before": "", "after": f"{after}\n"}

@@ -22,10 +22,13 @@ from . import _files as files
 from . import _program
 from ._edge import Facts, Options
 from ._errors import InvalidValue, PostfixError
-from ._model.certificates import PROVIDERS, CertificateWish, External
 from ._postfix.commands import Postfix
 from ._postfix.plan import Diff
 from ._postfix.state import State
+from ._postfix.supply import Asked
+from ._providers.external import External, Renewed
+from ._providers.registry import WITH_OPTIONS
+from ._providers.stored import Stored
 from ._transaction.change import put_beside, take_away
 
 UNITS = "/etc/systemd/system"
@@ -82,15 +85,16 @@ class HookPlan(NamedTuple):
         return written + [{"prepared": f"{path}: taken away, a hook for renewals\n"} for path in self.take_away]
 
 
-def plan_hook(postfix: Postfix, state: State, wish: CertificateWish, options: Options) -> HookPlan:
+def plan_hook(postfix: Postfix, state: State, asked: Asked, options: Options) -> HookPlan:
     """Have a hook for a certificate that another tool renews, and none for any other. Writes nothing."""
-    if wish.provider == "stored":
+    wish, provider = asked
+    if isinstance(provider, Stored):
         return HookPlan({}, ())
-    if wish.external is None:
+    if not isinstance(provider, External):
         return plan_no_hook(state, wish.name)
     if not options["external"]["hook"]:
         return HookPlan({}, ())
-    wanted = _files(state, wish, wish.external, options, _interpreter(postfix))
+    wanted = _files(state, wish.name, provider.renewed, options, _interpreter(postfix))
     different = {path: new for path, new in wanted.items() if _read(path) != new.content}
     units = tuple(os.path.basename(path) for path in wanted if path.startswith(UNITS))
     obsolete = tuple(path for path in _installed(state, wish.name) if path not in wanted)
@@ -117,8 +121,8 @@ def install(postfix: Postfix, state: State, name: str, plan: HookPlan) -> None:
 
 def renewed_by(state: State, name: str) -> Optional[str]:
     """The tool that renews a certificate on this node."""
-    external = _kept(state, name)
-    return external.tool if external else None
+    renewed = _kept(state, name)
+    return renewed.tool if renewed else None
 
 
 def _interpreter(postfix: Postfix) -> str:
@@ -128,40 +132,38 @@ def _interpreter(postfix: Postfix) -> str:
     return sys.executable or PYTHON
 
 
-def _files(
-    state: State, wish: CertificateWish, external: External, options: Options, python: str
-) -> Dict[str, HookFile]:
+def _files(state: State, name: str, renewed: Renewed, options: Options, python: str) -> Dict[str, HookFile]:
     # -I: a tool's PYTHONPATH, or a home folder that is not root's, has no say in what root runs.
-    command = [python, "-I", "-B", _program_path(state), wish.name]
+    command = [python, "-I", "-B", _program_path(state), name]
     files = {
         _program_path(state): HookFile(_program.archive(), 0o644),
-        _options_path(state, wish.name): HookFile(_kept_options(options, external), 0o600),
+        _options_path(state, name): HookFile(_kept_options(options, renewed), 0o600),
     }
-    if external.tool == "certbot":
-        path, content = _certbot_hook(state, wish.name, external, command)
+    if renewed.tool == "certbot":
+        path, content = _certbot_hook(state, name, renewed, command)
         files[path] = HookFile(content, 0o755)
     else:
-        for kind, text in _units(state, wish.name, external, command).items():
-            files[f"{UNITS}/{_unit(state, wish.name)}.{kind}"] = HookFile(text.encode(), 0o644)
+        for kind, text in _units(state, name, renewed, command).items():
+            files[f"{UNITS}/{_unit(state, name)}.{kind}"] = HookFile(text.encode(), 0o644)
     return files
 
 
-def _kept_options(options: Options, external: External) -> bytes:
+def _kept_options(options: Options, renewed: Renewed) -> bytes:
     """What a renewal needs of the task's options. What is active, served and trusted stays what it is then."""
-    kept = {**options, **dict.fromkeys(PROVIDERS[:-1]), "task": f"a renewal by {external.tool}"}
+    kept = {**options, **dict.fromkeys(WITH_OPTIONS), "task": f"a renewal by {renewed.tool}"}
     kept.update(use=[], withdraw=[], sni=None, trust=None)
     kept["external"] = {**options["external"], "hook": False}
     return json.dumps(kept, indent=1, sort_keys=True).encode() + b"\n"
 
 
-def _certbot_hook(state: State, name: str, external: External, command: Sequence[str]) -> Tuple[str, bytes]:
+def _certbot_hook(state: State, name: str, renewed: Renewed, command: Sequence[str]) -> Tuple[str, bytes]:
     """certbot runs every file there after a renewal, with the lineage in the environment."""
-    lineage = os.path.dirname(external.certificate)
+    lineage = os.path.dirname(renewed.certificate)
     live, _slash, _name = lineage.rpartition("/")
     if os.path.basename(live) != "live":
         raise InvalidValue(
             "external.certificate",
-            external.certificate,
+            renewed.certificate,
             "is not where certbot keeps certificates",
             "give the file in certbot's folder live, as in /etc/letsencrypt/live/mx1.example.com/fullchain.pem",
         )
@@ -170,18 +172,18 @@ def _certbot_hook(state: State, name: str, external: External, command: Sequence
         f'[ "$RENEWED_LINEAGE" = {shlex.quote(lineage)} ] || exit 0\n'
         f"exec {' '.join(map(shlex.quote, command))}\n"
     )
-    return _certbot_path(external, _unit(state, name)), script.encode()
+    return _certbot_path(renewed, _unit(state, name)), script.encode()
 
 
-def _certbot_path(external: External, unit: str) -> str:
+def _certbot_path(renewed: Renewed, unit: str) -> str:
     """certbot starts what lies there by a shell, without quotes: no backslash. What systemd-escape(1) makes holds no '%'."""
-    above = os.path.dirname(os.path.dirname(os.path.dirname(external.certificate)))
+    above = os.path.dirname(os.path.dirname(os.path.dirname(renewed.certificate)))
     return os.path.join(above, "renewal-hooks", "deploy", unit.replace("\\", "%"))
 
 
-def _units(state: State, name: str, external: External, command: Sequence[str]) -> Dict[str, str]:
-    what = f"the certificate {name}, renewed by {external.tool},"
-    paths = "".join(f"PathChanged={_escaped(path)}\n" for path in (external.certificate, external.private_key))
+def _units(state: State, name: str, renewed: Renewed, command: Sequence[str]) -> Dict[str, str]:
+    what = f"the certificate {name}, renewed by {renewed.tool},"
+    paths = "".join(f"PathChanged={_escaped(path)}\n" for path in (renewed.certificate, renewed.private_key))
     return {
         "path": (
             f"{_HEAD}[Unit]\nDescription=Watch {what} for Postfix\n\n[Path]\n{paths}\n"
@@ -213,11 +215,11 @@ def _quoted_path(path: str) -> str:
     return f'"{escaped}"'
 
 
-def _kept(state: State, name: str) -> Optional[External]:
+def _kept(state: State, name: str) -> Optional[Renewed]:
     """Of which files the kept options speak; None where there are none, or none that can be read."""
     try:
         found: Facts = json.loads(_read(_options_path(state, name)) or b"")["external"]
-        return External(found["tool"], found["private_key"], found["certificate"])
+        return Renewed(found["tool"], found["private_key"], found["certificate"])
     except (ValueError, KeyError, TypeError):
         return None
 
@@ -227,22 +229,22 @@ def _installed(state: State, name: str) -> Tuple[str, ...]:
     options = _options_path(state, name)
     if not files.exists(options):
         return ()
-    external = _kept(state, name)
-    paths = [path for path in _places(external, _unit(state, name)) if files.exists(path)]
-    return (*paths, *_under_former_name(state, name, external), options)
+    renewed = _kept(state, name)
+    paths = [path for path in _places(renewed, _unit(state, name)) if files.exists(path)]
+    return (*paths, *_under_former_name(state, name, renewed), options)
 
 
-def _places(external: Optional[External], unit: str) -> Tuple[str, ...]:
+def _places(renewed: Optional[Renewed], unit: str) -> Tuple[str, ...]:
     """Where a hook lies. What starts the program comes last, so that nothing is left that would start what is gone."""
-    if external is not None and external.tool == "certbot":
-        return (_certbot_path(external, unit),)
+    if renewed is not None and renewed.tool == "certbot":
+        return (_certbot_path(renewed, unit),)
     return tuple(f"{UNITS}/{unit}.{kind}" for kind in ("path", "service"))
 
 
-def _under_former_name(state: State, name: str, external: Optional[External]) -> Tuple[str, ...]:
+def _under_former_name(state: State, name: str, renewed: Optional[Renewed]) -> Tuple[str, ...]:
     """A hook under the name that it had once, and that another instance's could have as well: it is ours if it says so."""
-    places = _places(external, _former_unit(state, name))
-    if places == _places(external, _unit(state, name)):
+    places = _places(renewed, _former_unit(state, name))
+    if places == _places(renewed, _unit(state, name)):
         return ()
     text = (_read(places[-1]) or b"").decode("utf-8", "replace")
     command = (_program_path(state), name)

@@ -498,7 +498,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils._certificates.fitness import FLAWS
 from ..module_utils._conduct import conduct
 from ..module_utils._edge import Arguments
-from ..module_utils._model.certificates import PROVIDERS, USES
+from ..module_utils._model.certificates import USES
+from ..module_utils._providers.registry import PROVIDERS
 from ..module_utils._renewal import work  # and with it the program that a renewal on the node starts
 from ..module_utils._work import CHANGE_ARGUMENTS
 

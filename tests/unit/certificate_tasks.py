@@ -14,9 +14,9 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certific
 )
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.keys import public_bytes, write_key
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.validity import utc_now
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.certificates import read_wish
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix import store, supply
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.certificates import plan_certificate
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._providers.registry import read_task
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import change
 
 DEFAULTS = {
@@ -48,7 +48,13 @@ def task(provider="self_signed", given=None, **over):
 
 
 def wish(provider="self_signed", given=None, host="mx1.example.com", **over):
-    return read_wish(task(provider, given, **over), host, store.read_given)
+    """What a task asks, with the files of this machine."""
+    return read_task(task(provider, given, **over), host, store.read_given)
+
+
+def read(provider="self_signed", given=None, **over):
+    """The same on a node where any file can be read, and says which it is."""
+    return read_task(task(provider, given, **over), "mx1.example.com", lambda _option, path: f"read {path}".encode())
 
 
 def plan(node, wanted, check_mode=False):
@@ -59,7 +65,7 @@ def apply(node, wanted):
     """Plan, keep what is to be kept, and carry the plan out, as the module does."""
     planned = plan(node, wanted)
     if planned.keeps:
-        _signing.keep(node.state, wanted, planned.next)
+        _signing.keep(node.state, wanted.wish, planned.next)
     if planned.plan.changed:
         change(node, planned.plan)
     return planned

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional, Tuple
+from typing import Optional, Sequence, Tuple
 
 from .._edge import Options
 from . import words
@@ -27,10 +27,9 @@ class TrustWish:
 NOTHING = TrustWish()
 
 
-def read_trust(given: Options, own_ca: Options) -> TrustWish:
-    """The suboption C(trust), and the CAs that C(own_ca) brings."""
-    own = [own_ca.get("ca_certificate"), (own_ca.get("next_ca") or {}).get("ca_certificate")]
-    authorities = tuple(pem.encode() for pem in [*own, *(given.get("authorities") or ())] if pem)
+def read_trust(given: Options, brought: Sequence[bytes]) -> TrustWish:
+    """The suboption C(trust), and the CAs, in PEM, that the certificate's provider has ``brought``."""
+    authorities = (*brought, *(pem.encode() for pem in given.get("authorities") or () if pem))
     pins = given.get("pins")
     return TrustWish(
         authorities=authorities or None,

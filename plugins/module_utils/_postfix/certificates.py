@@ -23,18 +23,10 @@ from .commands import Run
 from .levels import Parameters
 from .plan import NewFile, Plan, Shown, plan_parameters
 from .state import State
-from .supply import Next
+from .supply import SIGNATURE, Asked, Next, Provider, Supply
 
 if TYPE_CHECKING:
     from .._certificates.kinds import Certificate
-
-_OPTIONS = {
-    "csr": "csr.certificate",
-    "pem": "pem.certificate",
-    "pkcs12": "pkcs12.archive",
-    "external": "external.certificate",
-}
-"""Which option holds the certificate."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +73,11 @@ class Report(TypedDict):
     next: Optional[NextFacts]
 
 
-def plan_certificate(state: State, wish: CertificateWish, run: Run, check_mode: bool) -> CertificatePlan:
-    """Compare ``wish`` with the store. Makes keys in memory at most; writes nothing."""
-    stored, reason = _stored(state, wish)
-    supplied = supply.provide(state, wish, stored, check_mode) if reason else supply.Supply(stored)
+def plan_certificate(state: State, asked: Asked, run: Run, check_mode: bool) -> CertificatePlan:
+    """Compare what is asked with the store. Makes keys in memory at most; writes nothing."""
+    wish, provider = asked
+    stored, reason = _stored(state, asked)
+    supplied = provider.provide(state, wish, stored, check_mode) if reason else Supply(stored)
     renewed = reason is not None and supplied.awaits is None
     path = store.current(state, wish.name)
     if renewed:
@@ -96,11 +89,11 @@ def plan_certificate(state: State, wish: CertificateWish, run: Run, check_mode: 
     began = began or bool(set(hosts) - set(sni.hosts_of(state, wish.name)))
     _check_withdrawal(state, wish, uses)
     chains = supplied.chains or stored
-    signed_soon = supplied.awaits == supply.SIGNATURE and wish.provider == "own_ca"
+    signed_soon = supplied.awaits == SIGNATURE and provider.signed_at_once
     if renewed or (began and not signed_soon):
         judged = supplied.chains if renewed else chains
-        _refuse_strange_keys(run, wish, judged)
-        _refuse_flaws(state, wish, run, judged, _served(state, active, hosts))
+        _refuse_strange_keys(run, provider, judged)
+        _refuse_flaws(state, asked, run, judged, _served(state, active, hosts))
         _refuse_unannounced(wish, judged, active["server"] or bool(hosts))
     served = sni.plan_sni(state, wish.name, hosts if path else (), path)
     trusted = trust.plan_trust(state, wish.trust, wish.accept)
@@ -109,7 +102,7 @@ def plan_certificate(state: State, wish: CertificateWish, run: Run, check_mode: 
         {**_activations(state, active, uses, path), **served.parameters, **trusted.parameters},
         files=_chain_file(path, supplied.chains if renewed else ()) + trusted.files + served.files,
         obsolete=_obsolete(state, wish) if renewed else (),
-        shown=_shown(wish, stored, supplied, reason) + served.shown + trusted.shown,
+        shown=_shown(asked, stored, supplied, reason) + served.shown + trusted.shown,
     )
     return CertificatePlan(
         plan,
@@ -177,10 +170,10 @@ def describe_next(found: Optional[Next]) -> Optional[NextFacts]:
     }
 
 
-def _stored(state: State, wish: CertificateWish) -> Tuple[Chains, Optional[str]]:
+def _stored(state: State, asked: Asked) -> Tuple[Chains, Optional[str]]:
     """What the store holds under the name, and why that will not do."""
-    chains, reason = _read_stored(state, wish.name)
-    return chains, reason or supply.why_not_stored(state, wish, chains)
+    chains, reason = _read_stored(state, asked.wish.name)
+    return chains, reason or asked.provider.why(state, asked.wish, chains)
 
 
 def _read_stored(state: State, name: str) -> Tuple[Chains, Optional[str]]:
@@ -207,15 +200,16 @@ def _served(state: State, active: Dict[str, bool], hosts: Iterable[str]) -> Serv
     return Served(uses, [*([own] if uses else []), *filter(None, named)], asking)
 
 
-def _refuse_flaws(state: State, wish: CertificateWish, run: Run, chains: Chains, served: Served) -> None:
+def _refuse_flaws(state: State, asked: Asked, run: Run, chains: Chains, served: Served) -> None:
     """Refuse what peers would not take, unless the task accepts it by name. A self-signed certificate proves nothing."""
-    if wish.provider == "self_signed":
+    wish, provider = asked
+    if not provider.judged:
         return
-    known = supply.issuers_known(state, wish)
+    known = supply.issuers_known(state, wish, provider.issuers())
     found = [flaw for chain in chains for flaw in _flaws(wish, run, chain.certificates, known, served)]
     if found:
         raise CertificateError(
-            f"{_option(wish)}: the certificate {' and '.join(dict.fromkeys(f.sentence for f in found))}; give one that peers "
+            f"{provider.option}: the certificate {' and '.join(dict.fromkeys(f.sentence for f in found))}; give one that peers "
             f"will take, or accept: [{', '.join(dict.fromkeys(f.kind for f in found))}]."
         )
 
@@ -230,18 +224,14 @@ def _flaws(
     return judge.beside((flaw for flaw in own if flaw.kind not in wish.accept), said)
 
 
-def _refuse_strange_keys(run: Run, wish: CertificateWish, chains: Chains) -> None:
+def _refuse_strange_keys(run: Run, provider: Provider, chains: Chains) -> None:
     """Where only OpenSSL can read a key, it is OpenSSL that says whether it is the certificate's."""
     for chain in chains:
         if not judge.belongs(run, chain):
             raise CertificateError(
-                f"{_option(wish)}: OpenSSL on this node cannot read the private key, or it does not match the certificate; "
+                f"{provider.option}: OpenSSL on this node cannot read the private key, or it does not match the certificate; "
                 "give a key and a certificate that belong together."
             )
-
-
-def _option(wish: CertificateWish) -> str:
-    return _OPTIONS.get(wish.provider, wish.provider)
 
 
 def _refuse_unannounced(wish: CertificateWish, chains: Chains, served: bool) -> None:
@@ -291,11 +281,11 @@ def _obsolete(state: State, wish: CertificateWish) -> Tuple[str, ...]:
     return tuple(path for path in paths if files.exists(path))
 
 
-def _shown(wish: CertificateWish, before: Chains, supplied: supply.Supply, reason: Optional[str]) -> Tuple[Shown, ...]:
+def _shown(asked: Asked, before: Chains, supplied: Supply, reason: Optional[str]) -> Tuple[Shown, ...]:
     if reason is None or supplied.awaits:
         return ()
-    after = _text(supplied.chains) if supplied.chains else _promise(wish)
-    return (Shown(f"certificate {wish.name}", _text(before), after),)
+    after = _text(supplied.chains) if supplied.chains else _promise(asked.provider)
+    return (Shown(f"certificate {asked.wish.name}", _text(before), after),)
 
 
 def _text(chains: Chains) -> str:
@@ -306,12 +296,12 @@ def _text(chains: Chains) -> str:
     return "".join(lines)
 
 
-def _promise(wish: CertificateWish) -> str:
+def _promise(provider: Provider) -> str:
     """What is known of a certificate that check mode does not make."""
-    lines: Dict[str, object] = {"provider": wish.provider}
-    if wish.spec is not None:
-        lines["subject_alternative_names"] = wish.spec.names
-        lines["keys"] = [f"{key.kind} {key.size}" for key in wish.keys]
+    lines: Dict[str, object] = {"provider": provider.name}
+    if provider.promise.keys:
+        lines["subject_alternative_names"] = provider.promise.names
+        lines["keys"] = [f"{key.kind} {key.size}" for key in provider.promise.keys]
     return "".join(f"{name}: {_word(value)}\n" for name, value in lines.items())
 
 

@@ -14,9 +14,9 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils import _h
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import certificates_pem
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.keys import write_key
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import InvalidValue, PostfixError
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.certificates import read_wish
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix import store
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.commands import Completed
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._providers.registry import read_task
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.certificate_tasks import SMALL, task
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import FakePostfix, picture, read, write
 
@@ -59,7 +59,7 @@ def external(tmp_path, issue):
 
 def planned(node, given, provider="external", **over):
     options = task(provider, given, **{"name": "public", "config_dir": node.config_dir, **over})
-    return _hooks.plan_hook(node.postfix, node.state, read_wish(options, "mx1.example.com", store.read_given), options)
+    return _hooks.plan_hook(node.postfix, node.state, read_task(options, "mx1.example.com", store.read_given), options)
 
 
 def install(node, given, **over):

@@ -12,8 +12,8 @@ import sys
 
 import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils import _hooks
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.certificates import read_wish
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.commands import Completed, Postfix
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._providers.registry import read_task
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.certificate_tasks import task
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import FakePostfix, read, write
 
@@ -48,8 +48,8 @@ def planned(node, name, tool="other", run=None):
     files = {"private_key": f"{live}/privkey.pem", "certificate": f"{live}/fullchain.pem"}
     options = task("external", {"tool": tool, "hook": True, **files}, name=name, config_dir=node.config_dir)
     postfix = Postfix(run or node.run, node.config_dir)
-    wish = read_wish(options, "mx1.example.com", lambda _option, _path: b"-----BEGIN")
-    return _hooks.plan_hook(postfix, node.state, wish, options)
+    asked = read_task(options, "mx1.example.com", lambda _option, _path: b"-----BEGIN")
+    return _hooks.plan_hook(postfix, node.state, asked, options)
 
 
 def install(node, name, tool="other"):

@@ -16,7 +16,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix 
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.supply import Next, next_kept
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.certificate_tasks import SMALL, wish
 
-WISH = wish("csr", SMALL, name="fleet")
+WISH = wish("csr", SMALL, name="fleet").wish
 
 
 def made(*kinds):

@@ -7,7 +7,6 @@ import pytest
 import yaml
 from ansible_collections.mailfleet.smtp_hardening.plugins.doc_fragments.smtp import ModuleDocFragment
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.fitness import FLAWS
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.certificates import PROVIDERS
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.levels import (
     CipherGrade,
     ClientCertificates,
@@ -16,6 +15,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.le
     ServerLevel,
 )
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._profiles import PROFILES
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._providers.registry import PROVIDERS
 
 NAMES = [
     "smtp_domain_policy",

@@ -12,7 +12,7 @@ from ansible.module_utils import basic
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils import _work
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import certificates_pem
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.certificates import PROVIDERS
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._providers.registry import PROVIDERS
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._secrecy import (
     ENTRIES,
     NOT_SHOWN,

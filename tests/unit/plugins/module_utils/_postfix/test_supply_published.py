@@ -32,11 +32,11 @@ def test_a_whole_certificate_that_is_published_is_announced_as_its_key_would_be(
     chain = issue()
     sent = Chain(chain.key, (*chain.certificates, fleet_ca[0]))
     listed = [record.format(leaf=digest(chain.leaf), ca=digest(fleet_ca[0])) for record in published]
-    assert supply.announced(wish("self_signed", SMALL, published_tlsa=listed), (sent,)) is announced
+    assert supply.announced(wish("self_signed", SMALL, published_tlsa=listed).wish, (sent,)) is announced
 
 
 def test_every_chain_that_is_served_must_be_announced(issue):
     chains = issue(), issue(kind=("rsa", 2048))
     records = [f"3 0 1 {digest(chain.leaf)}" for chain in chains]
-    assert supply.announced(wish("self_signed", SMALL, published_tlsa=records), chains)
-    assert not supply.announced(wish("self_signed", SMALL, published_tlsa=records[:1]), chains)
+    assert supply.announced(wish("self_signed", SMALL, published_tlsa=records).wish, chains)
+    assert not supply.announced(wish("self_signed", SMALL, published_tlsa=records[:1]).wish, chains)

@@ -63,20 +63,3 @@ def test_a_chain_is_completed_from_the_trust_file(node, hierarchy, tmp_path, pro
     (stored,) = apply(node, wish(provider, given, **SERVED)).chains
     assert stored.certificates == chain.certificates
     assert plan(node, wish(provider, given, **SERVED)).reason is None
-
-
-def test_a_chain_is_completed_from_the_authorities_of_the_task(node, hierarchy):
-    root, issuing, chain = hierarchy
-    authorities = [certificates_pem([ca]).decode() for ca in (root, issuing[0])]
-    wanted = wish("pem", pem(Chain(chain.key, chain.certificates[:1])), trust={"authorities": authorities})
-    assert apply(node, wanted).chains[0].certificates == chain.certificates
-
-
-def test_two_keys_in_one_file_make_two_chains(trusting_node, issue):
-    chains = issue(), issue(kind=("rsa", 2048))
-    given = {
-        "private_key": "".join(write_key(chain.key).decode() for chain in chains),
-        "certificate": "".join(certificates_pem(chain.certificates).decode() for chain in reversed(chains)),
-    }
-    planned = apply(trusting_node, wish("pem", given, **SERVED))
-    assert [chain.leaf for chain in planned.chains] == [chain.leaf for chain in chains]

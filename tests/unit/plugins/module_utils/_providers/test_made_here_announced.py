@@ -7,22 +7,13 @@ import os
 
 import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates import tlsa
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import certificates_pem
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.issue import requested_names
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix import store
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.certificate_tasks import (
     BOTH,
     SERVED,
-    SMALL,
-    apply,
-    plan,
     public,
     records,
-    sign,
-    wish,
 )
-
-OTHER_RECORD = "3 1 1 " + "AB" * 32
 
 
 @pytest.mark.parametrize("provider", ["self_signed", "own_ca"])
@@ -52,26 +43,3 @@ def test_a_renewal_that_keeps_its_key_waits_for_no_announcement(fleet, provider)
     renewed = fleet.run(provider, **listed)
     assert renewed.awaits is None
     assert records(renewed.chains) == records(first.chains)
-
-
-def test_an_announced_ca_makes_the_announcement_of_keys_needless(node, hierarchy):
-    root, issuing, _chain = hierarchy
-    given = {**SMALL, "ca_certificate": certificates_pem([issuing[0], root]).decode()}
-    record = tlsa.of_key(issuing[0].public_key()).replace("3 1 1", "2 1 1")
-    asked = apply(node, wish("own_ca", given, **SERVED, published_tlsa=[record]))
-    assert asked.awaits == "signature"
-
-
-def test_an_announced_ca_counts_for_what_it_has_signed_on_request(node, hierarchy):
-    root, issuing, _chain = hierarchy
-    asked = apply(node, wish("csr", SMALL, **SERVED))
-    signed = sign(asked.next.request, issuing) + certificates_pem([issuing[0], root]).decode()
-    record = tlsa.of_key(issuing[0].public_key()).replace("3 1 1", "2 1 1")
-    planned = plan(node, wish("csr", {**SMALL, "certificate": signed}, **SERVED, published_tlsa=[record]))
-    assert planned.awaits is None
-
-
-def test_a_request_whose_key_is_not_announced_comes_with_its_record(node):
-    planned = apply(node, wish("csr", SMALL, **SERVED, published_tlsa=[OTHER_RECORD]))
-    assert (planned.awaits, planned.path) == ("announcement", None)
-    assert requested_names(planned.next.request) == [("mx1.example.com",)]

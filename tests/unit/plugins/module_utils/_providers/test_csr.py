@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Certificates that a CA signs on request, its own or the fleet's."""
+"""Certificates that a CA of others signs on request."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certific
     request,
     requested_names,
 )
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.keys import public_bytes
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import CertificateError
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.keys import KeySpec
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import CertificateError, InvalidValue
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix import store, supply
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.certificate_tasks import (
     BOTH,
@@ -22,10 +22,45 @@ from ansible_collections.mailfleet.smtp_hardening.tests.unit.certificate_tasks i
     apply,
     plan,
     public,
+    read,
     sign,
     wish,
 )
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import picture
+
+OTHER_RECORD = "3 1 1 " + "AB" * 32
+
+
+def test_its_key_is_small_and_its_lifetime_left_to_the_ca():
+    provider = read("csr", None).provider
+    assert provider.keys == (KeySpec("ecdsa", 256),)
+    assert (provider.spec.names, provider.spec.days) == (("mx1.example.com",), 1)
+
+
+def test_a_certificate_names_whom_the_task_lists_wildcards_among_them():
+    provider = read("csr", {"names": ["MX1.example.com", "*.example.com"]}).provider
+    assert provider.spec.names == ("mx1.example.com", "*.example.com")
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"key_type": "both", "key_size": 384}, "^csr.key_size: 384 .+ use one of 2048, 3072, 4096.$"),
+        ({"names": ["not a name"]}, "^csr.names: 'not a name' is not a domain name; write labels"),
+        ({"certificate": "mx1.pem"}, "^csr.certificate: 'mx1.pem' is not an absolute path"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(given, problem):
+    with pytest.raises(InvalidValue, match=problem):
+        read("csr", given)
+
+
+def test_a_refusal_names_option_and_value_and_says_what_to_do():
+    with pytest.raises(InvalidValue) as refusal:
+        read("csr", {"names": []})
+    assert str(refusal.value) == (
+        "csr.names: [] names nobody; leave the option out for the host's own name, or list one name at least."
+    )
 
 
 def test_the_first_run_of_a_request_keeps_the_key_on_the_node_and_the_second_asks_the_same(node):
@@ -127,20 +162,23 @@ def test_two_keys_ask_in_two_requests_and_get_two_certificates(fleet):
     assert len(store.stored_chains(fleet.node.state, "default")) == len(planned.chains) == 2
 
 
-def test_the_ca_signs_on_the_controller_and_the_key_stays_on_the_node(fleet):
-    asked = apply(fleet.node, wish("own_ca", fleet.options("own_ca"), **SERVED))
-    assert (asked.awaits, asked.keeps) == ("signature", True)
-    assert b"PRIVATE" not in asked.next.request
-    planned = fleet.run("own_ca", **SERVED)
-    assert public(planned.chains) == [public_bytes(asked.next.keys[0].public_key())]
-    assert store.read(store.trust_file(fleet.node.state)) == certificates_pem([fleet.ca[0]])
+def test_a_ca_that_others_run_may_add_names(fleet):
+    asked = apply(fleet.node, wish("csr", SMALL))
+    signed = sign(asked.next.request, fleet.ca, ["mx1.example.com", "www.example.com"])
+    assert apply(fleet.node, wish("csr", {**SMALL, "certificate": signed})).reason is not None
+    assert plan(fleet.node, wish("csr", {**SMALL, "certificate": signed})).reason is None
 
 
-@pytest.mark.parametrize("send_root", [False, True])
-def test_the_root_is_sent_where_that_is_asked_for(node, hierarchy, send_root):
+def test_an_announced_ca_counts_for_what_it_has_signed_on_request(node, hierarchy):
     root, issuing, _chain = hierarchy
-    given = {**SMALL, "ca_certificate": certificates_pem([issuing[0], root]).decode()}
-    asked = apply(node, wish("own_ca", given, send_root=send_root))
-    signed = {**given, "certificate": sign(asked.next.request, issuing)}
-    (chain,) = apply(node, wish("own_ca", signed, send_root=send_root)).chains
-    assert chain.certificates[1:] == ((issuing[0], root) if send_root else (issuing[0],))
+    asked = apply(node, wish("csr", SMALL, **SERVED))
+    signed = sign(asked.next.request, issuing) + certificates_pem([issuing[0], root]).decode()
+    record = tlsa.of_key(issuing[0].public_key()).replace("3 1 1", "2 1 1")
+    planned = plan(node, wish("csr", {**SMALL, "certificate": signed}, **SERVED, published_tlsa=[record]))
+    assert planned.awaits is None
+
+
+def test_a_request_whose_key_is_not_announced_comes_with_its_record(node):
+    planned = apply(node, wish("csr", SMALL, **SERVED, published_tlsa=[OTHER_RECORD]))
+    assert (planned.awaits, planned.path) == ("announcement", None)
+    assert requested_names(planned.next.request) == [("mx1.example.com",)]
