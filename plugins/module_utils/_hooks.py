@@ -27,7 +27,7 @@ from ._postfix.plan import Diff
 from ._postfix.state import State
 from ._postfix.supply import Asked
 from ._providers.external import External, Renewed
-from ._providers.registry import WITH_OPTIONS
+from ._providers.registry import SUBOPTIONS
 from ._providers.stored import Stored
 from ._transaction.change import put_beside, take_away
 
@@ -150,7 +150,7 @@ def _files(state: State, name: str, renewed: Renewed, options: Options, python: 
 
 def _kept_options(options: Options, renewed: Renewed) -> bytes:
     """What a renewal needs of the task's options. What is active, served and trusted stays what it is then."""
-    kept = {**options, **dict.fromkeys(WITH_OPTIONS), "task": f"a renewal by {renewed.tool}"}
+    kept = {**options, **dict.fromkeys(SUBOPTIONS), "task": f"a renewal by {renewed.tool}"}
     kept.update(use=[], withdraw=[], sni=None, trust=None)
     kept["external"] = {**options["external"], "hook": False}
     return json.dumps(kept, indent=1, sort_keys=True).encode() + b"\n"

@@ -497,60 +497,16 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._certificates.fitness import FLAWS
 from ..module_utils._conduct import conduct
-from ..module_utils._edge import Arguments
 from ..module_utils._model.certificates import USES
-from ..module_utils._providers.registry import PROVIDERS
+from ..module_utils._providers.registry import PROVIDERS, REQUIRED_IF, SUBOPTIONS
 from ..module_utils._renewal import work  # and with it the program that a renewal on the node starts
 from ..module_utils._work import CHANGE_ARGUMENTS
 
-
-def made_here(key_type: str) -> Arguments:
-    return {
-        "key_type": {"type": "str", "choices": ["rsa", "ecdsa", "ed25519", "both"], "default": key_type},
-        "key_size": {"type": "int", "no_log": False},
-        "names": {"type": "list", "elements": "str"},
-    }
-
-
-AUTHORITY_ARGUMENTS: Arguments = {
-    "ca_certificate": {"type": "str"},
-    "ca_private_key": {"type": "str", "no_log": True},
-    "ca_passphrase": {"type": "str", "no_log": True},
-    "ca_create": {"type": "bool", "default": False},
-}
-OWN_CA_ARGUMENTS = {
-    **AUTHORITY_ARGUMENTS,
-    "next_ca": {
-        "type": "dict",
-        "options": {**AUTHORITY_ARGUMENTS, "ca_certificate": {"type": "str", "required": True}},
-    },
-    "domains": {"type": "list", "elements": "str"},
-    "certificate": {"type": "str"},
-    **made_here("ecdsa"),
-    "days": {"type": "int"},
-}
-PEM_ARGUMENTS = {
-    "private_key": {"type": "str", "required": True, "no_log": True},
-    "certificate": {"type": "str", "required": True},
-    "passphrase": {"type": "str", "no_log": True},
-}
-PKCS12_ARGUMENTS = {
-    "archive": {"type": "str", "required": True, "no_log": True},
-    "passphrase": {"type": "str", "no_log": True},
-}
-EXTERNAL_ARGUMENTS = {
-    "tool": {"type": "str", "choices": ["certbot", "lego", "step", "certmonger", "other"], "required": True},
-    "private_key": {"type": "str", "required": True, "no_log": False},
-    "certificate": {"type": "str", "required": True},
-    "hook": {"type": "bool", "default": True},
-}
 TRUST_ARGUMENTS = {
     "authorities": {"type": "list", "elements": "str"},
     "system": {"type": "list", "elements": "str", "choices": list(USES)},
     "pins": {"type": "list", "elements": "str"},
 }
-GIVEN = ("own_ca", "pem", "pkcs12", "external")
-"""Providers that cannot do without options."""
 
 
 def main() -> None:
@@ -571,15 +527,10 @@ def main() -> None:
             "send_root": {"type": "bool", "default": False},
             "published_tlsa": {"type": "list", "elements": "str", "default": []},
             "trust": {"type": "dict", "options": TRUST_ARGUMENTS},
-            "self_signed": {"type": "dict", "options": {**made_here("rsa"), "days": {"type": "int"}}},
-            "csr": {"type": "dict", "options": {"certificate": {"type": "str"}, **made_here("ecdsa")}},
-            "own_ca": {"type": "dict", "options": OWN_CA_ARGUMENTS},
-            "pem": {"type": "dict", "options": PEM_ARGUMENTS},
-            "pkcs12": {"type": "dict", "options": PKCS12_ARGUMENTS},
-            "external": {"type": "dict", "options": EXTERNAL_ARGUMENTS},
+            **SUBOPTIONS,
             **CHANGE_ARGUMENTS,
         },
-        required_if=[("provider", name, [name]) for name in GIVEN],
+        required_if=REQUIRED_IF,
         supports_check_mode=True,
     )
 

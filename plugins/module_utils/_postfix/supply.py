@@ -13,7 +13,7 @@ from .. import _files as files
 from .._certificates import tlsa
 from .._certificates.chain import Chain, Chains, is_issued_by, order, read_certificates
 from .._certificates.keys import KeySpec, public_key_of, read_keys
-from .._edge import Options
+from .._edge import Arguments, Options
 from .._model.certificates import CertificateWish, Reading
 from . import store, trust
 from .state import State
@@ -58,6 +58,10 @@ class Provider(ABC):
 
     name: ClassVar[str]
     """The word for it in the option C(provider), and the name of the suboption that is its own."""
+    options: ClassVar[Arguments]
+    """What that suboption holds, as in an argument_spec; empty where there is none."""
+    needs_options: ClassVar[bool] = False
+    """Whether a task cannot do without it."""
     option: ClassVar[str]
     """What errors about the certificate name."""
     judged: ClassVar[bool] = True

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import ClassVar, Optional
 
 from .._certificates.chain import Chains
-from .._edge import Options
+from .._edge import Arguments, Options
 from .._model.certificates import CertificateWish, Reading
 from .._postfix.state import State
 from .._postfix.supply import SIGNATURE, Supply
-from .made_here import MadeHere, read_signed, read_spec
+from .made_here import MadeHere, key_options, read_signed, read_spec
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Csr(MadeHere):
     name: ClassVar[str] = "csr"
     option: ClassVar[str] = "csr.certificate"
     key_type: ClassVar[str] = "ecdsa"
+    options: ClassVar[Arguments] = {"certificate": {"type": "str"}, **key_options(key_type)}
 
     @classmethod
     def read(cls, given: Options, reading: Reading) -> Csr:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from .._certificates.chain import Chains
-from .._edge import Options
+from .._edge import Arguments, Options
 from .._model import words
 from .._model.certificates import Reading
 from .given import Given, Material
@@ -30,6 +30,12 @@ class External(Given):
 
     name: ClassVar[str] = "external"
     option: ClassVar[str] = "external.certificate"
+    options: ClassVar[Arguments] = {
+        "tool": {"type": "str", "choices": ["certbot", "lego", "step", "certmonger", "other"], "required": True},
+        "private_key": {"type": "str", "required": True, "no_log": False},
+        "certificate": {"type": "str", "required": True},
+        "hook": {"type": "bool", "default": True},
+    }
 
     renewed: Renewed
     material: Material

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Optional
+from typing import ClassVar, Optional
 
 from .._certificates.chain import Chains, read_chains
 from .._model.certificates import CertificateWish
@@ -30,6 +30,8 @@ class Material:
 
 class Given(Provider):
     """The certificate is what is given, completed with the intermediates that this node knows."""
+
+    needs_options: ClassVar[bool] = True
 
     @abstractmethod
     def chains(self) -> Chains:

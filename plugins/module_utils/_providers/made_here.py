@@ -15,7 +15,7 @@ from .._certificates.issue import CertificateSpec, request, requested_names
 from .._certificates.keys import KeySpec, able_to_sign, make_key, public_bytes, public_key_of
 from .._certificates.opaque import OpaqueKey
 from .._certificates.validity import not_after, utc_now
-from .._edge import Options
+from .._edge import Arguments, Options
 from .._errors import InvalidValue
 from .._model import words
 from .._model.certificates import CertificateWish, Reading
@@ -34,6 +34,15 @@ from .._postfix.supply import (
 
 if TYPE_CHECKING:
     from .._certificates.kinds import Certificate, PrivateKey, ServedKey
+
+
+def key_options(key_type: str) -> Arguments:
+    """Suboptions for keys and names; ``key_type`` is the kind of key by default."""
+    return {
+        "key_type": {"type": "str", "choices": ["rsa", "ecdsa", "ed25519", "both"], "default": key_type},
+        "key_size": {"type": "int", "no_log": False},
+        "names": {"type": "list", "elements": "str"},
+    }
 
 
 @dataclass(frozen=True)

@@ -11,18 +11,25 @@ from typing import TYPE_CHECKING, ClassVar, List, Optional, Tuple
 from .._certificates.chain import Chains, is_issued_by, order, read_certificates
 from .._certificates.issue import last_day
 from .._certificates.validity import not_after
-from .._edge import Options
+from .._edge import Arguments, Options
 from .._errors import InvalidValue
 from .._model.certificates import PEM_MARK, CertificateWish, Reading
 from .._postfix.state import State
 from .._postfix.supply import Supply
-from .made_here import MadeHere, check_renewal, read_signed, read_spec
+from .made_here import MadeHere, check_renewal, key_options, read_signed, read_spec
 
 if TYPE_CHECKING:
     from .._certificates.kinds import Certificate
 
 DAYS = 90
 """The lifetime by default: what a CA vouches for is renewed each quarter."""
+
+_AUTHORITY: Arguments = {
+    "ca_certificate": {"type": "str"},
+    "ca_private_key": {"type": "str", "no_log": True},
+    "ca_passphrase": {"type": "str", "no_log": True},
+    "ca_create": {"type": "bool", "default": False},
+}
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,15 @@ class OwnCa(MadeHere):
     option: ClassVar[str] = "own_ca"
     signed_at_once: ClassVar[bool] = True
     key_type: ClassVar[str] = "ecdsa"
+    needs_options: ClassVar[bool] = True
+    options: ClassVar[Arguments] = {
+        **_AUTHORITY,
+        "next_ca": {"type": "dict", "options": {**_AUTHORITY, "ca_certificate": {"type": "str", "required": True}}},
+        "domains": {"type": "list", "elements": "str"},
+        "certificate": {"type": "str"},
+        **key_options(key_type),
+        "days": {"type": "int"},
+    }
 
     ca: bytes
     """The fleet's CA in PEM, the issuing certificate first."""

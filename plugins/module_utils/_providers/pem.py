@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from .._certificates.chain import Chains
-from .._edge import Options
+from .._edge import Arguments, Options
 from .._model.certificates import Reading
 from .given import Given, Material
 
@@ -20,6 +20,11 @@ class Pem(Given):
 
     name: ClassVar[str] = "pem"
     option: ClassVar[str] = "pem.certificate"
+    options: ClassVar[Arguments] = {
+        "private_key": {"type": "str", "required": True, "no_log": True},
+        "certificate": {"type": "str", "required": True},
+        "passphrase": {"type": "str", "no_log": True},
+    }
 
     material: Material
 

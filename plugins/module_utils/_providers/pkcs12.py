@@ -12,7 +12,7 @@ from typing import ClassVar, Optional
 
 from .._certificates.archive import read_archive
 from .._certificates.chain import Chains
-from .._edge import Options
+from .._edge import Arguments, Options
 from .._errors import InvalidValue
 from .._model import words
 from .._model.certificates import Reading
@@ -25,6 +25,10 @@ class Pkcs12(Given):
 
     name: ClassVar[str] = "pkcs12"
     option: ClassVar[str] = "pkcs12.archive"
+    options: ClassVar[Arguments] = {
+        "archive": {"type": "str", "required": True, "no_log": True},
+        "passphrase": {"type": "str", "no_log": True},
+    }
 
     archive: bytes
     passphrase: Optional[str]

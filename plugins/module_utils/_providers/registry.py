@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Dict, Type
 
-from .._edge import Options
+from .._edge import Arguments, Options
 from .._model.certificates import ReadFile, Reading, read_wish
 from .._model.trust import read_trust
 from .._postfix.supply import Asked, Provider
@@ -25,8 +25,13 @@ PROVIDERS: Dict[str, Type[Provider]] = {
 }
 """By the words of the option C(provider), in the order of the documentation."""
 
-WITH_OPTIONS = tuple(name for name in PROVIDERS if name != Stored.name)
-"""Those with a suboption of their own name."""
+SUBOPTIONS: Arguments = {
+    name: {"type": "dict", "options": provider.options} for name, provider in PROVIDERS.items() if provider.options
+}
+"""The suboption of each provider that has one, for an argument_spec."""
+
+REQUIRED_IF = [("provider", name, [name]) for name, provider in PROVIDERS.items() if provider.needs_options]
+"""Which providers cannot do without theirs, as AnsibleModule takes it."""
 
 
 def read_task(options: Options, host: str, read_file: ReadFile) -> Asked:

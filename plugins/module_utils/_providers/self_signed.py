@@ -11,11 +11,11 @@ from typing import ClassVar, Optional
 from .._certificates.chain import Chain, Chains, is_issued_by
 from .._certificates.issue import self_sign
 from .._certificates.validity import utc_now
-from .._edge import Options
+from .._edge import Arguments, Options
 from .._model.certificates import CertificateWish, Reading
 from .._postfix.state import State
 from .._postfix.supply import Supply
-from .made_here import MadeHere, check_renewal, once_announced, read_spec
+from .made_here import MadeHere, check_renewal, key_options, once_announced, read_spec
 
 DAYS = 3650
 """The lifetime by default: a Default Cert proves nothing that would age."""
@@ -29,6 +29,7 @@ class SelfSigned(MadeHere):
     option: ClassVar[str] = "self_signed"
     judged: ClassVar[bool] = False
     key_type: ClassVar[str] = "rsa"
+    options: ClassVar[Arguments] = {**key_options(key_type), "days": {"type": "int"}}
 
     @classmethod
     def read(cls, given: Options, reading: Reading) -> SelfSigned:

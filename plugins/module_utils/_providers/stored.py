@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Optional
 
 from .._certificates.chain import Chains
-from .._edge import Options
+from .._edge import Arguments, Options
 from .._errors import InvalidValue
 from .._model.certificates import CertificateWish, Reading
 from .._postfix import store
@@ -23,6 +23,7 @@ class Stored(Provider):
 
     name: ClassVar[str] = "stored"
     option: ClassVar[str] = "stored"
+    options: ClassVar[Arguments] = {}
 
     @classmethod
     def read(cls, given: Options, reading: Reading) -> Stored:
