@@ -25,7 +25,9 @@ import libcst as cst
 from libcst.metadata import MetadataWrapper, PositionProvider
 from mutmut.mutation.mutators import mutation_operators, operator_string
 
-ROOMS = [f"plugins/module_utils/{room}" for room in ("_model", "_postfix", "_transaction", "_certificates")]
+ROOMS = [
+    f"plugins/module_utils/{room}" for room in ("_model", "_postfix", "_providers", "_transaction", "_certificates")
+]
 TOP = Path.cwd()
 COPIES = [TOP / ".cache/mutants" / name for name in ("1", "2")]
 COLLECTION = Path(".cache/collections/ansible_collections/mailfleet/smtp_hardening")
