@@ -136,7 +136,7 @@ def _files(state: State, name: str, renewed: Renewed, options: Options, python: 
     # -I: a tool's PYTHONPATH, or a home folder that is not root's, has no say in what root runs.
     command = [python, "-I", "-B", _program_path(state), name]
     files = {
-        _program_path(state): HookFile(_program.archive(), 0o644),
+        _program_path(state): HookFile(_program.archive(_program.RENEWAL), 0o644),
         _options_path(state, name): HookFile(_kept_options(options, renewed), 0o600),
     }
     if renewed.tool == "certbot":

@@ -1,42 +1,92 @@
 # SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""This collection's own code in one archive that Python runs (zipapp), for nodes without Ansible."""
+"""Programs of this collection's own code, each in one archive that Python runs (zipapp), for nodes without Ansible."""
 
 from __future__ import annotations
 
+import ast
+import importlib.util
 import io
-import sys
 import zipfile
-from typing import Dict, Optional
-
-from ._errors import present
+from functools import lru_cache
+from importlib.machinery import ModuleSpec
+from typing import Dict, Iterator, Optional
 
 PACKAGE = __name__.rpartition(".")[0]
-MAIN = f"import sys\n\nfrom {PACKAGE}._renewal import main\n\nsys.exit(main(sys.argv))\n"
+RENEWAL, METRICS = "_renewal", "_metrics.main"
+"""The modules that programs begin with."""
 
 
-def archive() -> bytes:
-    """The same bytes for the same code, so that a second run finds nothing to change."""
+def archive(entry: str) -> bytes:
+    """The program that begins with ``main`` of one module of this package: that module, and what it imports.
+
+    The same bytes for the same code, so that a second run finds nothing to change.
+    """
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as target:
-        for name, source in sorted(_sources().items()):
+        for name, source in sorted(_files(entry).items()):
             target.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), source)
     return packed.getvalue()
 
 
-def _sources() -> Dict[str, str]:
-    """Every module of this package that has been imported, from wherever Python had it: a file, or Ansible's archive."""
-    files = {"__main__.py": MAIN}
+def _files(entry: str) -> Dict[str, str]:
+    first = f"{PACKAGE}.{entry}"
+    files = {"__main__.py": f"import sys\n\nfrom {first} import main\n\nsys.exit(main(sys.argv))\n"}
     above = PACKAGE.split(".")
     files.update((f"{'/'.join(above[: depth + 1])}/__init__.py", "") for depth in range(len(above)))
-    for name, module in list(sys.modules.items()):
-        if name == PACKAGE or name.startswith(f"{PACKAGE}."):
-            spec = present(module.__spec__)
-            source = _source(spec.loader, name)
-            path = name.replace(".", "/")
-            files[f"{path}/__init__.py" if spec.submodule_search_locations is not None else f"{path}.py"] = source
+    for name, source in _closure(first).items():
+        path = name.replace(".", "/")
+        files[f"{path}/__init__.py" if _is_package(name) else f"{path}.py"] = source
     return files
+
+
+def _closure(first: str) -> Dict[str, str]:
+    """The sources of a module, of the modules of this package that it imports, and of all that these import."""
+    found: Dict[str, str] = {}
+    left = [first]
+    while left:
+        name = left.pop()
+        spec = None if name in found else _spec(name)
+        if spec is not None:
+            found[name] = _source(spec.loader, name)
+            left += [name.rpartition(".")[0], *_imported(name, found[name])]
+    return found
+
+
+def _imported(name: str, source: str) -> Iterator[str]:
+    """What a module imports by name; of ``from x import y``, y may be a module or something in the module x."""
+    package = name if _is_package(name) else name.rpartition(".")[0]
+    for node in _statements(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom):
+            module = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+            yield from (module, *(f"{module}.{one.name}" for one in node.names))
+        elif isinstance(node, ast.Import):
+            yield from (one.name for one in node.names)
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """Every statement, in functions too, but not what stands there for a type checker alone."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
+            continue
+        if isinstance(child, (ast.stmt, ast.excepthandler)):
+            yield child
+            yield from _statements(child)
+
+
+@lru_cache(maxsize=None)
+def _spec(name: str) -> Optional[ModuleSpec]:
+    """How Python has a module of this package, be it a file or in Ansible's archive; ``None`` for what is none."""
+    above = name.rpartition(".")[0]
+    if above != PACKAGE and not (above.startswith(f"{PACKAGE}.") and _is_package(above)):
+        return None
+    return importlib.util.find_spec(name)
+
+
+def _is_package(name: str) -> bool:
+    spec = _spec(name)
+    return spec is not None and spec.submodule_search_locations is not None
 
 
 def _source(loader: object, name: str) -> str:

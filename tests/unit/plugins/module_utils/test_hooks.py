@@ -107,7 +107,7 @@ def test_the_options_are_roots_alone_and_the_rest_holds_no_secret(node, external
     assert stat.S_IMODE(os.stat(node.store("renewal", "public.json")).st_mode) == 0o600
     assert stat.S_IMODE(os.stat(node.store("renewal", "renew.pyz")).st_mode) == 0o644
     with open(node.store("renewal", "renew.pyz"), "rb") as handle:
-        assert handle.read() == _program.archive()
+        assert handle.read() == _program.archive(_program.RENEWAL)
 
 
 def test_a_later_run_has_the_tasks_options_installs_no_hook_and_leaves_trust(node, external):

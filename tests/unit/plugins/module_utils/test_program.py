@@ -13,11 +13,8 @@ from ansible_collections.mailfleet.smtp_hardening.tests.unit.certificate_tasks i
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import read, write
 
 PACKAGE = "ansible_collections.mailfleet.smtp_hardening.plugins.module_utils"
-
-
-@pytest.fixture
-def program(tmp_path):
-    return write(str(tmp_path / "renew.pyz"), _program.archive())
+FOLDER = PACKAGE.replace(".", "/")
+ENTRIES = [_program.RENEWAL]
 
 
 def python(*words, **over):
@@ -28,28 +25,36 @@ def python(*words, **over):
     return done.returncode, done.stdout.strip(), done.stderr.strip()
 
 
-def test_the_same_code_makes_the_same_bytes():
-    assert _program.archive() == _program.archive()
+def names(entry):
+    with zipfile.ZipFile(io.BytesIO(_program.archive(entry))) as packed:
+        return packed.namelist()
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_the_same_code_makes_the_same_bytes(entry):
+    assert _program.archive(entry) == _program.archive(entry)
 
 
 def test_an_archive_holds_this_packages_code_and_an_entry_that_starts_it():
-    with zipfile.ZipFile(io.BytesIO(_program.archive())) as packed:
-        names = packed.namelist()
+    with zipfile.ZipFile(io.BytesIO(_program.archive(_program.RENEWAL))) as packed:
+        found = packed.namelist()
         main = packed.read("__main__.py").decode()
-        renewal = packed.read(f"{PACKAGE.replace('.', '/')}/_renewal.py").decode()
+        renewal = packed.read(f"{FOLDER}/_renewal.py").decode()
     assert f"from {PACKAGE}._renewal import main" in main
     assert renewal == read(_renewal.__file__)
-    assert names == sorted(names)
+    assert found == sorted(found)
     folders = PACKAGE.split(".")
     for depth in range(len(folders)):
-        assert f"{'/'.join(folders[: depth + 1])}/__init__.py" in names
-    assert all(name == "__main__.py" or name.startswith("ansible_collections/") for name in names)
-    assert not any("/modules/" in name or "/tests/" in name for name in names)
+        assert f"{'/'.join(folders[: depth + 1])}/__init__.py" in found
+    assert all(name == "__main__.py" or name.startswith("ansible_collections/") for name in found)
+    assert not any("/modules/" in name or "/tests/" in name for name in found)
 
 
-def test_every_module_that_is_packed_is_imported_from_the_archive_alone(program):
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_every_module_that_is_packed_is_imported_from_the_archive_alone(tmp_path, entry):
+    program = write(str(tmp_path / "program.pyz"), _program.archive(entry))
     code = (
-        f"import sys; sys.path.insert(0, {program!r}); import {PACKAGE}._renewal; "
+        f"import sys; sys.path.insert(0, {program!r}); import {PACKAGE}.{entry}; "
         f"found = [m for n, m in sys.modules.items() if n.startswith('{PACKAGE}.') and m.__file__]; "
         f"print(len(found) > 30, all(m.__file__.startswith({program!r}) for m in found), "
         "[n for n in sys.modules if n == 'ansible' or n.startswith('ansible.')])"
@@ -57,7 +62,33 @@ def test_every_module_that_is_packed_is_imported_from_the_archive_alone(program)
     assert python("-c", code) == (0, "True True []", "")
 
 
-def test_the_program_runs_and_ends_in_one_sentence(program, tmp_path, issue):
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_an_archive_holds_what_its_program_imports_and_nothing_else(tmp_path, entry):
+    program = write(str(tmp_path / "program.pyz"), _program.archive(entry))
+    code = (
+        f"import sys; sys.path.insert(0, {program!r}); import {PACKAGE}.{entry}; "
+        f"print(*sorted(m.__file__[{len(program) + 1}:] for n, m in sys.modules.items() if n.startswith('{PACKAGE}')))"
+    )
+    code, said, _complaint = python("-c", code)
+    assert code == 0
+    assert [name for name in names(entry) if name.startswith(FOLDER)] == said.split()
+
+
+def test_what_is_imported_by_a_function_is_packed_and_what_is_for_a_type_checker_is_not(monkeypatch):
+    sources = {
+        f"{PACKAGE}._first": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from ._certificates import kinds\n"
+        "def later():\n    try:\n        from . import _bytes\n    except ImportError:\n        pass\n",
+    }
+    source = _program._source
+    spec = _program._spec
+    monkeypatch.setattr(_program, "_source", lambda loader, name: sources.get(name) or source(loader, name))
+    monkeypatch.setattr(_program, "_spec", lambda name: spec(f"{PACKAGE}._edge" if name in sources else name))
+    found = [name.rpartition("/")[2] for name in names("_first") if name.startswith(FOLDER)]
+    assert found == ["__init__.py", "_bytes.py", "_first.py"]
+
+
+def test_the_program_runs_and_ends_in_one_sentence(tmp_path, issue):
+    program = write(str(tmp_path / "renew.pyz"), _program.archive(_program.RENEWAL))
     nowhere = str(tmp_path / "postfix")
     chain = issue()
     material = {"key": pem(chain)["private_key"], "crt": pem(chain)["certificate"]}
