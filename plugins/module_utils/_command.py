@@ -13,11 +13,11 @@ import os
 import signal
 import subprocess
 from contextlib import ExitStack
-from typing import BinaryIO, Dict, List, Optional
+from typing import IO, BinaryIO, Dict, Generator, List, Optional, Union
 
 from ._bytes import to_bytes, to_text
 from ._deadline import DeadlinePassed
-from ._errors import PostfixError
+from ._errors import PostfixError, present
 from ._postfix.commands import Completed
 
 SECONDS = 120.0
@@ -31,35 +31,57 @@ _SYSTEM = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/bin"
 """Where Postfix's commands lie; cron and some shells have no sbin in their PATH."""
 
 
-def run(argv: List[str], stdin: Optional[str] = None) -> Completed:
+def run(argv: List[str], stdin: Optional[str] = None, seconds: Optional[float] = None) -> Completed:
     """Run a command to its end, or to its deadline. Output goes to memory: a daemon that keeps it open holds nobody up,
     and a full disk does not matter."""
     with ExitStack() as memory:
         given, out, err = (memory.enter_context(_memory(name)) for name in ("stdin", "stdout", "stderr"))
         given.write(to_bytes(stdin or ""))
         given.seek(0)
-        try:
-            # pylint: disable-next=ansible-bad-function
-            process = subprocess.Popen(  # noqa: S603 -- no shell; Ansible's run_command knows no deadline
-                [to_bytes(word) for word in argv],
-                stdin=given,
-                stdout=out,
-                stderr=err,
-                env=_environment(),
-                umask=UMASK,
-                start_new_session=True,
-            )
-        except FileNotFoundError:
-            raise PostfixError(
-                f"{argv[0]} is missing on this node; install Postfix (role relay does) and openssl."
-            ) from None
-        code = _wait(process, argv)
+        process = _start(argv, given, out, err)
+        code = _wait(process, argv, _patience(argv) if seconds is None else seconds)
         return Completed(code, _content(out), _content(err))
 
 
-def _wait(process: subprocess.Popen[bytes], argv: List[str]) -> int:
+def lines(argv: List[str]) -> Generator[bytes, None, None]:
+    """What a command writes, line by line while it runs; what it complains of goes where our own complaints go. It is
+    killed when nobody wants more, and nobody but who wants more knows how long that is."""
+    with _start(argv, subprocess.DEVNULL, subprocess.PIPE, None) as process:
+        try:
+            yield from present(process.stdout)
+        except BaseException:
+            _kill(process)
+            raise
+    if process.returncode:
+        raise PostfixError(f"{argv[0]} fails: exit status {process.returncode}.")
+
+
+def _start(
+    argv: List[str], stdin: Union[int, IO[bytes]], stdout: Union[int, IO[bytes]], stderr: Optional[IO[bytes]]
+) -> subprocess.Popen[bytes]:
+    try:
+        # pylint: disable-next=ansible-bad-function
+        return subprocess.Popen(  # noqa: S603 -- no shell; Ansible's run_command knows no deadline
+            [to_bytes(word) for word in argv],
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            env=_environment(),
+            umask=UMASK,
+            start_new_session=True,
+        )
+    except FileNotFoundError:
+        raise PostfixError(
+            f"{argv[0]} is missing on this node; install Postfix (role relay does) and openssl."
+        ) from None
+
+
+def _patience(argv: List[str]) -> float:
+    return next((TALKING[word] for word in argv[:3] if word in TALKING), SECONDS)
+
+
+def _wait(process: subprocess.Popen[bytes], argv: List[str], seconds: float) -> int:
     """The exit status. Nothing goes on behind the back of whoever has given up."""
-    seconds = next((TALKING[word] for word in argv[:3] if word in TALKING), SECONDS)
     try:
         return process.wait(seconds)
     except subprocess.TimeoutExpired:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import os
+import traceback
 from typing import Optional, TypeVar
 
 from ._secrecy import tellable, without_keys
@@ -39,6 +41,12 @@ class PostfixError(HardeningError):
 
 class ProofFailed(HardeningError):
     """The wire shows something else than what was asked; the old state is back."""
+
+
+def unforeseen(problem: Exception) -> str:
+    """Of what nobody foresaw, the kind and the place: what it quotes may be a secret."""
+    place = traceback.extract_tb(problem.__traceback__)[-1]
+    return f"{type(problem).__name__} in {os.path.basename(place.filename)}, line {place.lineno}"
 
 
 def present(value: Optional[T]) -> T:

@@ -45,6 +45,15 @@ def is_folder(path: str) -> bool:
     return True
 
 
+def is_file(path: str) -> bool:
+    """Whether a regular file has this name."""
+    if not exists(path):
+        return False
+    place = find(path, follow_last=False)
+    with place.folder as folder:
+        return stat.S_ISREG(folder.stat(place.name).st_mode)
+
+
 def names(path: str) -> List[str]:
     """What is in a folder; nothing where there is none."""
     try:

@@ -102,12 +102,16 @@ class Folder:
             os.close(descriptor)
 
     def read(self, name: str) -> bytes:
-        with self.opened(name) as descriptor, os.fdopen(descriptor, "rb", closefd=False) as handle:
-            return handle.read()
+        with self.opened(name) as descriptor:
+            return read_whole(descriptor, self.path_of(name))
 
-    def write(self, name: str, content: bytes, mode: int) -> None:
-        """Put ``content`` there in one step: 0600 until it is complete, then ``mode``."""
-        temporary = TEMPORARY + secrets.token_hex(8)
+    def write(self, name: str, content: bytes, mode: int, temporary: Optional[str] = None) -> None:
+        """Put ``content`` there in one step: 0600 until it is complete, then ``mode``. Where nobody clears up after a run
+        that was ended, ``temporary`` is the one name that is used until then, whatever lies there."""
+        if temporary is None:
+            temporary = TEMPORARY + secrets.token_hex(8)
+        else:
+            self.remove(temporary)
         with self._told(name):
             descriptor = os.open(temporary, _NEW, 0o600, dir_fd=self.descriptor)
             try:
@@ -197,6 +201,15 @@ class Folder:
 
 
 _OTHERS = "nothing is done there: take the right to write to that folder from others first."
+
+
+def read_whole(descriptor: int, path: str, largest: Optional[int] = None) -> bytes:
+    """All that is in an open file; OSError where that is more than ``largest`` octets."""
+    with os.fdopen(descriptor, "rb", closefd=False) as handle:
+        content = handle.read() if largest is None else handle.read(largest + 1)
+    if largest is not None and len(content) > largest:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path)
+    return content
 
 
 def like(descriptor: int, source: int) -> None:

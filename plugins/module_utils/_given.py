@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from typing import Iterator, NamedTuple, Optional, Set
 
 from ._errors import HardeningError
-from ._folder import Folder, follow
+from ._folder import Folder, follow, read_whole
 
 _READ, _SEARCH = 4, 1
 
@@ -69,10 +69,10 @@ class _Way:
         self.refused |= {leader for leader in self.leaders if not leader.may(found, bit)}
 
 
-def read_given(path: str) -> bytes:
-    """The contents of the file that ``path`` leads to."""
-    with _judged(path) as descriptor, os.fdopen(descriptor, "rb", closefd=False) as handle:
-        return handle.read()
+def read_given(path: str, largest: Optional[int] = None) -> bytes:
+    """The contents of the file that ``path`` leads to, of ``largest`` octets at most."""
+    with _judged(path) as descriptor:
+        return read_whole(descriptor, path, largest)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import ast
 import importlib.util
 import io
 import zipfile
-from functools import lru_cache
+from functools import cache
 from importlib.machinery import ModuleSpec
 from typing import Dict, Iterator, Optional
 
@@ -75,7 +75,7 @@ def _statements(node: ast.AST) -> Iterator[ast.AST]:
             yield from _statements(child)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _spec(name: str) -> Optional[ModuleSpec]:
     """How Python has a module of this package, be it a file or in Ansible's archive; ``None`` for what is none."""
     above = name.rpartition(".")[0]

@@ -9,7 +9,6 @@ import json
 import os
 import sys
 import time
-import traceback
 from typing import List, Mapping, Tuple
 
 from . import _core_dumps
@@ -18,7 +17,7 @@ from ._certificate_task import work
 from ._certificates.chain import read_chains
 from ._certificates.shown import shown
 from ._edge import Options
-from ._errors import HardeningError
+from ._errors import HardeningError, unforeseen
 from ._given import read_given
 from ._work import Outcome, attempt
 
@@ -47,7 +46,7 @@ def main(argv: List[str]) -> int:
     try:
         return _tell(name, _bring_in(options))
     except Exception as problem:  # pylint: disable=broad-exception-caught
-        return _fail(name, f"{_describe(problem)}; run the task that installs this certificate, and report this.")
+        return _fail(name, f"{unforeseen(problem)}; run the task that installs this certificate, and report this.")
 
 
 def _kept_options(program: str, name: str) -> Options:
@@ -116,9 +115,3 @@ def _fail(name: str, sentence: str) -> int:
 def _say(sentence: str) -> None:
     """One line, whatever is quoted in it."""
     sys.stderr.write(f"{shown(sentence)}\n")
-
-
-def _describe(problem: Exception) -> str:
-    """Of what is not foreseen, the kind and the place: what it quotes may be a secret."""
-    place = traceback.extract_tb(problem.__traceback__)[-1]
-    return f"{type(problem).__name__} in {os.path.basename(place.filename)}, line {place.lineno}"

@@ -72,6 +72,12 @@ def read_certificates(option: str, pem: bytes) -> Tuple[Certificate, ...]:
         ) from None
 
 
+def certificates_by_key(option: str, pem: bytes) -> Tuple[Tuple[Certificate, ...], ...]:
+    """The certificates after each key in ``pem``, and those before the first; one at least. Keys are not read."""
+    parts = [part for part in KEY.split(pem) if _CERTIFICATE.search(part)]
+    return tuple(read_certificates(option, part) for part in parts or [b""])
+
+
 def readable_certificates(pem: bytes) -> Tuple[Certificate, ...]:
     """The certificates in ``pem`` that this version of cryptography can read."""
     found: List[Certificate] = []

@@ -11,7 +11,7 @@ from typing import Iterator, List
 
 def daemons(master: int, *names: str) -> List[int]:
     """The processes of a master that run one of these programs now."""
-    return [pid for pid in _children(master) if _name(pid) in names] if master else []
+    return [pid for pid in _children(master) if name_of(pid) in names] if master else []
 
 
 def _children(master: int) -> Iterator[int]:
@@ -24,7 +24,8 @@ def _children(master: int) -> Iterator[int]:
             continue
 
 
-def _name(pid: int) -> str:
+def name_of(pid: int) -> str:
+    """The program that a process runs, by its own name; nothing where there is no such process."""
     try:
         with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as handle:
             return handle.read().strip()

@@ -35,7 +35,7 @@ class SniPlan(NamedTuple):
 
 def served(state: State) -> Served:
     """What the table that main.cf names was made from."""
-    path = _current(state)
+    path = current(state)
     return parse_table(store.read(path)) if path and files.exists(path) else {}
 
 
@@ -65,10 +65,11 @@ def _text(entries: Mapping[str, str]) -> str:
 
 def _is_intact(state: State) -> bool:
     """Whether the index is there beside its source."""
-    folder = os.path.dirname(_current(state) or "")
+    folder = os.path.dirname(current(state) or "")
     return any(entry.startswith("table.") for entry in files.names(folder))
 
 
-def _current(state: State) -> Optional[str]:
+def current(state: State) -> Optional[str]:
+    """The table of ours that main.cf names."""
     found = re.search(_OURS, state.explicit.get(PARAMETER, ""))
     return found["path"] if found else None

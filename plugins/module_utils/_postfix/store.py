@@ -38,8 +38,8 @@ USES = ("server", "client")
 TABLES = ("domains", "sni", "pins", "secrets")
 """Numbered folders of tables."""
 _SIDE = {"server": "smtpd", "client": "smtp"}
-_LEGACY = ("cert_file", "key_file", "eccert_file", "eckey_file", "dcert_file", "dkey_file")
-_LEGACY_PAIRS = (("cert_file", "key_file"), ("eccert_file", "eckey_file"))
+_LEGACY_PAIRS = (("cert_file", "key_file"), ("eccert_file", "eckey_file"), ("dcert_file", "dkey_file"))
+_LEGACY = tuple(name for pair in _LEGACY_PAIRS for name in pair)
 
 
 TRUST, TRUST_WITH_SYSTEM = "trust", "trust_with_system"

@@ -26,13 +26,14 @@ class Listener(NamedTuple):
 def own_listeners(state: State) -> List[Listener]:
     """Every listener that answers SMTP clients, ``-o`` overrides applied."""
     return [
-        _listener(state, service)
+        listener_of(state, service)
         for service in state.services
         if service.is_listener and not is_disabled(state, service)
     ]
 
 
-def _listener(state: State, service: Service) -> Listener:
+def listener_of(state: State, service: Service) -> Listener:
+    """One of them; a sentence where this host does not know its port."""
     effective = {**state.effective, **service.overrides}
     return Listener(service.key, _target(service, effective), read_listener(effective))
 

@@ -31,8 +31,8 @@ _FACILITIES.update((f"local{number}", 16 + number) for number in range(8))
 def open_log(postfix: Postfix, state: State) -> Log:
     """Read what is logged from now on: in ``maillog_file`` where there is one, else where syslog brings it. A file of a
     syslog is believed where the journal has nothing of Postfix: anybody can have lines written there."""
-    path = state.effective.get("maillog_file")
-    if path and path != "/dev/stdout":
+    path = log_file(state)
+    if path is not None:
         return _File(path).lines
     journal, files = _journal(postfix, state), [_File(path) for path in _FILES]
     return lambda: journal() or [line for file in files for line in file.lines()]
@@ -40,16 +40,27 @@ def open_log(postfix: Postfix, state: State) -> Log:
 
 def _journal(postfix: Postfix, state: State) -> Log:
     """What root and Postfix's own account have sent to syslog: others may call themselves postfix, too (logger(1))."""
-    accounts = {0, _uid(state.effective.get("mail_owner", "postfix"))}
     facility = _FACILITIES.get(state.effective.get("syslog_facility", "mail"), _FACILITIES["mail"])
     argv = ["journalctl", "--quiet", "--output=short", f"--since=@{int(time.time())}"]
-    argv += [*(f"_UID={uid}" for uid in sorted(accounts)), f"SYSLOG_FACILITY={facility}"]
+    argv += [*by_postfix(state), f"SYSLOG_FACILITY={facility}"]
 
     def lines() -> List[str]:
         said = postfix.run(argv).stdout if os.path.isdir("/run/systemd/journal") else ""
         return [line for line in said.split("\n") if line]
 
     return lines
+
+
+def by_postfix(state: State) -> List[str]:
+    """What journalctl(1) is asked for to have what root and Postfix's own account have sent."""
+    accounts = {0, _uid(state.effective.get("mail_owner", "postfix"))}
+    return [f"_UID={uid}" for uid in sorted(accounts)]
+
+
+def log_file(state: State) -> Optional[str]:
+    """The file that Postfix itself writes its log to; ``None`` where that is another's to write (MAILLOG_README)."""
+    path = state.effective.get("maillog_file")
+    return path if path and path != "/dev/stdout" else None
 
 
 def _uid(name: str) -> int:

@@ -95,3 +95,34 @@ def test_a_command_that_is_missing_is_named_with_what_to_install():
         PostfixError, match=r"^postconf7 is missing on this node; install Postfix \(role relay does\) and openssl.$"
     ):
         _command.run(["postconf7"])
+
+
+def test_a_command_may_be_given_less_time_than_others(tmp_path):
+    began = time.monotonic()
+    with pytest.raises(DeadlinePassed, match="has not ended after 0 seconds"):
+        _command.run(["sleep", "60"], seconds=0.2)
+    assert time.monotonic() - began < 20
+
+
+def test_output_is_read_line_by_line_while_a_command_runs():
+    script = (
+        "import sys, time; print(sys.stdin.read(), 'a', flush=True); time.sleep(0.1); print('b'); print('c', end='')"
+    )
+    assert list(_command.lines([sys.executable, "-c", script])) == [b" a\n", b"b\n", b"c"]
+
+
+def test_a_command_is_killed_when_nobody_wants_more_of_it(tmp_path):
+    script = f"echo $$ >{tmp_path}/pid; while :; do echo x; done"
+    found = _command.lines(["sh", "-c", script])
+    assert next(found) == b"x\n"
+    found.close()
+    assert state(int((tmp_path / "pid").read_text())) == "Z"
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [(["false"], "false fails: exit status 1."), (["postconf7"], "postconf7 is missing on this node;")],
+)
+def test_a_command_that_fails_while_it_is_read_says_so(argv, said):
+    with pytest.raises(PostfixError, match=said):
+        list(_command.lines(argv))

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import re
+
 import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import (
     CertificateError,
@@ -9,6 +11,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors i
     PostfixError,
     ProofFailed,
     present,
+    unforeseen,
 )
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.key_spellings import KEYS
 
@@ -38,3 +41,10 @@ def test_no_sentence_repeats_a_key_nor_what_may_be_one():
     assert str(InvalidValue("name", key, "is no name", "x")) == "name: '(not shown)' is no name; x."
     assert str(InvalidValue("pem.certificate", "hunter2", "is bad", "x")) == "pem.certificate: '(not shown)' is bad; x."
     assert str(InvalidValue("pem.private_key", "/x.key", "is bad", "x")) == "pem.private_key: '/x.key' is bad; x."
+
+
+def test_of_what_nobody_foresaw_the_kind_and_the_place_are_told_and_nothing_that_it_quotes():
+    try:
+        raise ValueError("-----BEGIN PRIVATE KEY-----")
+    except ValueError as problem:
+        assert re.fullmatch(r"ValueError in test_errors\.py, line \d+", unforeseen(problem))

@@ -136,3 +136,11 @@ def test_a_link_out_of_the_configuration_is_refused_in_one_sentence(tmp_path, na
         f"{folder / name} is a symbolic link to {outside}, outside of the configuration directory; "
         f"put the file itself into {folder}, since nothing outside is changed."
     )
+
+
+@pytest.mark.parametrize(("name", "found"), [("file", True), ("folder", False), ("link", False), ("none/x", False)])
+def test_a_file_is_one_by_itself_and_not_by_a_link(tmp_path, name, found):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("file")
+    assert files.is_file(f"{tmp_path}/{name}") is found

@@ -154,3 +154,28 @@ def test_attributes_are_taken_from_what_was_opened(tmp_path):
         _folder.like(copy.descriptor, live.descriptor)
     found = (tmp_path / "copy").stat()
     assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (STRANGER, 54321, 0o2710)
+
+
+def test_a_file_has_an_end_where_one_is_set(tmp_path):
+    (tmp_path / "x").write_bytes(b"x" * 10)
+    with open_folder(str(tmp_path)) as folder, folder.opened("x") as descriptor:
+        assert _folder.read_whole(descriptor, "x", 10) == b"x" * 10
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        with pytest.raises(OSError, match="File too large: '/x'"):
+            _folder.read_whole(descriptor, "/x", 9)
+
+
+@pytest.mark.parametrize("left", ["file", "link", "folder"])
+def test_where_nobody_clears_up_what_was_left_is_in_nobodys_way(tmp_path, left):
+    (tmp_path / "other").write_text("other")
+    if left == "folder":
+        (tmp_path / ".new").mkdir()
+        (tmp_path / ".new" / "x").touch()
+    elif left == "link":
+        (tmp_path / ".new").symlink_to("other")
+    else:
+        (tmp_path / ".new").write_text("half")
+    with open_folder(str(tmp_path)) as folder:
+        folder.write("x", b"whole", 0o644, temporary=".new")
+    assert sorted(os.listdir(tmp_path)) == ["other", "x"]
+    assert [(tmp_path / name).read_text() for name in ("other", "x")] == ["other", "whole"]

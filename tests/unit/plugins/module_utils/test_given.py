@@ -133,3 +133,9 @@ def test_a_group_that_an_account_has_to_itself_is_that_account(live, monkeypatch
         return
     with pytest.raises(HardeningError, match="the group 12345"):
         read_given(str(key))
+
+
+def test_a_file_is_read_as_far_as_it_has_an_end(live):
+    assert read_given(str(live), largest=3) == b"key"
+    with pytest.raises(OSError, match="File too large"):
+        read_given(str(live), largest=2)

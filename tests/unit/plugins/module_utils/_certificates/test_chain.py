@@ -8,6 +8,7 @@ import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import (
     Chain,
     build_chain,
+    certificates_by_key,
     certificates_pem,
     chains_pem,
     is_issued_by,
@@ -360,3 +361,21 @@ def test_a_signature_with_sha_1_is_one_all_the_same():
     weak = signed_with_sha1("Weak", root, "basicConstraints=CA:TRUE").certificate
     assert is_issued_by(weak, root.certificate)
     assert not is_issued_by(weak, authority("Root").certificate)
+
+
+def test_the_certificates_of_each_key_are_found_without_reading_a_key(issue):
+    one, other = issue(), issue(days=10)
+    broken = b"-----BEGIN PRIVATE KEY-----\nnone\n-----END PRIVATE KEY-----\n"
+    pem = [certificates_pem(chain.certificates) for chain in (one, other)]
+    assert certificates_by_key("x", broken + pem[0] + broken + broken + pem[1]) == (
+        one.certificates,
+        other.certificates,
+    )
+    assert certificates_by_key("x", pem[1] + broken + pem[0]) == (other.certificates, one.certificates)
+    assert certificates_by_key("x", pem[0].replace(b"CERTIFICATE", b"X509 CERTIFICATE")) == (one.certificates,)
+
+
+@pytest.mark.parametrize("pem", [b"", b"-----BEGIN PRIVATE KEY-----\nnone\n-----END PRIVATE KEY-----\n"])
+def test_no_certificate_of_any_key_is_a_sentence(pem):
+    with pytest.raises(CertificateError, match=r"^/x\.pem: holds no certificate in PEM;"):
+        certificates_by_key("/x.pem", pem)

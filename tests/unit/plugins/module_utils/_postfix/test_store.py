@@ -65,6 +65,7 @@ def test_the_newest_chain_of_a_name_is_the_stored_one(tls_node, issue):
         ("", (), ()),
         ("smtpd_tls_chain_files = /a.pem, /b.pem\n", ("/a.pem", "/b.pem"), ()),
         ("smtpd_tls_cert_file = /c.pem\nsmtpd_tls_eccert_file = /e.pem\n", ("/c.pem", "/e.pem"), ()),
+        ("smtpd_tls_dcert_file = /d.pem\nsmtpd_tls_cert_file = /c.pem\n", ("/c.pem", "/d.pem"), ()),
         ("smtpd_tls_chain_files = /a.pem\nsmtpd_tls_cert_file = /c.pem\n", ("/a.pem",), ()),
         ("smtpd_tls_cert_file = none\n", (), ()),
         ("smtp_tls_cert_file = /c.pem\n", (), ("/c.pem",)),

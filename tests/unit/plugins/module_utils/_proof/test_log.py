@@ -101,3 +101,14 @@ def test_of_the_journal_root_and_postfix_are_believed_and_nobody_else(node, monk
     argv = node.commands[-1]
     assert argv[:3] == ["journalctl", "--quiet", "--output=short"]
     assert argv[4:] == ["_UID=0", "_UID=108", "SYSLOG_FACILITY=19"]
+
+
+@pytest.mark.parametrize(("path", "found"), [("/var/log/postfix.log", "/var/log/postfix.log"), ("", None)])
+def test_a_log_is_postfixs_own_file_where_it_writes_one(node, path, found):
+    node.write(f"maillog_file = {path}\n")
+    assert room.log_file(read_state(node.postfix)) == found
+
+
+def test_standard_output_is_no_file_that_anybody_could_read(node):
+    node.write("maillog_file = /dev/stdout\n")
+    assert room.log_file(read_state(node.postfix)) is None
