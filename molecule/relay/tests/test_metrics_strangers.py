@@ -98,6 +98,19 @@ def test_a_second_instance_leaves_the_first_ones_metrics_alone(node, second):
     assert measured(node)["healthy"] == 1
 
 
+def test_the_program_of_former_releases_goes_when_no_unit_names_it_any_more(node, second):
+    former, unit = "/usr/local/lib/smtp-metrics.py", "/etc/systemd/system/smtp-metrics.service"
+    relay(node, "--tags", "metrics", relay_config_dir=second)
+    theirs = f"{unit.replace('.service', '-etc-postfix_2Dout.service')}"
+    sh(node, f"echo 'raise SystemExit(7)' >{former}; sed -i 's|smtp-metrics.pyz |smtp-metrics.py |' {unit} {theirs}")
+    relay(node, "--tags", "metrics")
+    assert sh(node, f"ls {former}").strip() == former
+    assert measured(node)["healthy"] == 1
+    relay(node, "--tags", "metrics", relay_config_dir=second)
+    assert not sh(node, f"ls {former}", check=False)
+    assert "smtp-metrics.py " not in sh(node, f"cat {unit} {theirs}")
+
+
 def test_units_that_a_second_instance_had_under_the_first_ones_names_are_taken_over(node, second):
     unit = "/etc/systemd/system/smtp-metrics.service"
     sh(node, f'sed -i \'s|--config-dir "/etc/postfix"|--config-dir "{second}"|\' {unit}')

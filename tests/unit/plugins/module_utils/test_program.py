@@ -14,7 +14,7 @@ from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import
 
 PACKAGE = "ansible_collections.mailfleet.smtp_hardening.plugins.module_utils"
 FOLDER = PACKAGE.replace(".", "/")
-ENTRIES = [_program.RENEWAL]
+ENTRIES = [_program.RENEWAL, _program.METRICS]
 
 
 def python(*words, **over):

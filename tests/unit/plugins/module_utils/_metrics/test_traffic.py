@@ -9,7 +9,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.mailfleet.smtp_hardening.tests.unit.roles.metrics.samples import OVERRIDES, SERVICES
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._metrics import traffic
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.plugins.module_utils._metrics.samples import (
+    OVERRIDES,
+    SERVICES,
+)
 
 TLS_IN_3_5 = (
     "Anonymous TLS connection established from {0}: TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits) "
@@ -256,27 +260,27 @@ LOGS = {
 }
 
 
-def counted(program, made, events, state=None):
+def counted(made, events, state=None):
     """What the log comes to: ``family label label`` and how many, zeros left out."""
     state = {} if state is None else state
-    traffic = program.Traffic(made, state.setdefault("totals", {}), state.setdefault("sessions", {}))
+    totals = traffic.Traffic(made, state.setdefault("totals", {}), state.setdefault("sessions", {}))
     for event in events:
-        traffic.see(*event)
+        totals.see(*event)
     rows = ((name, json.loads(key), n) for name, values in state["totals"].items() for key, n in values.items())
     return {" ".join([name.replace("_total", ""), *key]): n for name, key, n in rows if n}
 
 
 @pytest.mark.parametrize(("events", "expected"), LOGS.values(), ids=LOGS)
-def test_the_log_is_counted(program, instance, events, expected):
-    assert counted(program, instance(master=SERVICES, overrides=OVERRIDES), events) == expected
+def test_the_log_is_counted(instance, events, expected):
+    assert counted(instance(master=SERVICES, overrides=OVERRIDES), events) == expected
 
 
 @pytest.mark.parametrize(("events", "expected"), LOGS.values(), ids=LOGS)
-def test_a_run_that_begins_in_the_middle_of_a_session_counts_the_same(program, instance, events, expected):
+def test_a_run_that_begins_in_the_middle_of_a_session_counts_the_same(instance, events, expected):
     """Each line is read by a run of its own, with what the one before it wrote to its state."""
     state = {}
     for event in events:
-        found = counted(program, instance(master=SERVICES, overrides=OVERRIDES), [event], state)
+        found = counted(instance(master=SERVICES, overrides=OVERRIDES), [event], state)
         state = json.loads(json.dumps(state))
     assert found == expected
 
@@ -302,40 +306,38 @@ HELD_BACK = {
 
 @pytest.mark.parametrize(("reason", "cause"), HELD_BACK.items(), ids=HELD_BACK)
 @pytest.mark.parametrize("status", ["deferred", "bounced"])
-def test_mail_that_tls_holds_back_is_counted_by_cause(program, instance, reason, cause, status):
-    found = counted(program, instance(), smtp(failed(reason, status=status)))
+def test_mail_that_tls_holds_back_is_counted_by_cause(instance, reason, cause, status):
+    found = counted(instance(), smtp(failed(reason, status=status)))
     expected = {f"refused_out_recipients smtp {status} {cause}": 1} if cause else {}
     assert found == {f"sent_recipients smtp no {status}": 1, **expected}
 
 
-def test_mail_that_is_sent_is_not_held_back_whatever_the_server_says(program, instance):
-    found = counted(program, instance(), smtp(failed(f"{PEER} said: 450 TLS", status="sent")))
+def test_mail_that_is_sent_is_not_held_back_whatever_the_server_says(instance):
+    found = counted(instance(), smtp(failed(f"{PEER} said: 450 TLS", status="sent")))
     assert found == {"sent_recipients smtp no sent": 1}
 
 
-def test_without_lines_about_tls_it_is_not_known_whether_mail_went_out_in_plaintext(program, instance):
-    found = counted(
-        program, instance({"smtp_tls_loglevel": "0"}), smtp(f"A7: to=<u@plain.test>, {SENT.format(SERVER)}")
-    )
+def test_without_lines_about_tls_it_is_not_known_whether_mail_went_out_in_plaintext(instance):
+    found = counted(instance({"smtp_tls_loglevel": "0"}), smtp(f"A7: to=<u@plain.test>, {SENT.format(SERVER)}"))
     assert found == {"sent_recipients smtp unknown sent": 1}
 
 
-def test_an_instance_is_known_by_its_syslog_name(program, instance):
+def test_an_instance_is_known_by_its_syslog_name(instance):
     made = instance({"syslog_name": "postfix-out"})
-    assert counted(program, made, smtpd("disconnect from x mail=1 data=1", tag="postfix-out/smtpd")) == {
+    assert counted(made, smtpd("disconnect from x mail=1 data=1", tag="postfix-out/smtpd")) == {
         "messages_received smtpd no": 1
     }
-    assert counted(program, made, RECEIVED_PLAIN) == {}
+    assert counted(made, RECEIVED_PLAIN) == {}
 
 
-def test_processes_that_never_end_do_not_fill_the_state(program, instance, monkeypatch):
-    monkeypatch.setattr(program, "SESSIONS", 10)
+def test_processes_that_never_end_do_not_fill_the_state(instance, monkeypatch):
+    monkeypatch.setattr(traffic, "SESSIONS", 10)
     state = {}
-    counted(program, instance(), [("postfix/smtpd", str(pid), "connect from x") for pid in range(30)], state)
+    counted(instance(), [("postfix/smtpd", str(pid), "connect from x") for pid in range(30)], state)
     assert list(state["sessions"]) == [f"postfix/smtpd[{pid}]" for pid in range(20, 30)]
 
 
-def test_nothing_that_a_peer_says_becomes_a_label(program, instance):
+def test_nothing_that_a_peer_says_becomes_a_label(instance):
     said = "evil.test"
     lines = [
         f"NOQUEUE: reject: {said} from {said}[1.2.3.4]: 554 5.7.1 {said}; from=<{said}>",
@@ -344,23 +346,6 @@ def test_nothing_that_a_peer_says_becomes_a_label(program, instance):
         f"{said} TLS connection established to {said}: {said}",
     ]
     tags = ("smtpd", "smtp", "cleanup", "local", "postscreen")
-    found = counted(program, instance(), [(f"postfix/{tag}", "1", line) for tag in tags for line in lines])
+    found = counted(instance(), [(f"postfix/{tag}", "1", line) for tag in tags for line in lines])
     assert found
     assert said not in json.dumps(found)
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "Nov 24 22:47:40 metrics postfix/smtpd[1145]: connect from x",
-        "Nov  4 22:47:40 metrics postfix/smtpd[1145]: connect from x",
-        "2026-11-24T22:47:40.123456+00:00 metrics postfix/smtpd[1145]: connect from x",
-    ],
-)
-def test_a_line_is_read_with_either_kind_of_time(program, line):
-    assert program.LINE.match(line).groups() == ("postfix/smtpd", "1145", "connect from x")
-
-
-def test_a_line_that_quotes_another_is_its_own(program):
-    line = "Nov 24 22:47:40 metrics sshd[7]: Nov 24 22:47:40 metrics postfix/smtpd[1145]: connect from x"
-    assert program.LINE.match(line)["tag"] == "sshd"

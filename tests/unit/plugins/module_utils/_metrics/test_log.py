@@ -1,20 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How far the log was read: files that are rotated, truncated and compressed, the journal, and the state between runs."""
+"""How far the log was read: files that are rotated, truncated and compressed."""
 
 from __future__ import annotations
 
 import bz2
 import gzip
-import io
 import json
 import lzma
 import os
-import pwd
 import shutil
 import time
 
 import pytest
-from ansible_collections.mailfleet.smtp_hardening.tests.unit.roles.metrics.samples import OVERRIDES, SERVICES
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._metrics import log as log_module
 
 
 @pytest.fixture
@@ -50,19 +48,19 @@ class Log:
 class Reader:
     """Run after run, with the position that the state file keeps."""
 
-    def __init__(self, program, log):
-        self.program, self.log, self.position = program, log, None
+    def __init__(self, log):
+        self.log, self.position = log, None
 
     def __call__(self):
-        file = self.program.LogFile(str(self.log.path), self.position)
+        file = log_module.LogFile(str(self.log.path), self.position)
         found = [int(pid) for _tag, pid, _text in file.events()]
         self.position = json.loads(json.dumps(file.position))
         return found
 
 
 @pytest.fixture
-def read(program, log):
-    return Reader(program, log)
+def read(log):
+    return Reader(log)
 
 
 def test_the_first_run_begins_at_the_end(log, read):
@@ -98,11 +96,11 @@ def test_an_empty_log_is_not_taken_for_the_one_before_it(log, read):
     assert read() == [3]
 
 
-def test_a_log_that_is_rotated_while_we_look_for_it_is_read_whole(program, log, read, monkeypatch):
+def test_a_log_that_is_rotated_while_we_look_for_it_is_read_whole(log, read, monkeypatch):
     log.write(3)
     read()
     log.write(1)
-    look, looks = program.LogFile._paths, []
+    look, looks = log_module.LogFile._paths, []
 
     def rotated_meanwhile(file):
         found = look(file)
@@ -112,7 +110,7 @@ def test_a_log_that_is_rotated_while_we_look_for_it_is_read_whole(program, log, 
         looks.append(found)
         return found
 
-    monkeypatch.setattr(program.LogFile, "_paths", rotated_meanwhile)
+    monkeypatch.setattr(log_module.LogFile, "_paths", rotated_meanwhile)
     assert read() == [4, 5]
 
 
@@ -232,91 +230,29 @@ def test_older_logs_are_left_alone(log, read):
     assert read() == [5]
 
 
-def test_what_one_run_cannot_read_the_next_one_does(program, log, read, monkeypatch):
+def test_what_one_run_cannot_read_the_next_one_does(log, read, monkeypatch):
     read()
     log.write(10)
     log.rotate()
     log.write(2)
-    monkeypatch.setattr(program, "LOG_BYTES", 500)
+    monkeypatch.setattr(log_module, "BYTES", 500)
     found = [read() for _run in range(6)]
     assert [line for one in found for line in one] == list(range(1, 13))
     assert len(found[0]) < 10
 
 
-def journal(program, monkeypatch, entries):
-    """What was asked of journalctl, which answers with these entries."""
-    asked = []
-
-    class Process:
-        returncode = 0
-
-        def __init__(self, argv, stdin, stdout):
-            assert stdin == program.subprocess.DEVNULL
-            asked.append(argv)
-            self.stdout = io.BytesIO("".join(json.dumps(entry) + "\n" for entry in entries).encode())
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_exception):
-            return None
-
-        def kill(self):
-            pass
-
-    monkeypatch.setattr(program.subprocess, "Popen", Process)
-    return asked
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Nov 24 22:47:40 metrics postfix/smtpd[1145]: connect from x",
+        "Nov  4 22:47:40 metrics postfix/smtpd[1145]: connect from x",
+        "2026-11-24T22:47:40.123456+00:00 metrics postfix/smtpd[1145]: connect from x",
+    ],
+)
+def test_a_line_is_read_with_either_kind_of_time(line):
+    assert log_module.LINE.match(line).groups() == ("postfix/smtpd", "1145", "connect from x")
 
 
-def test_the_journal_is_read_from_where_it_was_read_to(program, instance, monkeypatch):
-    made = instance({"mail_owner": "nobody"}, master=SERVICES, overrides=OVERRIDES)
-    users = {f"_UID={pwd.getpwnam(name).pw_uid}" for name in ("root", "nobody")}
-    entry = {"__CURSOR": "s=1;i=2", "SYSLOG_IDENTIFIER": "postfix/smtpd", "SYSLOG_PID": "7", "_PID": "8"}
-    asked = journal(program, monkeypatch, [{**entry, "MESSAGE": "connect from x"}])
-    log = program.Journal(made)
-    assert log.position == "s=1;i=2"
-    assert list(log.events()) == [("postfix/smtpd", "7", "connect from x")]
-    assert "--after-cursor=s=1;i=2" in asked[1]
-    assert {"--identifier=postfix/smtpd", "--identifier=postfix/submission/smtpd", *users} <= set(asked[1])
-
-
-def test_the_journal_may_hold_octets_that_are_no_text(program, instance, monkeypatch):
-    entry = {"__CURSOR": "c", "SYSLOG_IDENTIFIER": "postfix/smtpd", "_PID": "8", "MESSAGE": [72, 255]}
-    journal(program, monkeypatch, [entry])
-    log = program.Journal(instance({"mail_owner": "root"}), "b")
-    assert list(log.events()) == [("postfix/smtpd", "8", "H\ufffd")]
-
-
-def test_an_empty_journal_is_read_from_its_beginning(program, instance, monkeypatch):
-    asked = journal(program, monkeypatch, [])
-    log = program.Journal(instance({"mail_owner": "root"}))
-    assert list(log.events()) == []
-    assert not [word for word in asked[1] if word.startswith("--after-cursor")]
-
-
-def test_counters_go_on_from_run_to_run_and_begin_anew_for_another_instance(program, instance, log, tmp_path):
-    state = tmp_path / "state.json"
-    made = instance({"maillog_file": str(log.path)})
-
-    def received(one):
-        metrics = program.Metrics()
-        program.tell_traffic(one, str(state), metrics)
-        return metrics.samples["messages_received_total"][("service", "smtpd"), ("tls", "no")]
-
-    line = "Nov 24 22:47:40 mx1 postfix/smtpd[7]: disconnect from x ehlo=1 mail=1 rcpt=1 data=1 quit=1 commands=5\n"
-    assert received(made) == 0
-    log.path.write_text(line)
-    assert received(made) == 1
-    log.path.write_text(line * 2)
-    assert received(made) == 2
-    assert state.stat().st_mode & 0o777 == 0o600
-    assert received(made._replace(config_dir="/etc/postfix-out")) == 0
-    state.write_text("{broken")
-    assert received(made) == 0
-
-
-def test_a_log_that_cannot_be_read_leaves_counters_as_they_were(program, instance, log, tmp_path):
-    metrics = program.Metrics()
-    program.tell_traffic(instance({"maillog_file": str(tmp_path)}), str(tmp_path / "state.json"), metrics)
-    assert metrics.samples["log_readable"] == {(): 0}
-    assert not (tmp_path / "state.json").exists()
+def test_a_line_that_quotes_another_is_its_own():
+    line = "Nov 24 22:47:40 metrics sshd[7]: Nov 24 22:47:40 metrics postfix/smtpd[1145]: connect from x"
+    assert log_module.LINE.match(line)["tag"] == "sshd"

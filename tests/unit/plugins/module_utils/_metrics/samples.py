@@ -1,10 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What tests of smtp-metrics share: an instance as postconf shows it, and what is told as Prometheus reads it."""
+"""What tests of the metrics share: an instance as postconf shows it, and what is told as Prometheus reads it."""
 
 from __future__ import annotations
 
+import os
 import re
 
+import pytest
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import Service
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import DEFAULTS
+
+NOBODY = 65534
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 SIDE = {
     "{side}_tls_security_level": "may",
     "{side}_tls_protocols": ">=TLSv1.2",
@@ -14,6 +21,7 @@ SIDE = {
     "{side}_tls_chain_files": "",
 }
 EFFECTIVE = {
+    **DEFAULTS,
     **{name.format(side=side): value for side in ("smtpd", "smtp", "lmtp") for name, value in SIDE.items()},
     "syslog_name": "postfix",
     "myhostname": "mx1.example.com",
@@ -54,6 +62,17 @@ VALUE = r"[+-]?(?:\d+(?:\.\d+)?(?:e[+-]?\d+)?|Inf)|NaN"
 LABEL = r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\["\\n])*)"'
 
 
+def link(path, target, owner=NOBODY):
+    path.symlink_to(target)
+    os.chown(path, owner, owner, follow_symlinks=False)
+    return str(path)
+
+
+def listener(name, **overrides):
+    """An entry of master.cf for what listens there."""
+    return Service(name, "inet", "y", "smtpd", overrides, f"{name} inet n - y - - smtpd")
+
+
 def parse(text):
     """The samples of a text file by family; every rule of the text format (0.0.4) must be kept."""
     assert text.endswith("\n")
@@ -81,3 +100,9 @@ def parse(text):
         families[current][key] = float(sample[sample.lastindex])
     assert set(kinds) == set(families)
     return families
+
+
+def check(parsed, name):
+    """Whether one check passes, of whatever instance."""
+    found = parsed["smtp_hardening_check_healthy"].items()
+    return next(value for (_family, labels), value in found if labels[0] == ("check", name))

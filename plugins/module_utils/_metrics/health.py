@@ -1,0 +1,37 @@
+# SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Whether it is well: (check, complaint) for each thing that is wrong."""
+
+from __future__ import annotations
+
+from typing import Iterator, Tuple
+
+from .._errors import HardeningError
+from .._postfix.state import State
+from .certificates import certificates, tell_certificates
+from .listeners import check_listeners, master_runs
+from .output import Metrics
+
+Complaint = Tuple[str, str]
+CHECKS = ("configuration", "master", "listeners", "certificates", "run")
+
+
+def check_health(state: State, now: float, metrics: Metrics) -> Iterator[Complaint]:
+    """What is wrong with master, listeners and certificates, told on the way."""
+    runs = master_runs(state)
+    if not runs:
+        yield "master", "Postfix does not run"
+    for service, up in check_listeners(state, runs).items():
+        metrics.add("listener_up", up, service=service)
+        if not up:
+            yield "listeners", f"{service} does not greet"
+    try:
+        chains = certificates(state)
+    except (OSError, ValueError, HardeningError) as problem:
+        yield "certificates", f"a certificate cannot be read: {problem}"
+    else:
+        tell_certificates(chains, now, metrics)
+        for chain in chains:
+            if chain.use != "trust" and chain.not_after <= now:
+                yield "certificates", f"the certificate {chain.name} ({chain.use}, {chain.subject}) has expired"

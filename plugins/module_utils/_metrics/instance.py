@@ -1,0 +1,67 @@
+# SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Postfix as it is configured: the state that modules read, and under which names its programs log."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import List, Mapping, Optional
+
+from .. import _command
+from .._postfix.commands import Completed, Postfix
+from .._postfix.state import Service, State, read_state
+from .._proof.listeners import is_disabled
+
+COMMAND = 20.0
+"""Seconds for one command."""
+
+PROGRAMS = "smtpd smtp lmtp local virtual pipe discard error qmgr cleanup postscreen tlsproxy".split()
+"""That log what is counted."""
+
+
+def read_instance(config_dir: str) -> State:
+    return read_state(commands(config_dir))
+
+
+def commands(config_dir: str) -> Postfix:
+    return Postfix(_run, config_dir)
+
+
+def _run(argv: List[str], stdin: Optional[str] = None) -> Completed:
+    return _command.run(argv, stdin, COMMAND)
+
+
+def enabled(state: State) -> List[Service]:
+    """The services that Postfix runs."""
+    return [service for service in state.services if not is_disabled(state, service)]
+
+
+def found_by(state: State, service: Optional[Service]) -> Mapping[str, str]:
+    """What holds for one service: -o overrides win over main.cf (master(5)). Without one, what main.cf says."""
+    return {**state.effective, **service.overrides} if service else state.effective
+
+
+def seen_by(state: State, service: Optional[Service]) -> State:
+    """The state as one service has it; without one, as main.cf says."""
+    if service is None:
+        return state
+    return replace(state, effective=found_by(state, service), explicit={**state.explicit, **service.overrides})
+
+
+def label_in(state: State, tag: str) -> str:
+    """``postfix/submission/smtpd`` as ``submission/smtpd``: who speaks, without the instance's own name."""
+    own = state.effective["syslog_name"] + "/"
+    return tag[len(own) :] if tag.startswith(own) else tag
+
+
+def label_of(state: State, service: Service) -> str:
+    return label_in(state, f"{found_by(state, service)['syslog_name']}/{service.command}")
+
+
+def tags(state: State) -> List[str]:
+    """Under which its programs log. Whoever can write to a log can make up others, without end."""
+    services = enabled(state)
+    names = {found_by(state, service)["syslog_name"] for service in services}
+    programs = {*PROGRAMS, *(service.command for service in services)}
+    return sorted(f"{name}/{program}" for name in names for program in programs)

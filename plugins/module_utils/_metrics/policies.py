@@ -1,0 +1,72 @@
+# SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What protects mail, in the words of labels. All that this program knows of levels and floors it has from here."""
+
+from __future__ import annotations
+
+from typing import Mapping, NamedTuple, Optional, Union
+
+from .._model.policies import ClientPolicy, ServerPolicy
+from .._postfix.levels import read_client
+from .._postfix.services import is_client, read_listener
+from .._postfix.state import Service, State
+from .instance import enabled, found_by
+from .output import Metrics
+
+_SMTP, _LMTP = "smtp_", "lmtp_"
+
+
+class Policy(NamedTuple):
+    level: str
+    minimum_protocol: str
+    """``other`` where the list of versions is no plain floor."""
+    client_certificates: str = ""
+
+
+def server_policy(state: State, service: Optional[Service]) -> Policy:
+    """What holds for a server; without one, what main.cf says."""
+    return _in_words(read_listener(found_by(state, service)), "ignore")
+
+
+def client_policy(state: State, service: Optional[Service]) -> Policy:
+    """What holds for a client: smtp(8), or lmtp(8), whose parameters have the same names but for the first letters."""
+    found = found_by(state, service)
+    return _in_words(read_client(_as_smtp(found) if service and service.command == "lmtp" else found), "")
+
+
+def in_wrapper_mode(state: State, service: Service) -> bool:
+    """Whether TLS comes before everything else (postconf(5), smtpd_tls_wrappermode)."""
+    return found_by(state, service)["smtpd_tls_wrappermode"] == "yes"
+
+
+def is_silent(state: State, client: Service) -> bool:
+    """Whether the log does not say if TLS was used (postconf(5), smtp_tls_loglevel)."""
+    loglevel = found_by(state, client)[f"{client.command}_tls_loglevel"]
+    return loglevel == "0" and client_policy(state, client).level != "none"
+
+
+def tell_policies(state: State, metrics: Metrics) -> None:
+    """main.cf's, and those of services whose -o overrides speak of TLS."""
+    differing = [service for service in enabled(state) if any("_tls" in name for name in service.overrides)]
+    for service in [None, *differing]:
+        name = service.key if service else "main.cf"
+        if not service or service.is_server:
+            metrics.add("server_policy_info", 1, service=name, **server_policy(state, service)._asdict())
+        if not service or is_client(service):
+            level, floor, _certificates = client_policy(state, service)
+            metrics.add("client_policy_info", 1, service=name, level=level, minimum_protocol=floor)
+
+
+def _in_words(policy: Union[ServerPolicy, ClientPolicy], certificates: str) -> Policy:
+    level = str(policy.level)
+    if level == "none":
+        return Policy(level, "", certificates)
+    if isinstance(policy, ServerPolicy):
+        certificates = str(policy.client_certificates)
+    return Policy(level, str(policy.minimum_protocol or "other"), certificates)
+
+
+def _as_smtp(found: Mapping[str, str]) -> Mapping[str, str]:
+    lmtp = {_SMTP + name[len(_LMTP) :]: value for name, value in found.items() if name.startswith(_LMTP)}
+    return {**found, **lmtp}

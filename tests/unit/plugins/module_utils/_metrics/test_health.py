@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""When something is a complaint."""
+
+from __future__ import annotations
+
+import datetime
+import time
+
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import certificates_pem
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._metrics import health
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._metrics.output import Metrics
+
+
+def complaints(made, monkeypatch, runs=True, listeners=None):
+    monkeypatch.setattr(health, "master_runs", lambda instance: runs)
+    monkeypatch.setattr(health, "check_listeners", lambda instance, runs: listeners or {"smtp/inet": runs})
+    metrics = Metrics()
+    return [check for check, _text in health.check_health(made, time.time(), metrics)], metrics
+
+
+def test_a_relay_that_runs_greets_and_has_a_valid_certificate_is_well(instance, issue, tmp_path, monkeypatch):
+    (tmp_path / "chain.pem").write_bytes(issue().to_pem())
+    found, _metrics = complaints(instance({"smtpd_tls_chain_files": f"{tmp_path}/chain.pem"}), monkeypatch)
+    assert found == []
+
+
+def test_an_expired_ca_is_told_and_no_complaint(instance, issue, tmp_path, monkeypatch):
+    past = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=100)
+    path = tmp_path / "postfix" / "smtp_hardening" / "trust" / "1.pem"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(certificates_pem(issue(now=past).certificates))
+    found, metrics = complaints(instance({"smtpd_tls_CAfile": str(path)}), monkeypatch)
+    assert found == []
+    assert [value for value in metrics.samples["certificate_days_left"].values() if value < 0]
+
+
+def test_an_expired_certificate_is_a_complaint(instance, issue, tmp_path, monkeypatch):
+    past = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=100)
+    (tmp_path / "chain.pem").write_bytes(issue(now=past).to_pem())
+    made = instance({"smtpd_tls_chain_files": f"{tmp_path}/chain.pem"})
+    found, metrics = complaints(made, monkeypatch)
+    assert found == ["certificates"]
+    assert [value for value in metrics.samples["certificate_days_left"].values() if -11 < value < -9]
+
+
+def test_a_postfix_that_does_not_run_is_a_complaint(instance, monkeypatch):
+    assert complaints(instance(), monkeypatch, runs=False)[0] == ["master", "listeners"]
+
+
+def test_a_listener_that_does_not_greet_is_a_complaint(instance, monkeypatch):
+    found, metrics = complaints(instance(), monkeypatch, listeners={"smtp/inet": True, "587/inet": False})
+    assert found == ["listeners"]
+    assert metrics.samples["listener_up"] == {(("service", "smtp/inet"),): True, (("service", "587/inet"),): False}
