@@ -35,9 +35,11 @@ options:
 options:
   allow_weaker:
     description:
-      - Whether protection may be lowered (a level, a protocol floor, a demand for client certificates, a domain's level).
-        Without it such a change is refused, and the error lists each value before and after.
-    type: bool
+      - Whether mail may be protected less than before. V(true), or a list of the items that may fall, each as the refusal
+        names it, such as C(client.level) or C(domain bank.example.level); C(client) covers all of its own.
+      - Without it a change is refused after which a server, a client, or the way of a domain's mail (transport, next hop and
+        policy, as Postfix would choose them) guaranteed less. The error lists each item before and after.
+    type: raw
     default: false
 """
 

@@ -33,7 +33,14 @@ def _policies(mode: Facts) -> List[List[str]]:
             before = mode["before"][side][name]
             if before != value:
                 rows.append([f"{side}.{name}", _word(before), _word(value)])
+    rows.extend(_next_hops(mode))
     return rows or [["parameters", "", ", ".join([*mode["pending"]["set"], *mode["pending"]["unset"]])]]
+
+
+def _next_hops(mode: Facts) -> List[List[str]]:
+    """Those for which mail would wait: who is to hold them up should know before the first node changes."""
+    cut_off = [hop for hop in mode.get("next_hops", ()) if not hop["delivered"]]
+    return [[f"mail for {hop['next_hop']} ({hop['by']})", "sent", f"waits: {hop['reason']}"] for hop in cut_off]
 
 
 def _domains(result: Facts) -> List[List[str]]:

@@ -16,7 +16,7 @@ from . import _core_dumps
 from ._edge import Arguments, End, Options, Result
 from ._secrecy import hiding, invocation, noted, secrets_in, strayed_key
 from ._shown import shown
-from ._work import Outcome, Work, attempt
+from ._task.work import Outcome, Work, attempt
 
 
 class Module(Protocol):

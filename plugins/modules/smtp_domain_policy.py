@@ -152,6 +152,13 @@ options:
         them away again.
     type: list
     elements: str
+  tls_required_no:
+    description:
+      - Whether a message with the header C(TLS-Required) with the value C(no) (RFC 8689 section 5) goes out without the TLS that a record
+        demands (C(tls_required_enable), Postfix 3.10). Any sender can write that header.
+      - Left out, it does not once a record's level demands TLS. It is one switch for the whole node; give the same to
+        O(mailfleet.smtp_hardening.smtp_tls_mode#module:client.tls_required_no).
+    type: bool
 """
 
 EXAMPLES = r"""
@@ -234,6 +241,12 @@ pending:
   returned: success
   type: dict
   sample: {set: {transport_maps: "lmdb:/etc/postfix/smtp_hardening/domains/1/transport"}, unset: [], services: []}
+lowered:
+  description: What protects less than before, which C(allow_weaker) let pass (in check mode, would).
+  returned: success
+  type: list
+  elements: dict
+  sample: []
 proof:
   description: What each listener of the node showed after the change, as in M(mailfleet.smtp_hardening.smtp_tls_mode).
   returned: success, and when the proof fails
@@ -254,7 +267,7 @@ interrupted:
   sample: null
 """
 
-from typing import Iterator, List
+from typing import FrozenSet, Iterator, List
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -262,6 +275,7 @@ from ..module_utils._certificates.validity import utc_now
 from ..module_utils._conduct import conduct
 from ..module_utils._edge import Options, Result
 from ..module_utils._errors import InvalidValue
+from ..module_utils._model.allowance import read_allowance
 from ..module_utils._model.domains import Mode, RequireTls, read_domains
 from ..module_utils._model.incoming import Unlisted
 from ..module_utils._model.levels import VERIFY_WARNING, CipherGrade, ClientLevel, Protocol
@@ -272,8 +286,8 @@ from ..module_utils._postfix.domains import DomainPlan, DomainWish, plan_domains
 from ..module_utils._postfix.incoming import bypassed
 from ..module_utils._postfix.state import State, read_state
 from ..module_utils._proof import resolver
+from ..module_utils._task.work import CHANGE_ARGUMENTS, bring_about, unmet
 from ..module_utils._transaction.journal import Author
-from ..module_utils._work import CHANGE_ARGUMENTS, bring_about, unmet
 
 INCOMING_ARGUMENTS = {
     "level": {"type": "str", "choices": ["may", "encrypt"], "default": "encrypt"},
@@ -310,7 +324,8 @@ def wish(options: Options) -> DomainWish:
         exclusive=options["exclusive"],
         unlisted=None if unlisted is None else Unlisted.read("unlisted_senders", unlisted),
         sources=None if sources is None else tuple(map_name("policy_sources", source) for source in sources),
-        allow_weaker=options["allow_weaker"],
+        tls_required_no=options["tls_required_no"],
+        from_nothing=options["exclusive"] and read_allowance(options["allow_weaker"]).everything,
     )
 
 
@@ -319,18 +334,27 @@ def work(postfix: Postfix, options: Options, check_mode: bool) -> Result:
     state = read_state(postfix)
     today = utc_now().date()
     domains = plan_domains(state, wanted, today)
-    check_shadowed(postfix, state, domains.plan, domains.after)
+    check_shadowed(postfix, state, domains.plan)
     dnssec = resolver.unmet(state, options["dnssec_test"]) if domains.uses_dane else None
     lacking = unmet(check_mode, domains.unmet, dnssec)
     expired = domains.expired(today)
+    author = Author("smtp_domain_policy", options["task"])
+    allowance = read_allowance(options["allow_weaker"], _said(options))
+    brought = bring_about(postfix, state, domains.plan, check_mode=check_mode, author=author, allowance=allowance)
     return {
-        **bring_about(postfix, state, domains.plan, check_mode, Author("smtp_domain_policy", options["task"])),
+        **brought,
         "before": [record.as_facts() for record in domains.before],
         "after": [record.as_facts() for record in domains.after],
         "expired": expired,
         "unlisted_senders": domains.unlisted.value,
-        "warnings": [*warnings(state, domains, expired), *lacking],
+        "warnings": [*warnings(state, domains, expired), *lacking, *brought["warnings"]],
     }
+
+
+def _said(options: Options) -> FrozenSet[str]:
+    """Names to match are what records say; other sources of policies, and what a header may do, are named by the task."""
+    said = {"policy": "policy_sources", "tls_required_enable": "tls_required_no"}
+    return frozenset(["match", *(item for item, option in said.items() if options[option] is not None)])
 
 
 def warnings(state: State, domains: DomainPlan, expired: List[str]) -> Iterator[str]:
@@ -364,8 +388,9 @@ def main() -> None:
             "exclusive": {"type": "bool", "default": False},
             "unlisted_senders": {"type": "str", "choices": Unlisted.words()},
             "policy_sources": {"type": "list", "elements": "str"},
+            "tls_required_no": {"type": "bool"},
             "dnssec_test": resolver.DNSSEC_ARGUMENTS,
-            "allow_weaker": {"type": "bool", "default": False},
+            "allow_weaker": {"type": "raw", "default": False},
             **CHANGE_ARGUMENTS,
         },
         required_one_of=[("domains", "src")],

@@ -66,6 +66,12 @@ pending:
   returned: success
   type: dict
   sample: {set: {}, unset: [], services: [], services_gone: [], overrides: {}, contents: [main.cf]}
+lowered:
+  description: What protects less than before, which C(allow_weaker) let pass (in check mode, would).
+  returned: success
+  type: list
+  elements: dict
+  sample: []
 proof:
   description: What each listener of the node showed after the change, as in M(mailfleet.smtp_hardening.smtp_tls_mode).
   returned: success, and when the proof fails
@@ -91,20 +97,24 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._conduct import conduct
 from ..module_utils._edge import Options, Result
+from ..module_utils._model.allowance import read_allowance
 from ..module_utils._postfix.commands import Postfix
 from ..module_utils._postfix.rollback import needs_restart, plan_rollback
 from ..module_utils._postfix.state import read_state
+from ..module_utils._task.work import CHANGE_ARGUMENTS, bring_about, restart
 from ..module_utils._transaction.history import contents, find
 from ..module_utils._transaction.journal import Author
-from ..module_utils._work import CHANGE_ARGUMENTS, bring_about, restart
 
 
 def work(postfix: Postfix, options: Options, check_mode: bool) -> Result:
     past = find(postfix.config_dir, options["to"])
     now, then = read_state(postfix), read_state(postfix.at(past.folder))
-    plan = plan_rollback(now, then, contents(postfix.config_dir, past), options["allow_weaker"])
-    result = bring_about(postfix, now, plan, check_mode, Author("smtp_rollback", options["task"]))
-    return {**result, "to": past.as_facts(), **restart(needs_restart(now, then))}
+    plan = plan_rollback(now, contents(postfix.config_dir, past))
+    author, allowance = Author("smtp_rollback", options["task"]), read_allowance(options["allow_weaker"])
+    result = bring_about(postfix, now, plan, check_mode=check_mode, author=author, allowance=allowance)
+    restarting = restart(needs_restart(now, then))
+    warnings = [*result["warnings"], *restarting["warnings"]]
+    return {**result, "to": past.as_facts(), **restarting, "warnings": warnings}
 
 
 def main() -> None:
@@ -113,7 +123,7 @@ def main() -> None:
         work,
         argument_spec={
             "to": {"type": "int"},
-            "allow_weaker": {"type": "bool", "default": False},
+            "allow_weaker": {"type": "raw", "default": False},
             **CHANGE_ARGUMENTS,
         },
         supports_check_mode=True,

@@ -125,6 +125,12 @@ restart_needed:
   returned: success
   type: bool
   sample: false
+lowered:
+  description: What protects less than before, which C(allow_weaker) let pass (in check mode, would).
+  returned: success
+  type: list
+  elements: dict
+  sample: []
 proof:
   description: What each listener of the node showed after the change, as in M(mailfleet.smtp_hardening.smtp_tls_mode).
   returned: success, and when the proof fails
@@ -150,14 +156,15 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._conduct import conduct
 from ..module_utils._edge import Options, Result
+from ..module_utils._model.allowance import Allowance, read_allowance
 from ..module_utils._model.entries import read_entries
 from ..module_utils._model.secrets import read_secrets
 from ..module_utils._model.settings import read_settings
 from ..module_utils._postfix.commands import Postfix
 from ..module_utils._postfix.settings import SettingsWish, plan_settings
 from ..module_utils._postfix.state import read_state
+from ..module_utils._task.work import CHANGE_ARGUMENTS, bring_about, restart
 from ..module_utils._transaction.journal import Author
-from ..module_utils._work import CHANGE_ARGUMENTS, bring_about, restart
 
 SERVICE_ARGUMENTS = {
     "name": {"type": "str", "required": True},
@@ -174,12 +181,20 @@ def work(postfix: Postfix, options: Options, check_mode: bool) -> Result:
         settings=read_settings(options["parameters"], options["where_known"], options["public_networks"]),
         entries=read_entries(options["services"], options["public_networks"]),
         secrets=read_secrets(options["secrets"]),
-        allow_weaker=options["allow_weaker"],
     )
     state = read_state(postfix)
     plan = plan_settings(state, wish)
-    result = bring_about(postfix, state, plan, check_mode, Author("smtp_settings", options["task"]))
-    return {**result, **restart(plan.needs_restart)}
+    author = Author("smtp_settings", options["task"])
+    result = bring_about(postfix, state, plan, check_mode=check_mode, author=author, allowance=_allowance(options))
+    restarting = restart(plan.needs_restart)
+    return {**result, **restarting, "warnings": [*result["warnings"], *restarting["warnings"]]}
+
+
+def _allowance(options: Options) -> Allowance:
+    """Networks that the task names have been looked at (public_networks)."""
+    stated = [options["parameters"], *(service.get("parameters") or {} for service in options["services"])]
+    said = {"relay_networks"} if any("mynetworks" in names for names in stated) else set()
+    return read_allowance(options["allow_weaker"], frozenset(said))
 
 
 def main() -> None:
@@ -192,7 +207,7 @@ def main() -> None:
             "public_networks": {"type": "list", "elements": "str", "default": []},
             "services": {"type": "list", "elements": "dict", "default": [], "options": SERVICE_ARGUMENTS},
             "secrets": {"type": "dict", "default": {}, "no_log": True},
-            "allow_weaker": {"type": "bool", "default": False},
+            "allow_weaker": {"type": "raw", "default": False},
             **CHANGE_ARGUMENTS,
         },
         supports_check_mode=True,

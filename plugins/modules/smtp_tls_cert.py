@@ -472,6 +472,12 @@ pending:
   returned: success
   type: dict
   sample: {set: {smtpd_tls_chain_files: /etc/postfix/smtp_hardening/certificates/default/1.pem}, unset: [], services: []}
+lowered:
+  description: What protects less than before, which C(allow_weaker) let pass (in check mode, would).
+  returned: success
+  type: list
+  elements: dict
+  sample: []
 proof:
   description: What each listener of the node showed after the change, as in M(mailfleet.smtp_hardening.smtp_tls_mode).
   returned: success, and when the proof fails
@@ -499,8 +505,8 @@ from ..module_utils._certificates.fitness import FLAWS
 from ..module_utils._conduct import conduct
 from ..module_utils._model.certificates import USES
 from ..module_utils._providers.registry import PROVIDERS, REQUIRED_IF, SUBOPTIONS
-from ..module_utils._renewal import work  # and with it the program that a renewal on the node starts
-from ..module_utils._work import CHANGE_ARGUMENTS
+from ..module_utils._task.renewal import work  # and with it the program that a renewal on the node starts
+from ..module_utils._task.work import CHANGE_ARGUMENTS
 
 TRUST_ARGUMENTS = {
     "authorities": {"type": "list", "elements": "str"},

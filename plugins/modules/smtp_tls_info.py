@@ -11,11 +11,32 @@ short_description: Tell how a Postfix node protects SMTP now
 version_added: 0.1.0
 author: The mailfleet contributors (@mailfleet)
 description:
-  - Returns the policies in effect for receiving and sending, the certificate store and the active certificates.
-    Changes nothing.
+  - Returns what protects mail on this node in fact, the certificate store and the active certificates, and what has changed
+    since the last proven state. Changes nothing.
+  - Does not fail because something is broken; RV(findings) tells it.
+  - Given a profile, values or records, it returns what would have to change for them (RV(pending)).
 extends_documentation_fragment:
   - mailfleet.smtp_hardening.smtp
   - mailfleet.smtp_hardening.smtp.attributes
+options:
+  profile:
+    description: A profile, to learn what is pending; as O(mailfleet.smtp_hardening.smtp_tls_mode#module:profile).
+    type: str
+    choices: [lenient_default, trusted_agents_strict]
+  server:
+    description: Values for receiving, as O(mailfleet.smtp_hardening.smtp_tls_mode#module:server).
+    type: dict
+  client:
+    description: Values for sending, as O(mailfleet.smtp_hardening.smtp_tls_mode#module:client).
+    type: dict
+  services:
+    description: Services that differ, as O(mailfleet.smtp_hardening.smtp_tls_mode#module:services).
+    type: list
+    elements: dict
+  domains:
+    description: A complete list of records, as O(mailfleet.smtp_hardening.smtp_domain_policy#module:domains).
+    type: list
+    elements: dict
 """
 
 EXAMPLES = r"""
@@ -87,6 +108,37 @@ unlisted_senders:
   returned: success
   type: str
   sample: accept
+posture:
+  description: >-
+    What protects mail in fact. C(servers) and C(clients): C(main.cf) and each service of C(master.cf), with the values that
+    hold there as Postfix reads them. C(ways): where mail for each domain that a table or record speaks of goes (C(hops), each
+    with what has chosen it and the key of its TLS policy), and what holds on all of these; C(other mail) is the rest.
+  returned: success; null where a finding says why
+  type: dict
+  sample:
+    servers: {server: {level: may, minimum_protocol: TLSv1.2}}
+    clients: {client: {level: may, minimum_protocol: TLSv1.2}}
+    ways: {other mail: {level: may, hops: [{transport: smtp, next_hop: example.com, by: default_transport, policy: null}]}}
+drift:
+  description: >-
+    What has changed since the last proven state (C(since)), by whatever means: C(differs), parameters and services before and
+    after, and C(weaker), what protects less now. Null where no state is remembered.
+  returned: success
+  type: dict
+  sample: {since: {number: 3}, differs: [{name: smtp_tls_security_level, before: secure, after: may}], weaker: []}
+findings:
+  description: What is broken and could not be told, such as a file that is missing or a key that does not fit; C(about) what.
+  returned: success
+  type: list
+  elements: dict
+  sample: []
+pending:
+  description: >-
+    What would have to change for O(profile), O(server), O(client) and O(services) (C(mode)) and for O(domains) (C(domains)), as
+    these modules return it; C(refused) where they would refuse, and why. Null for what was not asked.
+  returned: success
+  type: dict
+  sample: {mode: {changed: true, set: {smtp_tls_security_level: may}, refused: null}, domains: null}
 history:
   description: The last proven states of the node, oldest first, to which M(mailfleet.smtp_hardening.smtp_rollback) goes back.
   returned: success
@@ -109,7 +161,8 @@ interrupted:
 """
 
 import datetime
-from typing import Dict
+from functools import partial
+from typing import Callable, Dict, List, Optional, Tuple, TypeVar
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -117,18 +170,29 @@ from ..module_utils._certificates.describe import describe
 from ..module_utils._certificates.validity import utc_now
 from ..module_utils._conduct import conduct
 from ..module_utils._edge import Options, Result
-from ..module_utils._hooks import renewed_by
-from ..module_utils._model.domains import DomainPolicy
-from ..module_utils._model.policies import as_facts
+from ..module_utils._errors import HardeningError
+from ..module_utils._model.domains import DomainPolicy, read_domains
+from ..module_utils._model.policies import as_facts, read_client_policy, read_server_policy
+from ..module_utils._model.services import read_services
 from ..module_utils._postfix import sni, store, supply, trust
 from ..module_utils._postfix.certificates import describe_next
 from ..module_utils._postfix.commands import Postfix
-from ..module_utils._postfix.domains import current_folder, read_records
+from ..module_utils._postfix.domains import DomainWish, plan_domains
 from ..module_utils._postfix.incoming import read_unlisted
 from ..module_utils._postfix.levels import read_client, read_server
+from ..module_utils._postfix.mode import Wish, plan_mode
+from ..module_utils._postfix.plan import Plan
+from ..module_utils._postfix.records import current_folder, read_records
 from ..module_utils._postfix.state import State, read_state
+from ..module_utils._posture.facts import as_facts as posture_facts
+from ..module_utils._profiles import PROFILES, find_profile
+from ..module_utils._task.hooks import renewed_by
+from ..module_utils._task.work import COMMON_ARGUMENTS
+from ..module_utils._transaction.drift import drift
 from ..module_utils._transaction.history import past
-from ..module_utils._work import COMMON_ARGUMENTS
+from ..module_utils._transaction.ratchet import posture
+
+T = TypeVar("T")
 
 
 def stored(state: State, name: str, now: datetime.datetime) -> Dict[str, object]:
@@ -154,33 +218,119 @@ def told(record: DomainPolicy, today: datetime.date) -> Dict[str, object]:
     }
 
 
+class Findings:
+    """What is broken: a section of the result that cannot be told does not keep others from being told."""
+
+    def __init__(self) -> None:
+        self.found: List[Dict[str, str]] = []
+
+    def told(self, about: str, tell: Callable[[], T]) -> Optional[T]:
+        """What ``tell`` finds; nothing where something is broken."""
+        try:
+            return tell()
+        except HardeningError as problem:
+            sentence = str(problem)
+        except OSError as problem:
+            sentence = f"{problem.filename or 'The file system'}: {problem.strerror}."
+        self.found.append({"about": about, "problem": sentence})
+        return None
+
+
 def work(postfix: Postfix, options: Options, check_mode: bool) -> Result:
     state = read_state(postfix)
     now = utc_now()
+    findings = Findings()
+    seen = findings.told("posture", lambda: posture(postfix, state, {}))
     return {
         "changed": False,
         "myhostname": state.effective["myhostname"],
         "postfix_version": state.effective["mail_version"],
         "server": as_facts(read_server(state.effective)),
         "client": as_facts(read_client(state.effective)),
-        "active": {
-            use: [
-                {"file": path, "name": store.stored_name(state, path), **describe(chain.certificates, now)}
-                for path, chain in store.active_chains(state, use)
-            ]
-            for use in store.USES
+        "posture": seen and posture_facts(seen),
+        "drift": seen and findings.told("drift", lambda: drift(postfix, state, seen)),
+        "pending": pending(postfix, state, options),
+        **certificates(state, now, findings),
+        "trust": {
+            "ca_file": store.trust_file(state),
+            "pins": findings.told("trust.pins", lambda: list(trust.pins(state))) or [],
         },
-        "certificates": {name: stored(state, name, now) for name in store.names(state)},
-        "sni": {host: store.name_of(path) for host, path in sni.served(state).items()},
-        "trust": {"ca_file": store.trust_file(state), "pins": list(trust.pins(state))},
-        "domains": [told(record, now.date()) for record in read_records(current_folder(state))],
+        "domains": findings.told("domains", lambda: [told(r, now.date()) for r in read_records(current_folder(state))])
+        or [],
         "unlisted_senders": read_unlisted(state).value,
         "history": [state.as_facts() for state in past(postfix.config_dir)],
+        "findings": findings.found,
     }
 
 
+def certificates(state: State, now: datetime.datetime, findings: Findings) -> Result:
+    """The store, and what of it and beside it is shown to whom."""
+    active: Dict[str, List[Result]] = {use: [] for use in store.USES}
+    for use in store.USES:
+        for path, key_path in store.active_files(state, use):
+            chains = findings.told(f"active.{use}", partial(store.read_active, path, key_path)) or ()
+            active[use] += [
+                {"file": path, "name": store.stored_name(state, path), **describe(c.certificates, now)} for c in chains
+            ]
+    kept = {
+        name: findings.told(f"certificates.{name}", partial(stored, state, name, now)) for name in store.names(state)
+    }
+    served = findings.told("sni", lambda: sni.served(state)) or {}
+    return {
+        "active": active,
+        "certificates": {name: facts for name, facts in kept.items() if facts is not None},
+        "sni": {host: store.name_of(path) for host, path in served.items()},
+    }
+
+
+def pending(postfix: Postfix, state: State, options: Options) -> Dict[str, Optional[Result]]:
+    """What the planners of the other modules would do; nothing is asked of anybody else."""
+    asks_mode = any(options.get(name) for name in ("profile", "server", "client", "services"))
+    return {
+        "mode": _planned(lambda: _mode(postfix, state, options)) if asks_mode else None,
+        "domains": _planned(lambda: _domains(state, options)) if options.get("domains") is not None else None,
+    }
+
+
+def _mode(postfix: Postfix, state: State, options: Options) -> Tuple[Plan, Optional[str]]:
+    wish = Wish(
+        profile=find_profile(options.get("profile")),
+        server=read_server_policy(options.get("server")),
+        client=read_client_policy(options.get("client")),
+        services=read_services(options.get("services")),
+    )
+    planned = plan_mode(state, wish, postfix.run)
+    return planned.plan, planned.unmet
+
+
+def _domains(state: State, options: Options) -> Tuple[Plan, Optional[str]]:
+    records, absent = read_domains(options["domains"])
+    planned = plan_domains(state, DomainWish(tuple(records), tuple(absent), exclusive=True), utc_now().date())
+    return planned.plan, planned.unmet
+
+
+def _planned(make: Callable[[], Tuple[Plan, Optional[str]]]) -> Result:
+    try:
+        plan, unmet = make()
+    except HardeningError as problem:
+        return {"changed": True, "refused": str(problem), **Plan().summary()}
+    return {"changed": plan.changed, "refused": unmet, **plan.summary()}
+
+
 def main() -> None:
-    conduct(AnsibleModule, work, argument_spec=dict(COMMON_ARGUMENTS), supports_check_mode=True)
+    conduct(
+        AnsibleModule,
+        work,
+        argument_spec={
+            "profile": {"type": "str", "choices": list(PROFILES)},
+            "server": {"type": "dict"},
+            "client": {"type": "dict"},
+            "services": {"type": "list", "elements": "dict"},
+            "domains": {"type": "list", "elements": "dict"},
+            **COMMON_ARGUMENTS,
+        },
+        supports_check_mode=True,
+    )
 
 
 if __name__ == "__main__":

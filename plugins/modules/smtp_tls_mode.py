@@ -109,6 +109,14 @@ options:
           - Whether one TLS connection carries several messages (C(smtp_tls_connection_reuse)). The service C(tlsproxy)
             that it needs is added to C(master.cf) where it is missing.
         type: bool
+      tls_required_no:
+        description:
+          - Whether a message with the header C(TLS-Required) with the value C(no) (RFC 8689 section 5) goes out without the TLS that its level
+            demands (C(tls_required_enable), Postfix 3.10). Any sender can write that header.
+          - Left out, it does not where O(client.level) demands TLS. Reports on TLS (RFC 8460 section 5.3) carry it, so they wait
+            with the rest of the mail while the domain that they go to fails its level.
+          - Give the same to M(mailfleet.smtp_hardening.smtp_domain_policy).
+        type: bool
   services:
     description:
       - What holds for single services of C(master.cf), set as C(-o) overrides there, which win over C(main.cf)
@@ -182,6 +190,7 @@ before:
       ca_file: ""
       match: []
       connection_reuse: false
+      tls_required_no: false
 after:
   description: The policies in effect after, or in check mode those that would be.
   returned: success
@@ -196,11 +205,34 @@ after:
       ca_file: ""
       match: []
       connection_reuse: false
+      tls_required_no: false
+next_hops:
+  description: >-
+    Where a level rises, the next hops that C(main.cf) and C(master.cf) name themselves (smarthosts, routes, content filters),
+    each asked at the level that is to hold: C(delivered), or the C(reason) why mail for it would wait. In check mode too.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - {service: smtp/unix, next_hop: "[smtp.provider.example]:587", by: relayhost, level: secure, delivered: true, tls: Verified, reason: null}
+kept:
+  description: >-
+    Ciphers that were stricter than the profile's and stay, by option: a grade, exclusions. O(allow_weaker) with that name lets
+    the profile's take their place.
+  returned: success
+  type: dict
+  sample: {server.ciphers: high}
 pending:
   description: What differed from the request, as parameters to set, to take out, and C(master.cf) entries to add.
   returned: success
   type: dict
   sample: {set: {smtpd_tls_protocols: ">=TLSv1.2"}, unset: [], services: [], services_gone: [], overrides: {}, contents: []}
+lowered:
+  description: What protects less than before, which C(allow_weaker) let pass (in check mode, would).
+  returned: success
+  type: list
+  elements: dict
+  sample: []
 proof:
   description: What each listener of the node showed after the change. Empty where nothing changed and in check mode.
   returned: success, and when the proof fails
@@ -236,20 +268,24 @@ interrupted:
 """
 
 
+from typing import Callable, FrozenSet, List, NamedTuple, Optional, Union
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._conduct import conduct
 from ..module_utils._edge import Options, Result
+from ..module_utils._model.allowance import read_allowance
 from ..module_utils._model.levels import CipherGrade, ClientCertificates, ClientLevel, Protocol, ServerLevel
 from ..module_utils._model.policies import as_facts, read_client_policy, read_server_policy
 from ..module_utils._model.services import read_services
 from ..module_utils._postfix.commands import Postfix
-from ..module_utils._postfix.mode import Wish, plan_mode
-from ..module_utils._postfix.state import read_state
+from ..module_utils._postfix.mode import ModePlan, Wish, plan_mode
+from ..module_utils._postfix.state import State, read_state
 from ..module_utils._profiles import PROFILES, find_profile
-from ..module_utils._proof import resolver
+from ..module_utils._proof import next_hops, resolver
+from ..module_utils._task.work import CHANGE_ARGUMENTS, bring_about, lock_again, unmet
+from ..module_utils._transaction import ratchet
 from ..module_utils._transaction.journal import Author
-from ..module_utils._work import CHANGE_ARGUMENTS, bring_about, unmet
 
 TLS_ARGUMENTS = {
     "minimum_protocol": {"type": "str", "choices": Protocol.words()},
@@ -266,6 +302,7 @@ CLIENT_ARGUMENTS = {
     "level": {"type": "str", "choices": ClientLevel.words()},
     "match": {"type": "list", "elements": "str"},
     "connection_reuse": {"type": "bool"},
+    "tls_required_no": {"type": "bool"},
     **TLS_ARGUMENTS,
 }
 SERVICE_ARGUMENTS = {
@@ -277,24 +314,62 @@ SERVICE_ARGUMENTS = {
 }
 
 
-def work(postfix: Postfix, options: Options, check_mode: bool) -> Result:
+def work(postfix: Postfix, options: Options, check_mode: bool) -> Union[Result, Callable[[], Result]]:
+    """Where a level rises, the next hops that main.cf names are asked first, without the lock."""
     wish = Wish(
         profile=find_profile(options["profile"]),
         server=read_server_policy(options["server"]),
         client=read_client_policy(options["client"]),
         services=read_services(options["services"]),
-        allow_weaker=options["allow_weaker"],
+        allowance=read_allowance(options["allow_weaker"], _said(options)),
     )
     state = read_state(postfix)
     mode = plan_mode(state, wish, postfix.run)
+    compared = ratchet.check(postfix, state, mode.plan, wish.allowance) if mode.plan.changed else None
+    hops = next_hops.rising(compared.before, compared.after) if compared else []
+    if compared is None or not hops:
+        return carry_out(postfix, state, Planned(wish, mode, compared, []), options, check_mode)
+    then = compared.then
+
+    def ask_first() -> Result:
+        asked = next_hops.ask_all(postfix, then, hops)
+        next_hops.refuse_cut_off(asked)
+        with lock_again(postfix, state, check_mode):
+            return carry_out(postfix, state, Planned(wish, mode, compared, asked), options, check_mode)
+
+    return ask_first
+
+
+class Planned(NamedTuple):
+    """What is to be done, and what was seen before."""
+
+    wish: Wish
+    mode: ModePlan
+    compared: Optional[ratchet.Compared]
+    asked: List[next_hops.NextHop]
+
+
+def carry_out(postfix: Postfix, state: State, planned: Planned, options: Options, check_mode: bool) -> Result:
+    wish, mode, compared, asked = planned
     dnssec = resolver.unmet(state, options["dnssec_test"]) if wish.uses_dane else None
     lacking = unmet(check_mode, mode.unmet, dnssec)
+    author = Author("smtp_tls_mode", options["task"])
+    brought = bring_about(postfix, state, mode.plan, check_mode=check_mode, author=author, compared=compared)
     return {
-        **bring_about(postfix, state, mode.plan, check_mode, Author("smtp_tls_mode", options["task"])),
+        **brought,
         "before": {"server": as_facts(mode.server_before), "client": as_facts(mode.client_before)},
         "after": {"server": as_facts(mode.server_after), "client": as_facts(mode.client_after)},
-        "warnings": [*mode.warnings, *lacking],
+        "kept": dict(mode.kept),
+        "next_hops": [hop.as_facts() for hop in asked],
+        "warnings": [*mode.warnings, *lacking, *brought["warnings"], *next_hops.warnings(asked)],
     }
+
+
+def _said(options: Options) -> FrozenSet[str]:
+    """What the task asks for by name: other CAs, other names to match, what a header may do."""
+    given = [options["server"] or {}, options["client"] or {}]
+    said = {"trust": "ca_file", "match": "match", "tls_required_enable": "tls_required_no"}
+    return frozenset(item for item, option in said.items() if any(side.get(option) is not None for side in given))
 
 
 def main() -> None:
@@ -307,7 +382,7 @@ def main() -> None:
             "client": {"type": "dict", "options": CLIENT_ARGUMENTS},
             "services": {"type": "list", "elements": "dict", "options": SERVICE_ARGUMENTS},
             "dnssec_test": resolver.DNSSEC_ARGUMENTS,
-            "allow_weaker": {"type": "bool", "default": False},
+            "allow_weaker": {"type": "raw", "default": False},
             **CHANGE_ARGUMENTS,
         },
         required_one_of=[("profile", "server", "client", "services")],

@@ -146,14 +146,14 @@ from ..module_utils._model.domains import DomainPolicy, Mode
 from ..module_utils._model.levels import ClientLevel
 from ..module_utils._postfix import store
 from ..module_utils._postfix.commands import Postfix
-from ..module_utils._postfix.domains import current_folder, read_records
+from ..module_utils._postfix.records import current_folder, read_records
 from ..module_utils._postfix.state import State, read_state
 from ..module_utils._proof.conversation import Target
 from ..module_utils._proof.delivery import deliver
 from ..module_utils._proof.listeners import own_listeners
 from ..module_utils._proof.observe import observe
 from ..module_utils._proof.rehearsal import rehearse, report
-from ..module_utils._work import COMMON_ARGUMENTS
+from ..module_utils._task.work import COMMON_ARGUMENTS
 
 TARGET_ARGUMENTS = {
     "address": {"type": "str", "required": True},

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils import _signing
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates import tlsa
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import certificates_pem
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.issue import (
@@ -17,6 +16,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certific
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix import store, supply
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.certificates import plan_certificate
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._providers.registry import read_task
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._task import signing
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import change
 
 DEFAULTS = {
@@ -65,7 +65,7 @@ def apply(node, wanted):
     """Plan, keep what is to be kept, and carry the plan out, as the module does."""
     planned = plan(node, wanted)
     if planned.keeps:
-        _signing.keep(node.state, wanted.wish, planned.next)
+        signing.keep(node.state, wanted.wish, planned.next)
     if planned.plan.changed:
         change(node, planned.plan)
     return planned

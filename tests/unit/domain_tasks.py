@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import HardeningError
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.domains import read_domains
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.domains import DomainWish, plan_domains
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import change
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.guarded import guarded
 
 TODAY = datetime.date(2027, 3, 31)
 YESTERDAY, TOMORROW = "2027-03-30", "2027-04-01"
@@ -23,9 +25,15 @@ WITHOUT_RELAY = "debug_peer_list, mynetworks, smtpd_access_maps"
 ASKING = "smtpd_tls_security_level = may\nsmtpd_tls_ask_ccert = yes\nsmtpd_tls_CAfile = /etc/ssl/ca.pem\n"
 
 
-def plan(node, *items, today=TODAY, **options):
+def plan(node, *items, today=TODAY, allow_weaker=False, **options):
+    """The plan for a task, once the ratchet has let it pass; a record that would not hold is not met."""
     present, absent = read_domains(items)
-    return plan_domains(node.state, DomainWish(tuple(present), tuple(absent), **options), today)
+    from_nothing = options.get("exclusive", False) and allow_weaker is True
+    wish = DomainWish(tuple(present), tuple(absent), from_nothing=from_nothing, **options)
+    planned = plan_domains(node.state, wish, today)
+    said = ["match"] if wish.sources is None else ["match", "policy"]
+    compared = guarded(node, planned.plan, allow_weaker, said=said, today=today)
+    return planned if compared is None else dataclasses.replace(planned, unmet=planned.unmet or compared.broken)
 
 
 def apply(node, *items, **options):

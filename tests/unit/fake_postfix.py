@@ -40,6 +40,13 @@ DEFAULTS = {
     "smtp_tls_connection_reuse": "no",
     "smtp_tls_secure_cert_match": "nexthop, dot-nexthop",
     "smtp_host_lookup": "dns",
+    "smtp_dns_support_level": "",
+    "smtp_tls_dane_insecure_mx_policy": "dane",
+    "mydestination": "$myhostname, localhost",
+    "local_transport": "local:$myhostname",
+    "virtual_transport": "virtual",
+    "relay_transport": "relay",
+    "default_transport": "smtp",
     "parent_domain_matches_subdomains": "debug_peer_list, mynetworks, relay_domains, smtpd_access_maps",
     "relayhost": "",
 }
@@ -52,7 +59,8 @@ DEFAULTS_3_5 = {
         for list_ in ("protocols", "mandatory_protocols")
     },
 }
-SERVICES = "smtp inet n - y - - smtpd\nsmtp unix - - y - - smtp\n"
+SERVICES = "smtp inet n - y - - smtpd\nsmtp unix - - y - - smtp\nrelay unix - - y - - smtp\n"
+_NAME = re.compile(r"\$(?:(\w+)|\{(\w+)\}|\((\w+)\))")
 _OVERRIDE = re.compile(r"\s-o (?:\{\s*(?P<long>\w+)\s*=\s*(?P<text>[^}]*?)\s*\}|(?P<name>\w+)=(?P<value>\S*))")
 
 
@@ -131,10 +139,15 @@ class FakePostfix:
         return self.check_answer if argv[-1] == "check" else Completed(0, "", "")
 
     def _postmap(self, argv, stdin):
-        path = argv[-1].partition(":")[2]
+        """Build a table, or with ``-q -`` ask one for keys, or with ``-s`` list one."""
+        kind, _colon, path = argv[-1].partition(":")
         if "-q" in argv:
-            table = self.tables.get(path, {})
-            return Completed(0, "".join(f"{key}\t{table[key]}\n" for key in stdin.split() if key in table), "")
+            asked = [(key, answer(self.tables, kind, path, key)) for key in stdin.splitlines()]
+            return Completed(0, "".join(f"{key}\t{value}\n" for key, value in asked if value is not None), "")
+        if "-s" in argv:
+            if path not in self.tables:
+                return Completed(1, "", f"postmap: fatal: open database {path}: No such file or directory")
+            return Completed(0, "".join(f"{key}\t{value}\n" for key, value in self.tables[path].items()), "")
         rows = dict(line.split("\t") for line in read(path).splitlines() if not line.startswith("#"))
         self.tables[path] = {key: _embedded(value) for key, value in rows.items()} if "-F" in argv else rows
         write(path + ".db", "indexed")
@@ -148,8 +161,10 @@ class FakePostfix:
             return Completed(0, _text(explicit), "".join(f"postconf: warning: {line}\n" for line in complaints))
         if option == "-hx":
             return Completed(0, f"{self.defaults[words[0]]}\n", "")
+        known = {**self.defaults, **explicit, "config_directory": config_dir}
         if option in ("-x", "-dx"):
-            return Completed(0, _text({**self.defaults, **(explicit if option == "-x" else {})}), "")
+            shown = {**self.defaults, **(explicit if option == "-x" else {})}
+            return Completed(0, _text({name: _expanded(value, known) for name, value in shown.items()}), "")
         if option in ("-e", "-X"):
             explicit.update(word.split("=", 1) for word in words if option == "-e")
             write(
@@ -159,13 +174,41 @@ class FakePostfix:
         entries = _entries(read(master_cf))
         if option in ("-M", "-P", "-Px"):
             found = {
-                f"{key}/{name}": value for key, entry in entries.items() for name, value in _overrides(entry).items()
+                f"{key}/{name}": _expanded(value, known) if option == "-Px" else value
+                for key, entry in entries.items()
+                for name, value in _overrides(entry).items()
             }
             return Completed(0, "".join(entries.values()) if option == "-M" else _text(found), "")
         for word in words:
             _edit(entries, option, *word.partition("=")[::2])
         write(master_cf, "".join(entries.values()))
         return Completed(0, "", "")
+
+
+def answer(tables, kind, path, key):
+    """What a table of any kind says of a key (DATABASE_README); tables in files are those that were built."""
+    if kind == "static":
+        return path.strip("{} ")
+    if kind == "inline":
+        return _in_place(path).get(key.lower())
+    if kind in ("pcre", "regexp"):
+        return next((value for pattern, value in _patterns(path) if re.search(pattern, key, re.I)), None)
+    if kind == "texthash" and path not in tables and os.path.exists(path):
+        return dict(line.split(None, 1) for line in read(path).splitlines()).get(key.lower())
+    return tables.get(path, {}).get(key.lower())
+
+
+def _in_place(text):
+    """``{ a = b, { c = d e } }`` as a table."""
+    inner = text.strip()[1:-1]
+    rows = (whole or word for whole, word in re.findall(r"\{((?:[^{}]|\{[^}]*\})*)\}|([^\s,{}]+)", inner))
+    return {key.strip().lower(): value.strip() for key, _equals, value in (row.partition("=") for row in rows)}
+
+
+def _patterns(path):
+    """``/pattern/ value`` on each line of a file, or in braces each."""
+    lines = re.findall(r"\{([^{}]*)\}", path.strip()[1:-1]) if path.startswith("{") else read(path).splitlines()
+    return [re.match(r"/(.*)/i? +(.*)", line).groups() for line in lines]
 
 
 def openssl(argv, stdin=None):
@@ -204,6 +247,13 @@ def _overrides(entry):
 def _embedded(path):
     """A file as an index holds it that was built with ``postmap -F``."""
     return b64encode(read(path).encode()).decode()
+
+
+def _expanded(value, known):
+    """With ``$name`` filled in, as ``postconf -x`` shows it."""
+    for _depth in range(9):
+        value = _NAME.sub(lambda found: known.get(found[1] or found[2] or found[3], ""), value)
+    return value
 
 
 def _text(values):

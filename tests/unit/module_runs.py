@@ -17,6 +17,7 @@ DOMAINS = {
     "unlisted_senders": None,
     "policy_sources": None,
     "dnssec_test": None,
+    "tls_required_no": None,
     "allow_weaker": False,
     "task": "Route it",
 }

@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import Mapping, NamedTuple, Optional, Union
 
 from .._model.policies import ClientPolicy, ServerPolicy
-from .._postfix.levels import read_client
-from .._postfix.services import is_client, read_listener
+from .._postfix.levels import read_client, read_server
+from .._postfix.services import is_client
 from .._postfix.state import Service, State
+from .._postfix.values import is_yes
 from .instance import enabled, found_by
 from .output import Metrics
 
@@ -20,13 +21,13 @@ _SMTP, _LMTP = "smtp_", "lmtp_"
 class Policy(NamedTuple):
     level: str
     minimum_protocol: str
-    """``other`` where the list of versions is no plain floor."""
+    """``other`` where the list of versions is one that Postfix cannot read."""
     client_certificates: str = ""
 
 
 def server_policy(state: State, service: Optional[Service]) -> Policy:
     """What holds for a server; without one, what main.cf says."""
-    return _in_words(read_listener(found_by(state, service)), "ignore")
+    return _in_words(read_server(found_by(state, service)), "ignore")
 
 
 def client_policy(state: State, service: Optional[Service]) -> Policy:
@@ -37,7 +38,7 @@ def client_policy(state: State, service: Optional[Service]) -> Policy:
 
 def in_wrapper_mode(state: State, service: Service) -> bool:
     """Whether TLS comes before everything else (postconf(5), smtpd_tls_wrappermode)."""
-    return found_by(state, service)["smtpd_tls_wrappermode"] == "yes"
+    return is_yes(found_by(state, service)["smtpd_tls_wrappermode"])
 
 
 def is_silent(state: State, client: Service) -> bool:

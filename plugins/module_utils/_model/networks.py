@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Iterable, Optional, Union
+from typing import FrozenSet, Iterable, Optional, Union
 
 from .._errors import InvalidValue
 
@@ -45,6 +45,12 @@ def check_networks(option: str, value: Optional[str], confirmed: Iterable[object
                 "is a public range, whose every host could relay to anywhere",
                 "list the addresses of your own hosts, or confirm the range in public_networks",
             )
+
+
+def public_networks(value: str) -> FrozenSet[str]:
+    """Those of a list that hosts of others may be in: no range of one's own, no single address, no file or table."""
+    networks = map(read_network, value.replace(",", " ").split())
+    return frozenset(str(n) for n in networks if n is not None and n.prefixlen < n.max_prefixlen and not _is_own(n))
 
 
 def read_network(item: str) -> Optional[Network]:

@@ -39,6 +39,8 @@ class ClientPolicy:
     ca_file: Optional[str] = None
     match: Optional[Tuple[str, ...]] = None
     connection_reuse: Optional[bool] = None
+    tls_required_no: Optional[bool] = None
+    """Whether a message may ask by its header not to be held back (RFC 8689 section 5)."""
 
 
 def read_server_policy(options: Optional[Options]) -> ServerPolicy:
@@ -63,6 +65,7 @@ def read_client_policy(options: Optional[Options]) -> ClientPolicy:
         level=level,
         match=None if match is None else read_match("client.match", level, match),
         connection_reuse=given.get("connection_reuse"),
+        tls_required_no=given.get("tls_required_no"),
         minimum_protocol=read_given(Protocol, "client", "minimum_protocol", given),
         ciphers=read_given(CipherGrade, "client", "ciphers", given),
         exclude_ciphers=_excluded("client", given),

@@ -97,6 +97,12 @@ class Postfix:
         rows = (line.partition("\t") for line in done.stdout.split("\n") if line)
         return tuple((key, value) for key, _tab, value in rows)
 
+    def list_table(self, path: str, kind: str) -> Tuple[Tuple[str, str], ...]:
+        """Everything that an indexed table holds (``postmap -s``)."""
+        said = self._must("postmap", "-s", f"{kind}:{path}")
+        rows = (line.partition("\t") for line in said.split("\n") if line)
+        return tuple((key, value) for key, _tab, value in rows)
+
     def _edit(self, option: str, words: Sequence[str]) -> None:
         if words:
             self.postconf(option, *words)

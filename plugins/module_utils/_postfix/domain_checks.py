@@ -7,21 +7,19 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Dict, Iterable, Iterator, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Iterable, Iterator, Optional, Sequence, Tuple
 
 from .. import _given
 from .._errors import InvalidValue
-from .._model import words
 from .._model.domains import DomainPolicy
 from .._model.incoming import Demand, Unlisted
-from .._model.levels import ClientCertificates, ClientLevel, Ordered, Protocol, ServerLevel
+from .._model.levels import ClientCertificates, Ordered, ServerLevel
 from .._model.policies import ServerPolicy
 from . import incoming
 from .commands import Postfix
 from .domain_tables import PARENTS, SOURCES, TABLES, alone, knows_a_ca, others, ours
 from .levels import read_server
 from .plan import Plan
-from .ratchet import check_ratchet
 from .state import State, split_list
 from .tables import parse_table
 
@@ -78,7 +76,6 @@ def unmet(state: State, records: Sequence[DomainPolicy]) -> Optional[str]:
 
 
 def _check_setup(state: State, records: Sequence[DomainPolicy]) -> None:
-    _check_reachable(state, records)
     server = read_server(state.effective)
     for record in records:
         level = record.level
@@ -134,25 +131,8 @@ def check_demands_can_be_met(
             )
 
 
-def _check_reachable(state: State, records: Iterable[DomainPolicy]) -> None:
-    """A level without a route is looked up by the domain, which a relayhost hides (transport(5))."""
-    relayhost = state.effective.get("relayhost", "")
-    hidden = [r.name for r in records if relayhost and (r.level or r.requiretls) and r.route is None]
-    if hidden:
-        raise InvalidValue(
-            "domains",
-            hidden[0],
-            f"has a level or requiretls but no route, while relayhost = {relayhost} takes all mail, so that would never be looked up",
-            "give the domain a route, or set the level for the smarthost",
-        )
-
-
-def check_shadowed(postfix: Postfix, state: State, plan: Plan, records: Iterable[DomainPolicy]) -> None:
-    """Refuse a key that an operator's own table answers in another way.
-
-    Ours, which stands first, would hide it; and where that table routes a domain, a level of ours that is looked up by
-    the domain would never be.
-    """
+def check_shadowed(postfix: Postfix, state: State, plan: Plan) -> None:
+    """Refuse a key that an operator's own table answers in another way: ours, which stands first, would hide it."""
     if not plan.changed:
         return
     for new in plan.files:
@@ -164,15 +144,6 @@ def check_shadowed(postfix: Postfix, state: State, plan: Plan, records: Iterable
                 for table, key, value in _answers(postfix, state, parameter, list(entries))
                 if value != entries[key]
             )
-    by_name = [name for r in records if (r.level or r.requiretls) and not r.route for name in r.names]
-    _refuse(
-        (
-            key,
-            f"has a level or requiretls but no route, while {table} routes it ({value}), so that would never be looked up",
-        )
-        for table, key, value in _answers(postfix, state, "transport_maps", by_name)
-        if value.partition(":")[2]
-    )
 
 
 def _refuse(found: Iterator[Tuple[str, str]]) -> None:
@@ -190,53 +161,3 @@ def _answers(postfix: Postfix, state: State, parameter: str, keys: Sequence[str]
         kind, _colon, path = item.replace("proxy:", "", 1).partition(":")
         if kind in _INDEXED and any(map(_given.exists, (path, *(f"{path}{suffix}" for suffix in _INDEXES)))):
             yield from ((item, key, value) for key, value in postfix.ask_table(path, kind, keys))
-
-
-class Held(NamedTuple):
-    """What holds for domains: records in force, and what holds where they say nothing."""
-
-    records: Sequence[DomainPolicy]
-    level: ClientLevel
-    floor: Optional[Protocol] = None
-    unlisted: Unlisted = Unlisted.ACCEPT
-
-
-def check_domains_ratchet(before: Held, after: Held, allow_weaker: bool) -> None:
-    """Refuse less protection for any domain than it has had, by a record of its own, of a domain above, or by default."""
-    names = [name for held in (before, after) for record in held.records for name in record.names]
-    shut_out = Demand.PINS if after.unlisted is Unlisted.REJECT else Demand.NOTHING
-    was, will = _protections(before, names, Demand.NOTHING), _protections(after, names, shut_out)
-    check_ratchet(was, will, allow_weaker)
-    check_ratchet({"unlisted_senders": before.unlisted}, {"unlisted_senders": after.unlisted}, allow_weaker)
-
-
-def _protections(held: Held, names: Iterable[str], unlisted: Demand) -> Dict[str, Optional[Ordered]]:
-    """What protects mail to and from each domain, by a name that a person can look up.
-
-    Who may not send at all any more (``unlisted``) has met with no less than any demand.
-    """
-    by_name = {name: record for record in held.records for name in record.names}
-    by_domain = {record.name: record for record in held.records if record.incoming}
-    found: Dict[str, Optional[Ordered]] = {}
-    for name in names:
-        outgoing = _outgoing(by_name, name)
-        found[f"domain {name}.level"] = (outgoing and outgoing.level) or held.level
-        found[f"domain {name}.minimum_protocol"] = (outgoing and outgoing.minimum_protocol) or held.floor
-        found[f"domain {name}.incoming"] = _demand(by_domain, name, unlisted)
-    return found
-
-
-def _outgoing(by_name: Mapping[str, DomainPolicy], name: str) -> Optional[DomainPolicy]:
-    """The record whose level Postfix finds: a domain's own, or that for the names below a domain above it."""
-    own = by_name.get(name)
-    if own is not None and (own.level or own.route):
-        return own
-    above = (by_name.get(f".{domain}") for domain in words.domains_above(name))
-    return next((record for record in above if record is not None and record.level), None)
-
-
-def _demand(by_domain: Mapping[str, DomainPolicy], name: str, unlisted: Demand) -> Demand:
-    """What mail from a domain must show, by its own record or that of a domain above it."""
-    found = (by_domain.get(domain) for domain in (name.lstrip("."), *words.domains_above(name)))
-    nearest = next((record for record in found if record is not None), None)
-    return unlisted if nearest is None else nearest.demand

@@ -12,23 +12,22 @@ from __future__ import annotations
 import datetime
 import json
 import os
-import re
 from dataclasses import dataclass
 from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from .. import _files as files
-from .._errors import HardeningError, PostfixError, present
-from .._model.domains import DomainPolicy, check_agreement, check_coverage, read_domain
+from .._errors import PostfixError
+from .._model.domains import DomainPolicy, check_agreement, check_coverage
 from .._model.incoming import Unlisted
 from . import incoming, store
-from .domain_checks import Held, check_domains_ratchet, check_known, check_local, check_unlisted, unmet
-from .domain_tables import SENDERS, SOURCES, TABLES, all_tables, domains_folder, needed_parameters, others, ours, render
-from .levels import DANE, Parameters, read_client
+from .domain_checks import check_known, check_local, check_unlisted, unmet
+from .domain_tables import SENDERS, SOURCES, TABLES, all_tables, domains_folder, needed_parameters, others, render
+from .levels import DANE, Parameters
 from .plan import NewFile, Plan, Shown, plan_parameters
+from .records import RECORDS, current_folder, read_records
 from .state import State
 from .tables import Table
-
-RECORDS = "records.json"
+from .tls_required import for_records
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,10 @@ class DomainWish:
     unlisted: Optional[Unlisted] = None
     sources: Optional[Tuple[str, ...]] = None
     """Maps to ask for a TLS policy where no record and no map of the operator knows the next hop."""
-    allow_weaker: bool = False
+    tls_required_no: Optional[bool] = None
+    """Whether a message may ask by its header not to be held back; ``None``: not where a record demands TLS."""
+    from_nothing: bool = False
+    """Whether a complete list may take the place of records that cannot be read (C(exclusive) with C(allow_weaker))."""
 
 
 @dataclass(frozen=True)
@@ -90,9 +92,6 @@ def plan_domains(state: State, wish: DomainWish, today: datetime.date) -> Domain
     check_known(state, in_force)
     check_local(state, in_force)
     check_unlisted(after, unlisted)
-    check_domains_ratchet(
-        held(state, all_in_force(before, today), unlisted_before), held(state, in_force, unlisted), wish.allow_weaker
-    )
     made = _Made(in_force, unlisted, all_tables(state, in_force, unlisted))
     used = made.used(after)
     unchanged = before == after and _is_intact(folder, used)
@@ -110,32 +109,12 @@ def plan_domains(state: State, wish: DomainWish, today: datetime.date) -> Domain
     return DomainPlan(plan, before, after, in_force, unlisted, unmet(state, in_force))
 
 
-def current_folder(state: State) -> Optional[str]:
-    """The numbered folder that main.cf names."""
-    for parameter in (*TABLES.values(), incoming.RESTRICTIONS):
-        found = re.search(ours(state), state.explicit.get(parameter, ""))
-        if found:
-            return os.path.dirname(found["path"])
-    return None
-
-
-def read_records(folder: Optional[str]) -> Tuple[DomainPolicy, ...]:
-    """The records that the tables in ``folder`` were made from."""
-    if folder is None:
-        return ()
-    path = os.path.join(folder, RECORDS)
-    try:
-        return tuple(read_domain(f"{path}[{index}]", item) for index, item in enumerate(json.loads(store.read(path))))
-    except (HardeningError, ValueError, KeyError, TypeError, AttributeError):
-        raise PostfixError(f"{path} cannot be read.") from None
-
-
 def _read_before(folder: Optional[str], wish: DomainWish) -> Tuple[DomainPolicy, ...]:
     """The records on the node; where they are broken, only a complete list can take their place."""
     try:
         return read_records(folder)
     except PostfixError as problem:
-        if wish.exclusive and wish.allow_weaker:
+        if wish.from_nothing:
             return ()
         raise PostfixError(
             f"{problem} List all domains with exclusive: true and allow_weaker: true to make the tables anew."
@@ -151,12 +130,6 @@ def _merge(before: Sequence[DomainPolicy], wish: DomainWish) -> Tuple[DomainPoli
 
 def all_in_force(records: Iterable[DomainPolicy], today: datetime.date) -> Tuple[DomainPolicy, ...]:
     return tuple(record.in_force(today) for record in records)
-
-
-def held(state: State, in_force: Sequence[DomainPolicy], unlisted: Unlisted) -> Held:
-    """What holds for domains with these records."""
-    client = read_client(state.effective)
-    return Held(in_force, present(client.level), client.minimum_protocol, unlisted)
 
 
 def _is_intact(folder: Optional[str], used: Mapping[str, Table]) -> bool:
@@ -196,6 +169,7 @@ def _parameters(state: State, wish: DomainWish, made: _Made, named: Mapping[str,
     wanted.update(incoming.incoming_parameters(state, made.records, named.get(SENDERS), made.unlisted))
     wanted[SOURCES] = sources or None
     wanted.update(needed_parameters(state, made.records))
+    wanted.update(for_records(state, (record.level for record in made.records), wish.tls_required_no))
     return wanted
 
 

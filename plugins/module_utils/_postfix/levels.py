@@ -8,12 +8,12 @@
 
 from __future__ import annotations
 
-import re
-from typing import Dict, Mapping, Optional, Sequence, Tuple, Type, Union
+from typing import Dict, Mapping, Optional, Sequence, Tuple, Union
 
-from .._model.levels import CipherGrade, ClientCertificates, ClientLevel, E, Protocol, ServerLevel
+from .._model.levels import CipherGrade, ClientCertificates, ClientLevel, Protocol, ServerLevel
 from .._model.policies import ClientPolicy, ServerPolicy
 from .state import split_list
+from .values import FLOOR_SYNTAX_SINCE, client_level, colon_list, floor, is_yes, known, server_level
 
 Parameters = Dict[str, Optional[str]]
 Version = Tuple[int, int]
@@ -21,9 +21,6 @@ Version = Tuple[int, int]
 DANE = (ClientLevel.DANE, ClientLevel.DANE_ONLY)
 DANE_PARAMETERS: Parameters = {"smtp_dns_support_level": "dnssec", "smtp_tls_dane_insecure_mx_policy": "dane"}
 """Without the first there is no DANE; the second's default differs between versions (postconf(5))."""
-
-FLOOR_SYNTAX_SINCE = (3, 6)
-"""RELEASE_NOTES of Postfix 3.6: protocol lists take ``>=TLSv1.2``."""
 
 
 def server_parameters(policy: ServerPolicy, version: Version) -> Parameters:
@@ -67,56 +64,40 @@ def protocol_list(floor: Protocol, version: Version) -> str:
     return ", ".join(f"!{name}" for name in ["SSLv2", "SSLv3", *below])
 
 
-_PROTOCOL_WORDS = {
-    f"{sign}{name}".lower(): f"{sign}{name}" for sign in ("", "!", ">=", "<=") for name in Protocol.words()
-}
-"""Postfix takes protocol names in any case."""
-
-
-def read_protocol_list(text: str) -> Optional[Protocol]:
-    """The lowest version that a protocol list admits; ``None`` where the list is no plain floor."""
-    items = [_PROTOCOL_WORDS.get(word.lower(), word) for word in re.split(r"[\s,:]+", text) if word]
-    floors = [item[2:] for item in items if item.startswith(">=")]
-    if floors:
-        return Protocol(floors[-1]) if floors[-1] in Protocol.words() else None
-    excluded = {item[1:] for item in items if item.startswith("!")}
-    if any(not re.match(r"!|<=", item) for item in items):
-        return None
-    return next((p for p in Protocol if p.value not in excluded), None)
-
-
 def read_server(effective: Mapping[str, str]) -> ServerPolicy:
     """What Postfix does as a server now."""
-    level = _known(ServerLevel, effective["smtpd_tls_security_level"]) or _legacy_server_level(effective)
-    if effective["smtpd_tls_req_ccert"] == "yes" and level is ServerLevel.ENCRYPT:
+    level = server_level(effective)
+    required = is_yes(effective["smtpd_tls_req_ccert"])
+    if required and level is ServerLevel.ENCRYPT:
         certificates = ClientCertificates.REQUIRE
-    elif effective["smtpd_tls_ask_ccert"] == "yes" or effective["smtpd_tls_req_ccert"] == "yes":
+    elif required or is_yes(effective["smtpd_tls_ask_ccert"]):
         certificates = ClientCertificates.REQUEST
     else:
         certificates = ClientCertificates.IGNORE
-    prefix = _governing_prefix("smtpd", level is ServerLevel.ENCRYPT)
+    prefix = governing_prefix("smtpd", level is ServerLevel.ENCRYPT)
     return ServerPolicy(
         level=level,
         client_certificates=certificates,
-        minimum_protocol=read_protocol_list(effective[f"{prefix}_protocols"]),
-        ciphers=_known(CipherGrade, effective[f"{prefix}_ciphers"]),
-        exclude_ciphers=split_list(effective["smtpd_tls_exclude_ciphers"]),
+        minimum_protocol=floor(effective, f"{prefix}_protocols"),
+        ciphers=known(CipherGrade, effective[f"{prefix}_ciphers"]),
+        exclude_ciphers=colon_list(effective["smtpd_tls_exclude_ciphers"]),
         ca_file=effective["smtpd_tls_CAfile"],
     )
 
 
 def read_client(effective: Mapping[str, str]) -> ClientPolicy:
     """What Postfix does as a client now, where no domain policy says otherwise."""
-    level = _known(ClientLevel, effective["smtp_tls_security_level"]) or _legacy_client_level(effective)
-    prefix = _governing_prefix("smtp", level.is_mandatory)
+    level = client_level(effective)
+    prefix = governing_prefix("smtp", level.is_mandatory)
     return ClientPolicy(
         level=level,
-        minimum_protocol=read_protocol_list(effective[f"{prefix}_protocols"]),
-        ciphers=_known(CipherGrade, effective[f"{prefix}_ciphers"]),
-        exclude_ciphers=split_list(effective["smtp_tls_exclude_ciphers"]),
+        minimum_protocol=floor(effective, f"{prefix}_protocols"),
+        ciphers=known(CipherGrade, effective[f"{prefix}_ciphers"]),
+        exclude_ciphers=colon_list(effective["smtp_tls_exclude_ciphers"]),
         ca_file=effective["smtp_tls_CAfile"],
         match=split_list(effective.get(MATCH_PARAMETER.get(level, ""), "")),
-        connection_reuse=effective["smtp_tls_connection_reuse"] == "yes",
+        connection_reuse=is_yes(effective["smtp_tls_connection_reuse"]),
+        tls_required_no=is_yes(effective["tls_required_enable"]) if "tls_required_enable" in effective else None,
     )
 
 
@@ -149,26 +130,10 @@ def _common(side: str, policy: Union[ServerPolicy, ClientPolicy], version: Versi
     return wanted
 
 
-def _governing_prefix(side: str, mandatory: bool) -> str:
+def governing_prefix(side: str, mandatory: bool) -> str:
+    """Of the parameters that hold at a level: where TLS is mandatory, lists of their own."""
     return f"{side}_tls_mandatory" if mandatory else f"{side}_tls"
 
 
 def _yes(flag: bool) -> str:
     return "yes" if flag else "no"
-
-
-def _known(kind: Type[E], text: str) -> Optional[E]:
-    return kind(text) if text in kind.words() else None
-
-
-def _legacy_server_level(effective: Mapping[str, str]) -> ServerLevel:
-    """postconf(5): an empty level leaves it to the parameters of Postfix 2.2."""
-    if effective.get("smtpd_enforce_tls") == "yes":
-        return ServerLevel.ENCRYPT
-    return ServerLevel.MAY if effective.get("smtpd_use_tls") == "yes" else ServerLevel.NONE
-
-
-def _legacy_client_level(effective: Mapping[str, str]) -> ClientLevel:
-    if effective.get("smtp_enforce_tls") == "yes":
-        return ClientLevel.VERIFY if effective.get("smtp_tls_enforce_peername") == "yes" else ClientLevel.ENCRYPT
-    return ClientLevel.MAY if effective.get("smtp_use_tls") == "yes" else ClientLevel.NONE

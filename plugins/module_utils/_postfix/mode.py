@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Iterator, List, Optional, Tuple
+from typing import TYPE_CHECKING, Iterator, List, Mapping, Optional, Tuple
 
 from .. import _given
 from .._certificates import fitness
 from .._certificates.chain import read_certificates
 from .._certificates.validity import utc_now
 from .._errors import CertificateError, HardeningError, InvalidValue, present
+from .._model.allowance import NOTHING, Allowance
 from .._model.levels import VERIFY_WARNING, ClientLevel, ServerLevel
 from .._model.policies import ClientPolicy, ServerPolicy, check_client, check_match, check_server, overlay
 from .._model.services import ServicePolicy
@@ -20,10 +21,11 @@ from .._profiles import Profile
 from . import deprecated, judge, services, store, trust
 from .commands import Run
 from .domain_checks import check_demands_can_be_met
+from .kept import keep_mandatory_exclusions, keep_stricter
 from .levels import DANE, Parameters, client_parameters, read_client, read_server, server_parameters
 from .plan import Plan, plan_parameters
-from .ratchet import check_ratchet
 from .state import State
+from .tls_required import tls_required
 
 if TYPE_CHECKING:
     from .._certificates.kinds import Certificate
@@ -39,7 +41,8 @@ class Wish:
     server: ServerPolicy
     client: ClientPolicy
     services: Tuple[ServicePolicy, ...] = ()
-    allow_weaker: bool = False
+    allowance: Allowance = NOTHING
+    """Where it covers stricter ciphers than the profile's, the profile's take their place."""
 
     @property
     def uses_dane(self) -> bool:
@@ -59,11 +62,15 @@ class ModePlan:
     warnings: Tuple[str, ...]
     unmet: Optional[str]
     """What must be on the node first: a certificate or CA file that another task brings."""
+    kept: Mapping[str, str]
+    """What is stricter than the profile and stays."""
 
 
 def plan_mode(state: State, wish: Wish, run: Run) -> ModePlan:
-    """Compare ``wish`` with ``state``; refuse what would stop mail or lower its protection. Writes nothing."""
+    """Compare ``wish`` with ``state``; refuse what would stop mail. Writes nothing."""
     server, client = _asked(state, wish)
+    server, kept = keep_stricter(state.effective, "server", server, wish.server, wish.allowance)
+    client, kept_too = keep_stricter(state.effective, "client", client, wish.client, wish.allowance)
     server_before, client_before = read_server(state.effective), read_client(state.effective)
     check_demands_can_be_met(state, "server", server.level, server.client_certificates)
     for index, service in enumerate(wish.services):
@@ -74,17 +81,15 @@ def plan_mode(state: State, wish: Wish, run: Run) -> ModePlan:
         state,
         {
             **deprecated.removals(state, server.level, client.level),
-            **server_parameters(server, state.version),
-            **_without_pins(state, client, client_parameters(client, state.version)),
+            **_kept(state, wish, "server", server_parameters(server, state.version)),
+            **_kept(state, wish, "client", _without_pins(state, client, client_parameters(client, state.version))),
+            **tls_required(state, client.level, wish.client.tls_required_no),
         },
         services=_services(state, client),
         overrides=services.service_overrides(state, wish.services),
     )
     services.check_services(state, plan, (server, client), wish.services)
     effective = plan.effective_after(state)
-    differing = services.overridden(state.services, plan)
-    before = services.protections(state.services, state.effective, differing)
-    check_ratchet(before, services.protections(state.services, effective, differing, plan), wish.allow_weaker)
     server_after, client_after = read_server(effective), read_client(effective)
     return ModePlan(
         plan=plan,
@@ -94,7 +99,13 @@ def plan_mode(state: State, wish: Wish, run: Run) -> ModePlan:
         client_after=client_after,
         warnings=tuple(_warnings(state, server, client)),
         unmet=_unmet(state, wish, server, server_after, client, run=run),
+        kept=dict([*kept, *kept_too]),
     )
+
+
+def _kept(state: State, wish: Wish, side: str, wanted: Parameters) -> Parameters:
+    stated = wish.server.exclude_ciphers if side == "server" else wish.client.exclude_ciphers
+    return keep_mandatory_exclusions(state.effective, wanted, side, stated, wish.allowance)
 
 
 def _check_combinations(

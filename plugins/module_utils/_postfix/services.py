@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import AbstractSet, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple, Union
+from typing import Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
 from .._errors import HardeningError, InvalidValue
 from .._model.levels import Ordered, ServerLevel
@@ -16,7 +16,6 @@ from .levels import Parameters, client_parameters, read_client, read_server, ser
 from .plan import Plan
 from .state import Service, State
 
-NOTHING = Plan()
 Policy = Union[ServerPolicy, ClientPolicy]
 
 _REPORTING = ("loglevel", "received_header", "fingerprint_digest")
@@ -31,14 +30,7 @@ def is_client(service: Service) -> bool:
 def read_policy(service: Service, effective: Mapping[str, str], overrides: Mapping[str, str]) -> Policy:
     """What holds for one service."""
     found = {**effective, **overrides}
-    return read_client(found) if is_client(service) else read_listener(found)
-
-
-def read_listener(found: Mapping[str, str]) -> ServerPolicy:
-    """What holds for one server. Wrapper mode is mandatory TLS whatever the level says (postconf(5))."""
-    if found.get("smtpd_tls_wrappermode") == "yes":
-        found = {**found, "smtpd_tls_security_level": "encrypt"}
-    return read_server(found)
+    return read_client(found) if is_client(service) else read_server(found)
 
 
 def offering_tls(state: State) -> List[str]:
@@ -88,24 +80,6 @@ def ineffective(state: State) -> Iterator[str]:
                 )
 
 
-def overridden(services: Sequence[Service], plan: Plan = NOTHING) -> Set[str]:
-    """The services for which something else than main.cf holds, now or after ``plan``."""
-    return {s.key for s in services if _tls(s.overrides) or _tls(plan.overrides_after(s))}
-
-
-def protections(
-    services: Sequence[Service], effective: Mapping[str, str], only: AbstractSet[str], plan: Plan = NOTHING
-) -> Dict[str, Optional[Ordered]]:
-    """Every level, floor and demand that holds (after ``plan``) in main.cf and for the services ``only``,
-    by a name that a person can look up."""
-    found = _of_policy("server", read_server(effective))
-    found.update(_of_policy("client", read_client(effective)))
-    for service in services:
-        if service.key in only and (service.is_server or is_client(service)):
-            found.update(_of_policy(service.key, read_policy(service, effective, plan.overrides_after(service))))
-    return found
-
-
 def _tls(overrides: Mapping[str, str]) -> bool:
     """Whether any of them speaks of TLS."""
     return any("_tls" in name for name in overrides)
@@ -113,15 +87,6 @@ def _tls(overrides: Mapping[str, str]) -> bool:
 
 def _protected(state: State) -> List[Service]:
     return [service for service in state.services if service.is_server or is_client(service)]
-
-
-def _of_policy(owner: str, policy: Policy) -> Dict[str, Optional[Ordered]]:
-    values: Dict[str, Optional[Ordered]] = {f"{owner}.level": policy.level}
-    if policy.level is not None and policy.level.value != "none":
-        values[f"{owner}.minimum_protocol"] = policy.minimum_protocol
-        if isinstance(policy, ServerPolicy):
-            values[f"{owner}.client_certificates"] = policy.client_certificates
-    return values
 
 
 def _shortcomings(have: Policy, asked: Policy, named: Optional[ServicePolicy]) -> Iterator[str]:
@@ -136,8 +101,8 @@ def _shortcomings(have: Policy, asked: Policy, named: Optional[ServicePolicy]) -
 
 
 def _falls_short(name: str, have: object, asked: object) -> bool:
-    if name == "connection_reuse":
-        return False  # no protection
+    if name in ("connection_reuse", "tls_required_no"):
+        return False  # no protection, and what the task says itself
     if name == "exclude_ciphers" and isinstance(asked, tuple):
         return not set(asked) <= set(have if isinstance(have, tuple) else ())
     if isinstance(asked, Ordered):

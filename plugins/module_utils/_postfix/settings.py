@@ -10,10 +10,8 @@ from typing import Mapping, Tuple
 
 from .._model.entries import EntryWish
 from .._model.settings import Settings
-from . import services
 from .entries import entry_changes
 from .plan import Plan, plan_parameters
-from .ratchet import check_ratchet
 from .secrets import secret_changes
 from .shared_lists import beside_ours
 from .state import State
@@ -27,15 +25,14 @@ class SettingsWish:
     settings: Settings
     entries: Tuple[EntryWish, ...] = ()
     secrets: Mapping[str, Table] = field(default_factory=dict)
-    allow_weaker: bool = False
 
 
 def plan_settings(state: State, wish: SettingsWish) -> Plan:
-    """Compare ``wish`` with ``state``; refuse what would lower the protection of a service. Writes nothing."""
+    """Compare ``wish`` with ``state``; nothing is written."""
     known = {name: value for name, value in wish.settings.where_known.items() if name in state.defaults}
     entries = entry_changes(state, wish.entries)
     secrets = secret_changes(state, wish.secrets)
-    plan = plan_parameters(
+    return plan_parameters(
         state,
         {**beside_ours(state, {**wish.settings.parameters, **known}), **secrets.parameters},
         services=entries.services,
@@ -44,8 +41,3 @@ def plan_settings(state: State, wish: SettingsWish) -> Plan:
         files=secrets.files,
         shown=secrets.shown,
     )
-    there = services.overridden(state.services, plan)
-    before = services.protections(state.services, state.effective, there)
-    after = services.protections(state.services, plan.effective_after(state), there, plan)
-    check_ratchet(before, after, wish.allow_weaker)
-    return plan

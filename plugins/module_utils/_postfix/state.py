@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Dict, List, Mapping, Optional, Tuple
 
 from .. import _files as files
@@ -137,6 +138,7 @@ def check_instance(config_dir: str) -> None:
         )
 
 
+@lru_cache(maxsize=4096)
 def split_list(text: str) -> Tuple[str, ...]:
     """The items of a list in main.cf, which blanks or commas part (postconf(5))."""
     return tuple(text.replace(",", " ").split())

@@ -147,7 +147,7 @@ def active_paths(state: State, use: str) -> Tuple[str, ...]:
 
 def active_chains(state: State, use: str) -> Tuple[Tuple[str, Chain], ...]:
     """Each active chain with the file it stands in; a sentence where one cannot be used."""
-    return tuple((path, chain) for path, key_path in active_files(state, use) for chain in _read_active(path, key_path))
+    return tuple((path, chain) for path, key_path in active_files(state, use) for chain in read_active(path, key_path))
 
 
 def active_certificates(state: State, use: str) -> Tuple[Tuple[Certificate, ...], ...]:
@@ -173,7 +173,8 @@ def active_files(state: State, use: str) -> List[Tuple[str, Optional[str]]]:
     return [(path, key_path or path) for path, key_path in named if path and path != "none"]
 
 
-def _read_active(path: str, key_path: Optional[str]) -> Chains:
+def read_active(path: str, key_path: Optional[str]) -> Chains:
+    """The chains in an active file; a sentence where they cannot be used."""
     if key_path is None:
         return read_chain_file(path, read(path))
     return (build_chain(path, read_any_key(key_path, read(key_path)), read_certificates(path, read(path))),)

@@ -10,7 +10,7 @@ from typing import List, Mapping, NamedTuple, Optional, Tuple
 
 from .._errors import PostfixError
 from .._model.policies import ServerPolicy
-from .._postfix.services import read_listener
+from .._postfix.levels import read_server
 from .._postfix.state import Service, State, split_list
 from .conversation import Target
 
@@ -35,7 +35,7 @@ def own_listeners(state: State) -> List[Listener]:
 def listener_of(state: State, service: Service) -> Listener:
     """One of them; a sentence where this host does not know its port."""
     effective = {**state.effective, **service.overrides}
-    return Listener(service.key, _target(service, effective), read_listener(effective))
+    return Listener(service.key, _target(service, effective), read_server(effective))
 
 
 def is_disabled(state: State, service: Service) -> bool:

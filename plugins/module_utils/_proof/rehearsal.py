@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass
-from typing import Dict, List, Optional
+from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from .._errors import present
 from .._model.domains import DomainPolicy
@@ -16,6 +16,7 @@ from .._postfix import store
 from .._postfix.commands import Postfix
 from .._postfix.levels import DANE, MATCH_PARAMETER, protocol_list
 from .._postfix.state import State, split_list
+from .._postfix.values import is_yes
 
 # Anchored: a certificate's names stand in these lines too, and its owner chooses them.
 _SAYS = r"posttls-finger: (?:warning: )?"
@@ -53,21 +54,64 @@ class Rehearsal:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Question:
+    """What Postfix's own client is asked: a level, with which next hop, and what goes along with it."""
+
+    level: ClientLevel
+    next_hop: str
+    parameters: Mapping[str, str]
+    """Those of the client that will send: main.cf, with the overrides of its service."""
+    protocols: str
+    ciphers: str
+    match: Sequence[str]
+    lmtp: bool = False
+
+    @property
+    def side(self) -> str:
+        return "lmtp" if self.lmtp else "smtp"
+
+
+class Answer(NamedTuple):
+    """What was seen."""
+
+    delivered: bool
+    tls: Optional[str]
+    reason: Optional[str]
+
+
 def rehearse(postfix: Postfix, state: State, record: DomainPolicy) -> Rehearsal:
     """Make a TLS session with the record's next hop at its level, whatever its mode."""
-    done = postfix.run(_finger(postfix, state, record))
-    said = (done.stdout + done.stderr).split("\n")
-    found = next(filter(None, map(_ESTABLISHED.match, said)), None)
-    tls = found[1] if found else None
-    delivered = done.rc == 0 and _suffices(record, tls, said)
+    question = _question(state, record)
+    answer = ask(postfix, state, question)
     return Rehearsal(
         domain=record.name,
         level=str(record.level),
-        next_hop=record.next_hops[0],
-        delivered=delivered,
-        tls=tls,
-        reason=None if delivered else _reason(said, tls),
+        next_hop=question.next_hop,
+        delivered=answer.delivered,
+        tls=answer.tls,
+        reason=answer.reason,
     )
+
+
+def ask(postfix: Postfix, state: State, question: Question) -> Answer:
+    """Make one TLS session as Postfix would."""
+    done = postfix.run(_finger(postfix, state, question))
+    said = (done.stdout + done.stderr).split("\n")
+    found = next(filter(None, map(_ESTABLISHED.match, said)), None)
+    tls = found[1] if found else None
+    delivered = done.rc == 0 and _suffices(question.level, tls, said)
+    return Answer(delivered, tls, None if delivered else _reason(said, tls))
+
+
+def _question(state: State, record: DomainPolicy) -> Question:
+    effective, level = state.effective, present(record.level)
+    floor = effective["smtp_tls_mandatory_protocols"]
+    if record.minimum_protocol is not None:
+        floor = protocol_list(record.minimum_protocol, state.version)
+    match = record.match or split_list(effective.get(MATCH_PARAMETER.get(level, ""), ""))
+    grade = str(record.ciphers or effective["smtp_tls_mandatory_ciphers"])
+    return Question(level, record.next_hops[0], effective, floor, grade, match)
 
 
 def report(postfix: Postfix, rehearsal: Rehearsal) -> None:
@@ -76,35 +120,35 @@ def report(postfix: Postfix, rehearsal: Rehearsal) -> None:
     postfix.run(["postlog", "-c", postfix.config_dir, "-t", "smtp_hardening", "-p", "warn", text])
 
 
-def _finger(postfix: Postfix, state: State, record: DomainPolicy) -> List[str]:
-    effective = state.effective
-    floor, grade = effective["smtp_tls_mandatory_protocols"], effective["smtp_tls_mandatory_ciphers"]
-    if record.minimum_protocol is not None:
-        floor = protocol_list(record.minimum_protocol, state.version)
+def _finger(postfix: Postfix, state: State, question: Question) -> List[str]:
+    found, side = question.parameters, question.side
     options = {
         "-L": "summary,verbose",
         "-t": "10",
         "-T": "10",
-        "-l": str(record.level),
+        "-l": str(question.level),
         "-d": "sha256",
-        "-p": floor,
-        "-g": str(record.ciphers or grade),
-        "-h": ",".join(split_list(effective["smtp_host_lookup"])),
+        "-p": question.protocols,
+        "-g": question.ciphers,
+        "-h": ",".join(split_list(found.get(f"{side}_host_lookup", "dns"))),
     }
-    if record.level not in DANE:
+    if question.level not in DANE:
         # DANE knows no other CAs than those of TLSA records; posttls-finger below 3.6 would believe ours.
-        options.update({"-F": effective.get("smtp_tls_CAfile", ""), "-P": effective.get("smtp_tls_CApath", "")})
+        options.update({"-F": found.get(f"{side}_tls_CAfile", ""), "-P": found.get(f"{side}_tls_CApath", "")})
     for certificate, key in store.active_files(state, "client")[:1]:
         options.update({"-k": certificate, "-K": key or certificate})
     words = [word for option, value in options.items() if value for word in (option, value)]
-    match = record.match or split_list(effective.get(MATCH_PARAMETER.get(present(record.level), ""), ""))
+    if question.lmtp:
+        words.append("-S")
+    if is_yes(found.get(f"{side}_tls_wrappermode", "")):
+        words.append("-w")
     environment = f"MAIL_CONFIG={postfix.config_dir}"
-    return ["env", environment, "posttls-finger", "-c", *words, record.next_hops[0], *match]
+    return ["env", environment, "posttls-finger", "-c", *words, question.next_hop, *question.match]
 
 
-def _suffices(record: DomainPolicy, tls: Optional[str], said: List[str]) -> bool:
-    if record.level is not ClientLevel.DANE:
-        return tls is not None if record.level is ClientLevel.ENCRYPT else tls == "Verified"
+def _suffices(level: ClientLevel, tls: Optional[str], said: List[str]) -> bool:
+    if level is not ClientLevel.DANE:
+        return tls is not None if level is ClientLevel.ENCRYPT else tls == "Verified"
     if any(map(_USABLE.match, said)) and not any(map(_ALL_UNUSABLE.match, said)):
         return tls == "Verified"
     if any(map(_UNUSABLE.match, said)) or any(map(_ALL_UNUSABLE.match, said)):

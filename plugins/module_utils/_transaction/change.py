@@ -26,13 +26,14 @@ from .._errors import HardeningError, PostfixError
 from .._postfix.commands import Postfix
 from .._postfix.plan import NewFile, Plan
 from .._postfix.processes import daemons
-from .._postfix.state import CONFIGURATION, State, check_instance, read_state
+from .._postfix.state import State, check_instance, read_state
 from .._postfix.tables import Table, parse_table
 from . import handover, history, journal, twin
 from .guard import guarded
 from .journal import Author
 from .lock import locked
 from .mirror import mirror_configuration
+from .ratchet import put_staged
 
 LONGEST = 900.0
 """Seconds in which a change must be proven, or it is undone: also where nobody waits for it any more."""
@@ -183,13 +184,7 @@ class _Transaction:
         """A copy of the configuration with the plan applied."""
         files.make_folder(self.stage, 0o700)
         mirror_configuration(self.state.config_dir, self.stage)
-        for name in CONFIGURATION:
-            content = self.plan.contents.get(name, self.state.contents[name])
-            files.write(os.path.join(self.stage, name), content, 0o600)
-        plan = self.plan
-        self.postfix.at(self.stage).edit(plan.set, plan.unset, plan.services, plan.overrides, plan.gone)
-        for name in CONFIGURATION:
-            files.age(os.path.join(self.stage, name))
+        put_staged(self.postfix, self.stage, self.state, self.plan)
 
     def _put_files(self) -> None:
         """Files and tables that the old main.cf does not name; each table must answer as written."""

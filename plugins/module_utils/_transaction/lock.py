@@ -26,7 +26,7 @@ def locked(config_dir: str) -> Iterator[None]:
 
     It lies where nobody but root can open it, so that nobody else can hold it.
     """
-    name = hashlib.sha256(to_bytes(os.path.realpath(config_dir))).hexdigest()[:32]
+    name = place_of(config_dir)
     with open_folder(files.own_place()) as folder:
         descriptor = os.open(
             f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder.descriptor
@@ -36,6 +36,11 @@ def locked(config_dir: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def place_of(config_dir: str) -> str:
+    """What an instance's files are called in the folder that is root's alone."""
+    return hashlib.sha256(to_bytes(os.path.realpath(config_dir))).hexdigest()[:32]
 
 
 def _acquire(descriptor: int, config_dir: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils import _conduct
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._conduct import conduct, discreet
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._secrecy import NOT_SHOWN
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._work import Outcome
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._task.work import Outcome
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.key_spellings import AWKWARD, KEYS, traces
 
 KEY = KEYS["rsa-pkcs8-open"].strip()

@@ -49,9 +49,9 @@ def test_an_unknown_profile_is_refused_with_the_choices():
 
 
 @pytest.mark.parametrize("name", PROFILES)
-def test_a_profile_decides_everything_but_the_ca_file(name):
-    for policy in (PROFILES[name].server, PROFILES[name].client):
-        assert [f.name for f in fields(policy) if getattr(policy, f.name) is None] == ["ca_file"]
+def test_a_profile_decides_everything_but_the_ca_file_and_what_follows_from_the_level(name):
+    for policy, left in ((PROFILES[name].server, ["ca_file"]), (PROFILES[name].client, ["ca_file", "tls_required_no"])):
+        assert sorted(f.name for f in fields(policy) if getattr(policy, f.name) is None) == left
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import sys
 import zipfile
 
 import pytest
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils import _program, _renewal
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils import _program
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.certificate_tasks import pem, task
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import read, write
 
@@ -39,9 +39,9 @@ def test_an_archive_holds_this_packages_code_and_an_entry_that_starts_it():
     with zipfile.ZipFile(io.BytesIO(_program.archive(_program.RENEWAL))) as packed:
         found = packed.namelist()
         main = packed.read("__main__.py").decode()
-        renewal = packed.read(f"{FOLDER}/_renewal.py").decode()
-    assert f"from {PACKAGE}._renewal import main" in main
-    assert renewal == read(_renewal.__file__)
+        renewal = packed.read(f"{FOLDER}/_task/renewal.py").decode()
+    assert f"from {PACKAGE}._task.renewal import main" in main
+    assert renewal == read(renewal.__file__)
     assert found == sorted(found)
     folders = PACKAGE.split(".")
     for depth in range(len(folders)):

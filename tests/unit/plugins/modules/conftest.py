@@ -2,12 +2,12 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils import _work
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._task import work
 
 
 @pytest.fixture(autouse=True)
 def proven(monkeypatch):
     """The wire shows what it should."""
-    monkeypatch.setattr(_work, "prove", lambda postfix, started_with: [{"service": "smtp/inet"}])
-    monkeypatch.setattr(_work, "prove_twin", lambda twin, services: [])
-    monkeypatch.setattr(_work, "check_master", lambda postfix, staged: None)
+    monkeypatch.setattr(work, "prove", lambda postfix, started_with: [{"service": "smtp/inet"}])
+    monkeypatch.setattr(work, "prove_twin", lambda twin, services: [])
+    monkeypatch.setattr(work, "check_master", lambda postfix, staged: None)

@@ -10,7 +10,6 @@ from typing import NamedTuple
 import pytest
 from ansible.module_utils import basic
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils import _work
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import certificates_pem
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._providers.registry import PROVIDERS
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._secrecy import (
@@ -20,6 +19,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._secrecy 
     PUBLIC,
 )
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._secrecy import KEYS as KEY_OR_PATH
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._task import work
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.certificate_tasks import pem
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.key_spellings import AWKWARD, KEYS, traces
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.module_runs import load
@@ -36,9 +36,9 @@ REQUIRED = {
     "ca_certificate": "/etc/ca.pem",
 }
 WORDS = set(
-    """accept bogus command config_dir ciphers deliver exclude_ciphers expires match name names owner parameters pins
-    policy_sources port process_limit public_networks published_tlsa reason route sender signed sni src task to
-    address domains where_known""".split()
+    """accept address allow_weaker bogus ciphers client command config_dir deliver domains exclude_ciphers expires match name
+    names owner parameters pins policy_sources port process_limit public_networks published_tlsa reason route sender server
+    services signed sni src task to where_known""".split()
 )
 """Options of free text that a person decided not to be secrets. Results and errors repeat what they hold."""
 
@@ -109,7 +109,7 @@ def tell(node, monkeypatch, capsys, journal):
     """Run a module: everything that leaves it, its answer at Ansible's wordiest, its standard error, and the journal."""
     wordy = {"_ansible_verbosity": 4, "_ansible_diff": True, "_ansible_inject_invocation": True}
 
-    monkeypatch.setattr(_work.command, "run", node.run)
+    monkeypatch.setattr(work.command, "run", node.run)
 
     def run(name, options):
         module = load(f"smtp_{name}")

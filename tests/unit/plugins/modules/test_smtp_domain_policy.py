@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import InvalidValue
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import HardeningError, InvalidValue
 from ansible_collections.mailfleet.smtp_hardening.plugins.modules import smtp_domain_policy
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.domain_tasks import explicit
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import write
@@ -14,6 +14,7 @@ OPTIONS = {
     "unlisted_senders": None,
     "policy_sources": None,
     "dnssec_test": None,
+    "tls_required_no": None,
     "allow_weaker": False,
     "task": "Route it",
 }
@@ -54,6 +55,30 @@ def test_an_empty_list_takes_the_sources_away_and_none_leaves_them(node):
     assert not run(node)["changed"]
     assert run(node, policy_sources=[])["changed"]
     assert explicit(node) == {}
+
+
+def test_sources_and_names_that_the_task_states_need_no_further_word(node):
+    node.append("smtp_tls_security_level = may\n")
+    bank = {"name": "bank.example", "level": "secure", "match": ["a.example"]}
+    run(node, bank)
+    result = run(node, {**bank, "match": ["b.example"]}, policy_sources=["socketmap:inet:127.0.0.1:8461:postfix"])
+    assert {item["name"] for item in result["lowered"]} == {"other mail.policy", "domain bank.example.match"}
+
+
+@pytest.mark.parametrize(
+    ("allow_weaker", "allowed"),
+    [(False, False), (["domain court.example"], False), (["domain bank.example"], True), (True, True)],
+)
+def test_a_domain_is_protected_less_only_where_it_is_named(node, allow_weaker, allowed):
+    run(node, {"name": "bank.example", "level": "encrypt"})
+    gone = {"name": "bank.example", "state": "absent"}
+    if allowed:
+        assert "domain bank.example.level" in [
+            item["name"] for item in run(node, gone, allow_weaker=allow_weaker)["lowered"]
+        ]
+        return
+    with pytest.raises(HardeningError, match="lower protection: domain bank.example.level from encrypt to none"):
+        run(node, gone, allow_weaker=allow_weaker)
 
 
 @pytest.mark.parametrize(("unlisted", "refused"), [(None, False), ("accept", False), ("warn", False), ("reject", True)])

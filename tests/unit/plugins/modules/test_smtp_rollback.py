@@ -4,13 +4,13 @@ from __future__ import annotations
 import os
 
 import pytest
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils import _work
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import (
     HardeningError,
     InvalidValue,
     ProofFailed,
 )
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.plan import Plan
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._task import work
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction import history
 from ansible_collections.mailfleet.smtp_hardening.plugins.modules import smtp_rollback
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import change, picture, read, write
@@ -113,7 +113,7 @@ def test_a_rollback_that_is_not_proven_is_undone(node, monkeypatch):
 
     name(node, "mx8")
     before = picture(node.config_dir)
-    monkeypatch.setattr(_work, "prove", refuse)
+    monkeypatch.setattr(work, "prove", refuse)
     with pytest.raises(ProofFailed) as failure:
         roll_back(node, 1)
     assert failure.value.facts == {"proof": [1], "restored": True}

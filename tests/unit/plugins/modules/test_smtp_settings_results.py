@@ -103,4 +103,29 @@ def test_a_service_is_made_weaker_only_where_that_is_allowed(node):
     weaker = {**SETTINGS, "services": [{"name": "smtp", "parameters": {"smtpd_tls_security_level": None}}]}
     with pytest.raises(HardeningError, match="lower protection: smtp/inet.level from encrypt to none;"):
         run("smtp_settings", node, weaker)
+    result = run("smtp_settings", node, {**weaker, "allow_weaker": ["smtp/inet.level"]}, True)
+    assert result["lowered"] == [{"name": "smtp/inet.level", "before": "encrypt", "after": "none"}]
     assert run("smtp_settings", node, {**weaker, "allow_weaker": True})["changed"] is True
+
+
+def test_networks_that_the_task_states_need_no_further_word(node):
+    stated = {**SETTINGS, "parameters": {"mynetworks": "198.51.100.0/24"}, "public_networks": ["198.51.100.0/24"]}
+    result = run("smtp_settings", node, stated)
+    assert [item["name"] for item in result["lowered"]] == ["server.relay_networks"]
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"relayhost": "[other.example]"},
+        {"relayhost": ""},
+        {"smtp_fallback_relay": "[other.example]"},
+        {"default_transport": "smtp:[other.example]"},
+    ],
+)
+def test_a_setting_that_takes_mail_to_where_it_is_protected_less_is_refused(node, parameters, check_mode):
+    node.append("smtp_tls_security_level = may\nrelayhost = [hub.example]\n")
+    node.append("smtp_tls_policy_maps = inline:{[hub.example]=secure}\n")
+    with pytest.raises(HardeningError, match="lower protection: other mail.level from secure to may"):
+        run("smtp_settings", node, {**SETTINGS, "parameters": parameters}, check_mode)

@@ -8,10 +8,10 @@ import os
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils import _certificate_task, _renewal, _work
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import certificates_pem
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.keys import write_key
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import read_state
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._task import certificate, renewal, work
 from ansible_collections.mailfleet.smtp_hardening.plugins.modules import smtp_tls_cert
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.certificate_tasks import DEFAULTS, SMALL, pem, task
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import picture
@@ -22,7 +22,7 @@ from ansible_collections.mailfleet.smtp_hardening.tests.unit.module_runs import 
 def answer(monkeypatch, capsys, node):
     """Run the whole module for an instance: what it tells Ansible."""
 
-    monkeypatch.setattr(_work.command, "run", node.run)
+    monkeypatch.setattr(work.command, "run", node.run)
 
     def start(**options):
         with patch_module_args({"config_dir": node.config_dir, **options}), pytest.raises(SystemExit):
@@ -112,4 +112,4 @@ def test_no_key_and_no_passphrase_comes_back_in_the_answer(answer, issue, passph
 
 
 def test_a_renewal_on_the_node_does_what_the_module_does():
-    assert smtp_tls_cert.work is _renewal.work is _certificate_task.work
+    assert smtp_tls_cert.work is renewal.work is certificate.work

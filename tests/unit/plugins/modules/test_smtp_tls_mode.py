@@ -75,6 +75,8 @@ def test_a_mode_protects_less_than_before_only_where_that_is_meant(tls_node, ser
     with pytest.raises(HardeningError, match=f"^This would lower protection: .*{lowered}"):
         run("smtp_tls_mode", tls_node, {**MODE, "server": server}, check_mode)
     assert picture(tls_node.config_dir) == before
+    allowed = {**MODE, "server": server, "allow_weaker": "server"}
+    assert all(item["name"].startswith("server.") for item in run("smtp_tls_mode", tls_node, allowed, True)["lowered"])
     assert run("smtp_tls_mode", tls_node, {**MODE, "server": server, "allow_weaker": True}, check_mode)["changed"]
 
 

@@ -27,7 +27,11 @@ from ansible_collections.mailfleet.smtp_hardening.tests.unit.plugins.module_util
         ({"smtpd_tls_protocols": "!SSLv2, !SSLv3"}, ("may", "TLSv1", "ignore")),
         ({"smtpd_tls_protocols": "!SSLv2,!SSLv3,!TLSv1,!TLSv1.1,!TLSv1.2"}, ("may", "TLSv1.3", "ignore")),
         ({"smtpd_tls_protocols": ">=TLSv1.3"}, ("may", "TLSv1.3", "ignore")),
-        ({"smtpd_tls_protocols": "TLSv1.2"}, ("may", "other", "ignore")),
+        ({"smtpd_tls_protocols": "TLSv1.2"}, ("may", "TLSv1.2", "ignore")),
+        ({"smtpd_tls_protocols": ">=0304"}, ("may", "TLSv1.3", "ignore")),
+        ({"smtpd_tls_protocols": "TLSv9"}, ("may", "other", "ignore")),
+        ({"smtpd_tls_security_level": "Encrypt"}, ("encrypt", "TLSv1.2", "ignore")),
+        ({"smtpd_tls_security_level": "secure"}, ("encrypt", "TLSv1.2", "ignore")),
         ({"smtpd_tls_protocols": ""}, ("may", "TLSv1", "ignore")),
     ],
 )
@@ -57,7 +61,9 @@ def test_services_that_differ_are_told_beside_main_cf(instance):
         ({"smtp_tls_security_level": "none"}, ("none", "", "")),
         ({"smtp_tls_security_level": "dane", "smtp_tls_mandatory_protocols": ">=TLSv1.3"}, ("dane", "TLSv1.3", "")),
         ({"smtp_tls_security_level": "", "smtp_enforce_tls": "yes"}, ("encrypt", "TLSv1.2", "")),
-        ({"smtp_tls_protocols": "TLSv1.2"}, ("may", "other", "")),
+        ({"smtp_tls_protocols": "TLSv1.2"}, ("may", "TLSv1.2", "")),
+        ({"smtp_tls_protocols": "TLSv9"}, ("may", "other", "")),
+        ({"smtp_tls_security_level": "DANE-only"}, ("dane-only", "TLSv1.2", "")),
     ],
 )
 def test_the_level_of_a_client_is_told_as_postfix_takes_it(instance, found, expected):

@@ -15,6 +15,7 @@ from ansible_collections.mailfleet.smtp_hardening.tests.unit.domain_tasks import
     plan,
     table,
 )
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.guarded import remedy
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.incoming_tasks import (
     KNOWN,
     NEEDS_CERTIFICATE,
@@ -72,7 +73,7 @@ def test_less_is_demanded_of_a_sender_only_if_that_is_meant(asking, record, then
         with pytest.raises(HardeningError) as refusal:
             plan(asking, change)
         assert str(refusal.value) == (
-            f"This would lower protection: domain {name}.{lowered}; set allow_weaker: true if that is meant."
+            f"This would lower protection: domain {name}.{lowered}; {remedy(f'domain {name}.incoming')}"
         )
     assert plan(asking, change, allow_weaker=bool(lowered)).plan.changed
 
@@ -113,7 +114,6 @@ def test_unlisted_senders_are_let_in_again_only_if_that_is_meant(asking, before,
         with pytest.raises(HardeningError) as refusal:
             plan(node, **wish)
         assert str(refusal.value) == (
-            f"This would lower protection: unlisted_senders from {before} to {after}; "
-            "set allow_weaker: true if that is meant."
+            f"This would lower protection: unlisted_senders from {before} to {after}; {remedy('unlisted_senders')}"
         )
     assert apply(node, **wish, allow_weaker=lowered).unlisted is Unlisted(after or before)

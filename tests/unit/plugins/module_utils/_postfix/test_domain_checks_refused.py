@@ -41,7 +41,7 @@ def shadowed(tls_node, tmp_path):
         tls_node.append(f"smtp_tls_policy_maps = {table.format(own)}\n")
         planned = plan(tls_node, {"name": "bank.example", "level": "encrypt"})
         try:
-            check_shadowed(tls_node.postfix, tls_node.state, planned.plan, planned.after)
+            check_shadowed(tls_node.postfix, tls_node.state, planned.plan)
         except InvalidValue as refusal:
             assert str(refusal) == (
                 f"domains: 'bank.example' has an entry in {table.format(own)} too, which says something else; take it out."

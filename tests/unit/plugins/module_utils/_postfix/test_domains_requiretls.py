@@ -86,5 +86,5 @@ def test_an_operators_policy_of_requiretls_is_let_alone_where_no_record_has_one(
 def test_requiretls_hidden_by_the_relayhost_is_not_met(new_node):
     new_node.append("relayhost = [smarthost.example]\n")
     record = {"name": "a.example", "requiretls": "enforce"}
-    assert "relayhost = [smarthost.example] takes all mail" in plan(new_node, record).unmet
+    assert "has requiretls, but its mail goes to [smarthost.example] (relayhost)" in plan(new_node, record).unmet
     assert plan(new_node, {**record, "route": "[mx.example]"}).unmet is None

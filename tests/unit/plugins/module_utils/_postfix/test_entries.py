@@ -203,7 +203,8 @@ def test_several_entries_change_in_one_call(submitting):
     ]
     change(submitting, plan(submitting, *items))
     assert submitting.services == (
-        "smtp inet n - y - 50 smtpd\nsmtp unix - - y - - smtp\n465 inet n - y - - smtpd -o smtpd_tls_wrappermode=yes\n"
+        "smtp inet n - y - 50 smtpd\nsmtp unix - - y - - smtp\nrelay unix - - y - - smtp\n"
+        "465 inet n - y - - smtpd -o smtpd_tls_wrappermode=yes\n"
     )
     assert not plan(submitting, *items).changed
 
@@ -217,7 +218,7 @@ def test_several_entries_go_at_once(submitting):
     found = plan(submitting, *items)
     assert found.gone == ("smtp/inet", "submission/inet")
     change(submitting, found)
-    assert submitting.services == "smtp unix - - y - - smtp\n"
+    assert submitting.services == "smtp unix - - y - - smtp\nrelay unix - - y - - smtp\n"
     assert not plan(submitting, *items).changed
 
 

@@ -14,10 +14,10 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.
     client_parameters,
     protocol_list,
     read_client,
-    read_protocol_list,
     read_server,
     server_parameters,
 )
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.values import admitted, lowest
 
 OLD, NEW = (3, 5), (3, 10)
 
@@ -34,12 +34,7 @@ OLD, NEW = (3, 5), (3, 10)
 )
 def test_a_protocol_floor_is_spelt_as_this_postfix_knows_it(floor, version, text):
     assert protocol_list(floor, version) == text
-    assert read_protocol_list(text) is floor
-
-
-@pytest.mark.parametrize("text", ["TLSv1.2 TLSv1.3", ">=SSLv3", "!SSLv2, TLSv1.2", "bogus"])
-def test_a_protocol_list_that_is_no_floor_is_not_taken_for_one(text):
-    assert read_protocol_list(text) is None
+    assert lowest(admitted(text, version)) is floor
 
 
 def test_nothing_asked_sets_nothing():
@@ -112,20 +107,6 @@ def test_what_is_set_is_read_back_the_same(defaults):
     )
     wanted = {name: value for name, value in server_parameters(policy, NEW).items() if value is not None}
     assert read_server({**defaults, **wanted}) == policy
-
-
-@pytest.mark.parametrize(
-    ("text", "floor"),
-    [
-        ("", Protocol.TLS_1_0),
-        ("!SSLv2, !SSLv3", Protocol.TLS_1_0),
-        ("!SSLv2 !SSLv3 !TLSv1 !TLSv1.1", Protocol.TLS_1_2),
-        (">=TLSv1.2, <=TLSv1.3", Protocol.TLS_1_2),
-        ("!SSLv2, !SSLv3, !TLSv1, !TLSv1.1, !TLSv1.2, !TLSv1.3", None),
-    ],
-)
-def test_the_lowest_version_of_an_operators_list_is_its_floor(text, floor):
-    assert read_protocol_list(text) is floor
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import re
 
 import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import HardeningError, InvalidValue
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.allowance import read_allowance
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.policies import (
     read_client_policy,
     read_server_policy,
@@ -16,6 +17,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._profiles import find_profile
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.domain_tasks import PINS, apply, is_refused
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import write
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.guarded import guarded, remedy
 from flawed import CHAINS
 from pki import authority
 
@@ -26,9 +28,13 @@ def plan(node, profile=None, server=None, client=None, *, services=None, allow_w
         read_server_policy(server),
         read_client_policy(client),
         read_services(services),
-        allow_weaker,
+        read_allowance(allow_weaker),
     )
-    return plan_mode(read_state(node.postfix), wish, node.run)
+    mode = plan_mode(read_state(node.postfix), wish, node.run)
+    given = {"ca_file": "trust", "match": "match"}.items()
+    said = [item for option, item in given if option in {**(server or {}), **(client or {})}]
+    guarded(node, mode.plan, allow_weaker, said=said)
+    return mode
 
 
 def test_only_the_parameters_behind_the_options_are_set(tls_node):
@@ -185,9 +191,11 @@ def test_a_weaker_mode_is_refused_with_each_value_unless_that_is_meant(trusting_
         plan(trusting_node, **weaker)
     assert str(refusal.value) == (
         "This would lower protection: server.level from encrypt to may; "
-        "server.minimum_protocol from TLSv1.3 to TLSv1.1; server.client_certificates from require to ignore; "
+        "server.client_certificates from require to ignore; server.minimum_protocol from TLSv1.3 to TLSv1.1; "
         "client.level from secure to may; client.minimum_protocol from TLSv1.3 to TLSv1.2; "
-        "set allow_weaker: true if that is meant."
+        + remedy(
+            "server.level, server.client_certificates, server.minimum_protocol, client.level, client.minimum_protocol"
+        )
     )
     assert plan(trusting_node, **weaker, allow_weaker=True).plan.changed
 

@@ -11,10 +11,10 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import read_contents, read_state
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction import history
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction.journal import Author
-from ansible_collections.mailfleet.smtp_hardening.tests.unit.domain_tasks import apply
-from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import read, write
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.domain_tasks import TODAY, apply
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import SERVICES, read, write
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.guarded import guarded, remedy
 
-SERVICES = "smtp inet n - y - - smtpd\nsmtp unix - - y - - smtp\n"
 SUBMISSION = SERVICES + "submission inet n - y - - smtpd -o smtpd_tls_security_level=encrypt\n"
 
 
@@ -27,9 +27,9 @@ def past(node, main_cf, services=SERVICES):
 
 
 def plan(node, to=1, allow_weaker=False):
-    state = history.find(node.config_dir, to)
-    then = read_state(node.postfix.at(state.folder))
-    return plan_rollback(node.state, then, history.contents(node.config_dir, state), allow_weaker)
+    planned = plan_rollback(node.state, history.contents(node.config_dir, history.find(node.config_dir, to)))
+    guarded(node, planned, allow_weaker, today=TODAY)
+    return planned
 
 
 @pytest.mark.parametrize(
@@ -89,9 +89,7 @@ def test_a_state_that_protects_less_comes_back_only_if_that_is_meant(node, then,
     if lowered:
         with pytest.raises(HardeningError) as refusal:
             plan(node)
-        assert str(refusal.value) == (
-            f"This would lower protection: {lowered}; set allow_weaker: true if that is meant."
-        )
+        assert str(refusal.value) == (f"This would lower protection: {lowered}; {remedy(lowered.partition(' ')[0])}")
     assert plan(node, allow_weaker=True).contents["main.cf"].decode() == then
 
 
@@ -150,7 +148,7 @@ def test_broken_records_of_now_are_a_sentence_and_no_crash(node, content):
         plan(node, 1)
     assert str(refusal.value) == (
         f"{node.store('domains/1/records.json')} cannot be read. "
-        "Set allow_weaker: true to go back without comparing how domains are protected."
+        "Set allow_weaker: true to go on without comparing how domains were protected."
     )
     assert plan(node, 1, allow_weaker=True).changed
 
@@ -171,6 +169,6 @@ def test_an_override_that_comes_back_is_held_against_what_the_service_has_now(no
 
 def test_octets_that_are_no_utf_8_come_back_as_they_were(node):
     contents = {"main.cf": (b"# now\n", b"# M\xfcnchen\n")}
-    planned = plan_rollback(node.state, node.state, contents, False)
+    planned = plan_rollback(node.state, contents)
     assert planned.contents == {"main.cf": b"# M\xfcnchen\n"}
     assert planned.diff()[0]["after"] == "# M\ufffdnchen\n"

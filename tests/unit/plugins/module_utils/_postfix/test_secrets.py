@@ -14,7 +14,6 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.
     SettingsWish,
     plan_settings,
 )
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import read_state
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction import history
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import (
     change,
@@ -209,8 +208,7 @@ def test_secrets_that_were_taken_out_are_forgotten_in_the_end(knowing):
 
 def back(node, number):
     past = history.find(node.config_dir, number)
-    then = read_state(node.postfix.at(past.folder))
-    change(node, plan_rollback(node.state, then, history.contents(node.config_dir, past), False))
+    change(node, plan_rollback(node.state, history.contents(node.config_dir, past)))
 
 
 def test_a_rollback_brings_the_old_password_back_and_the_next_run_the_new_one(knowing):

@@ -75,7 +75,7 @@ def sentence(*found):
         ("465/inet/smtpd_tls_CAfile=/other.pem", "465/inet has ca_file /other.pem instead of /ca.pem"),
         ("10025/inet/smtpd_tls_security_level=none", "10025/inet has level none instead of encrypt"),
         (
-            "smtp/inet/smtpd_tls_mandatory_protocols=TLSv1.3",
+            "smtp/inet/smtpd_tls_mandatory_protocols=TLSv1.4",
             "smtp/inet has minimum_protocol not set instead of TLSv1.3",
         ),
     ],
@@ -122,6 +122,7 @@ def test_an_override_that_undermines_the_client_is_refused_by_its_service(mixed,
         "lmtp/unix/smtp_tls_security_level=none",
         "relay/unix/smtpd_tls_security_level=none",
         "smtp/inet/smtp_tls_security_level=none",
+        "smtp/inet/smtpd_tls_protocols=TLSv1.3",
     ],
 )
 def test_an_override_that_lowers_nothing_is_harmless(mixed, override):
@@ -358,47 +359,3 @@ def test_a_service_is_read_as_the_side_that_it_speaks_for(mixed):
         **dict.fromkeys(["smtp/unix", "relay/unix"], ClientPolicy),
     }
     assert [s.key for s in state.services if s.is_server or services.is_client(s)] == list(kinds)
-
-
-def test_protections_are_named_by_their_owners_with_the_plans_overrides(mixed):
-    mixed.write("smtpd_tls_security_level = may\n")
-    plan = Plan(overrides={"submission/inet/smtpd_tls_security_level": "encrypt"})
-    state = mixed.state
-    found = services.protections(state.services, state.effective, services.overridden(state.services, plan), plan)
-    assert {name: str(value) for name, value in found.items()} == {
-        "server.level": "may",
-        "server.minimum_protocol": "TLSv1",
-        "server.client_certificates": "ignore",
-        "client.level": "none",
-        "submission/inet.level": "encrypt",
-        "submission/inet.minimum_protocol": "TLSv1",
-        "submission/inet.client_certificates": "ignore",
-    }
-
-
-def test_a_service_that_is_neither_server_nor_client_protects_nothing(mixed):
-    state = mixed.state
-    found = services.protections(state.services, state.effective, {"lmtp/unix", "cleanup/unix"})
-    assert {name.partition(".")[0] for name in found} == {"server", "client"}
-
-
-@pytest.mark.parametrize(
-    ("there", "planned", "found"),
-    [
-        ([], {}, set()),
-        (["smtp/inet/smtpd_tls_security_level=may"], {}, {"smtp/inet"}),
-        (["smtp/inet/smtpd_tls_security_level=may"], {"smtp/inet/smtpd_tls_security_level": None}, {"smtp/inet"}),
-        ([], {"relay/unix/smtp_tls_security_level": "secure"}, {"relay/unix"}),
-        (["submission/inet/syslog_name=postfix/submission"], {}, set()),
-        (
-            ["465/inet/smtpd_tls_wrappermode=yes"],
-            {"submission/inet/smtpd_tls_security_level": "encrypt"},
-            {"465/inet", "submission/inet"},
-        ),
-    ],
-)
-def test_a_service_differs_from_main_cf_where_an_override_speaks_of_tls_now_or_after_the_plan(
-    mixed, there, planned, found
-):
-    mixed.override(*there)
-    assert services.overridden(mixed.state.services, Plan(overrides=planned)) == found

@@ -9,12 +9,15 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.
     SettingsWish,
     plan_settings,
 )
-from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import SERVICES, change, picture
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import SERVICES, change, picture, write
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.guarded import guarded
 
 
 def plan(node, parameters=None, where_known=None, services=(), allow_weaker=False):
     settings = read_settings(parameters or {}, where_known or {}, [])
-    return plan_settings(node.state, SettingsWish(settings, read_entries(services), allow_weaker=allow_weaker))
+    planned = plan_settings(node.state, SettingsWish(settings, read_entries(services)))
+    guarded(node, planned, allow_weaker)
+    return planned
 
 
 @pytest.mark.parametrize(
@@ -40,6 +43,7 @@ def test_a_parameter_of_some_versions_is_set_where_this_postfix_knows_it(node, p
 def test_our_demands_stay_first_wherever_the_list_is_set(node, where):
     node.defaults["smtpd_sender_restrictions"] = ""
     ours = f"check_sender_access hash:{node.store('domains/3/senders')}"
+    write(node.store("domains/3/records.json"), "[]")
     node.append(f"smtpd_sender_restrictions = {ours}\n")
     found = plan(node, **{where: {"smtpd_sender_restrictions": ["reject_non_fqdn_sender"]}})
     assert found.set == {"smtpd_sender_restrictions": f"{ours}, reject_non_fqdn_sender"}

@@ -14,6 +14,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.
     plan_settings,
 )
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import change, read
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.guarded import guarded
 
 MAPS = "smtp_sasl_password_maps"
 HOP = "[mx.example.com]:587"
@@ -21,9 +22,9 @@ HOP = "[mx.example.com]:587"
 
 def plan(node, *, parameters=None, where_known=None, services=(), secrets=None, allow_weaker=False):
     settings = read_settings(parameters or {}, where_known or {}, [])
-    return plan_settings(
-        node.state, SettingsWish(settings, read_entries(services), read_secrets(secrets), allow_weaker)
-    )
+    planned = plan_settings(node.state, SettingsWish(settings, read_entries(services), read_secrets(secrets)))
+    guarded(node, planned, allow_weaker)
+    return planned
 
 
 def bring(node, **wish):

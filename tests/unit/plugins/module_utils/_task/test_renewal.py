@@ -4,10 +4,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils import _renewal
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import certificates_pem
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.keys import write_key
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._work import Outcome
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._task import renewal
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._task.work import Outcome
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.certificate_tasks import task
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import write
 
@@ -40,7 +40,7 @@ class Tool:
 @pytest.fixture
 def tool(tmp_path, monkeypatch):
     made = Tool(tmp_path)
-    monkeypatch.setattr(_renewal, "time", made)
+    monkeypatch.setattr(renewal, "time", made)
     return made
 
 
@@ -53,12 +53,12 @@ def program(tmp_path, tool, monkeypatch):
 
     def run(answer):
         def attempt(work, given, check_mode):
-            assert (work, given, check_mode) == (_renewal.work, options, False)
-            calls.append(_renewal._pair(given["external"]))
+            assert (work, given, check_mode) == (renewal.work, options, False)
+            calls.append(renewal._pair(given["external"]))
             return answer(len(calls))
 
-        monkeypatch.setattr(_renewal, "attempt", attempt)
-        return _renewal.main([str(tmp_path / "renew.pyz"), "public"]), calls
+        monkeypatch.setattr(renewal, "attempt", attempt)
+        return renewal.main([str(tmp_path / "renew.pyz"), "public"]), calls
 
     return run
 
@@ -158,7 +158,7 @@ def test_a_renewal_that_comes_while_the_work_fails_is_tried_too(program, tool, i
 
 
 def test_a_certificate_without_kept_options_ends_with_one_sentence_and_1(tmp_path, capsys):
-    assert _renewal.main([str(tmp_path / "renew.pyz"), "nobody"]) == 1
+    assert renewal.main([str(tmp_path / "renew.pyz"), "nobody"]) == 1
     assert capsys.readouterr().err.count("\n") == 1
 
 
@@ -170,7 +170,7 @@ def test_a_tool_that_writes_for_ever_ends_with_a_sentence(program, tool, issue, 
 
     tool.write(issue(), issue())
     code, calls = program(answer)
-    assert (code, len(calls)) == (1, _renewal.TURNS)
+    assert (code, len(calls)) == (1, renewal.TURNS)
     assert capsys.readouterr() == (
         "",
         f"smtp_tls_cert public: external: {tool.paths['private_key']} and {tool.paths['certificate']} have been replaced "
@@ -212,6 +212,6 @@ def test_what_is_quoted_cannot_break_the_line(program, tool, issue, capsys):
 @pytest.mark.parametrize("words", [1, 2, 3])
 def test_whatever_it_is_given_it_ends_with_one_sentence_and_1(tmp_path, capsys, content, words):
     (tmp_path / "public.json").write_bytes(content.encode("utf-8", "surrogateescape"))
-    assert _renewal.main([str(tmp_path / "renew.pyz"), "public", "more"][:words]) == 1
+    assert renewal.main([str(tmp_path / "renew.pyz"), "public", "more"][:words]) == 1
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and said.startswith("smtp_tls_cert ")

@@ -18,18 +18,18 @@ import shlex
 import sys
 from typing import Dict, Iterable, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from . import _files as files
-from . import _program
-from ._edge import Facts, Options
-from ._errors import InvalidValue, PostfixError
-from ._postfix.commands import Postfix
-from ._postfix.plan import Diff
-from ._postfix.state import State
-from ._postfix.supply import Asked
-from ._providers.external import External, Renewed
-from ._providers.registry import SUBOPTIONS
-from ._providers.stored import Stored
-from ._transaction.change import put_beside, take_away
+from .. import _files as files
+from .. import _program
+from .._edge import Facts, Options
+from .._errors import InvalidValue, PostfixError
+from .._postfix.commands import Postfix
+from .._postfix.plan import Diff
+from .._postfix.state import State
+from .._postfix.supply import Asked
+from .._providers.external import External, Renewed
+from .._providers.registry import SUBOPTIONS
+from .._providers.stored import Stored
+from .._transaction.change import put_beside, take_away
 
 UNITS = "/etc/systemd/system"
 PYTHON = "/usr/bin/python3"

@@ -6,7 +6,6 @@ import json
 import os
 
 import pytest
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils import _certificate_task, _hooks, _work
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates import tlsa
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import (
     certificates_pem,
@@ -26,6 +25,8 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors i
     HardeningError,
     InvalidValue,
 )
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._task import certificate, hooks
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._task import work as task_work
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction import history
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction.journal import Author
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.certificate_tasks import SMALL, pem, sign, task
@@ -40,16 +41,16 @@ PROVIDERS = ["self_signed", "csr", "own_ca", "pem", "pkcs12", "external"]
 @pytest.fixture(autouse=True)
 def proven(monkeypatch, tmp_path):
     """The wire shows what it should, and systemd's units lie where a test may write."""
-    monkeypatch.setattr(_work, "prove", lambda postfix, started_with: PROVEN)
-    monkeypatch.setattr(_work, "prove_twin", lambda twin, services: [])
-    monkeypatch.setattr(_work, "check_master", lambda postfix, staged: None)
-    monkeypatch.setattr(_hooks, "UNITS", str(tmp_path / "systemd"))
+    monkeypatch.setattr(task_work, "prove", lambda postfix, started_with: PROVEN)
+    monkeypatch.setattr(task_work, "prove_twin", lambda twin, services: [])
+    monkeypatch.setattr(task_work, "check_master", lambda postfix, staged: None)
+    monkeypatch.setattr(hooks, "UNITS", str(tmp_path / "systemd"))
 
 
 def work(node, provider="self_signed", given=None, check_mode=False, **over):
     given = SMALL if provider == "self_signed" and given is None else given
     options = task(provider, given, config_dir=node.config_dir, **over)
-    return _certificate_task.work(node.postfix, options, check_mode)
+    return certificate.work(node.postfix, options, check_mode)
 
 
 @pytest.fixture

@@ -10,13 +10,14 @@ import subprocess
 import sys
 
 import pytest
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils import _hooks, _program
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils import _program
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import certificates_pem
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.keys import write_key
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import InvalidValue, PostfixError
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix import store
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.commands import Completed
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._providers.registry import read_task
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._task import hooks
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.certificate_tasks import SMALL, task
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import FakePostfix, picture, read, write
 
@@ -38,8 +39,8 @@ def units(monkeypatch, tmp_path, node):
     """Where systemd's units lie."""
     folder = tmp_path / "systemd"
     monkeypatch.setitem(HERE, "config_dir", node.config_dir)
-    monkeypatch.setattr(_hooks, "UNITS", str(folder))
-    monkeypatch.setattr(_hooks, "PYTHON", "/nowhere/python3")
+    monkeypatch.setattr(hooks, "UNITS", str(folder))
+    monkeypatch.setattr(hooks, "PYTHON", "/nowhere/python3")
     return folder
 
 
@@ -59,12 +60,12 @@ def external(tmp_path, issue):
 
 def planned(node, given, provider="external", **over):
     options = task(provider, given, **{"name": "public", "config_dir": node.config_dir, **over})
-    return _hooks.plan_hook(node.postfix, node.state, read_task(options, "mx1.example.com", store.read_given), options)
+    return hooks.plan_hook(node.postfix, node.state, read_task(options, "mx1.example.com", store.read_given), options)
 
 
 def install(node, given, **over):
     plan = planned(node, given, **over)
-    _hooks.install(node.postfix, node.state, "public", plan)
+    hooks.install(node.postfix, node.state, "public", plan)
     return plan
 
 
@@ -89,7 +90,7 @@ def test_a_hook_is_installed_once_and_a_second_run_finds_nothing_to_do(node, ext
     ]
     again = planned(node, external(tool))
     assert (again.changed, again.diff()) == (False, [])
-    assert _hooks.renewed_by(node.state, "public") == tool
+    assert hooks.renewed_by(node.state, "public") == tool
 
 
 def test_a_plan_writes_nothing(node, external, tmp_path):
@@ -279,18 +280,18 @@ def test_a_certificate_that_comes_from_elsewhere_now_has_no_hook_any_more(node, 
     install(node, external(tool))
     del node.commands[:]
     if provider == "absent":
-        plan = _hooks.plan_no_hook(node.state, "public")
+        plan = hooks.plan_no_hook(node.state, "public")
     else:
         given = {**SMALL, "private_key": "-----BEGIN ", "certificate": "-----BEGIN ", "archive": "MIIE"}
         plan = planned(node, {**given, "ca_certificate": "-----BEGIN "}, provider)
     assert sorted(plan.take_away) == sorted([node.store("renewal", "public.json"), *hook_of(tmp_path, tool)])
-    _hooks.install(node.postfix, node.state, "public", plan)
+    hooks.install(node.postfix, node.state, "public", plan)
     assert not any(map(os.path.exists, plan.take_away))
     assert os.path.exists(node.store("renewal", "renew.pyz"))
-    assert _hooks.renewed_by(node.state, "public") is None
+    assert hooks.renewed_by(node.state, "public") is None
     units = [] if tool == "certbot" else [["disable", "--now", f"{unit()}.path", f"{unit()}.service"]]
     assert systemctl(node)[: len(units)] == units
-    assert not _hooks.plan_no_hook(node.state, "public").changed
+    assert not hooks.plan_no_hook(node.state, "public").changed
 
 
 def test_a_stored_certificate_that_becomes_active_keeps_its_hook(node, external):
@@ -307,7 +308,7 @@ def test_another_tool_takes_the_place_of_the_one_that_was(node, external, tmp_pa
         *(f"{path}: taken away, a hook for renewals\n" for path in hook_of(tmp_path, "lego")),
     ]
     assert not any(map(os.path.exists, plan.take_away))
-    assert _hooks.renewed_by(node.state, "public") == "certbot"
+    assert hooks.renewed_by(node.state, "public") == "certbot"
 
 
 def test_a_lineage_that_moved_takes_its_hook_along(node, external, tmp_path):
@@ -327,8 +328,8 @@ def test_a_hook_of_one_certificate_is_none_of_anothers(node, external):
     install(node, external())
     plan = install(node, external(), name="private")
     assert node.store("renewal", "renew.pyz") not in plan.write
-    assert not _hooks.plan_no_hook(node.state, "other").changed
-    assert _hooks.renewed_by(node.state, "private") == _hooks.renewed_by(node.state, "public") == "certbot"
+    assert not hooks.plan_no_hook(node.state, "other").changed
+    assert hooks.renewed_by(node.state, "private") == hooks.renewed_by(node.state, "public") == "certbot"
 
 
 def test_a_file_of_a_hook_that_was_lost_is_put_back(node, external, tmp_path):

@@ -11,9 +11,9 @@ import subprocess
 import sys
 
 import pytest
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils import _hooks
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.commands import Completed, Postfix
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._providers.registry import read_task
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._task import hooks
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.certificate_tasks import task
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import FakePostfix, read, write
 
@@ -22,8 +22,8 @@ from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import
 def units(monkeypatch, tmp_path):
     folder = tmp_path / "systemd"
     folder.mkdir()
-    monkeypatch.setattr(_hooks, "UNITS", str(folder))
-    monkeypatch.setattr(_hooks, "PYTHON", "/nowhere/python3")
+    monkeypatch.setattr(hooks, "UNITS", str(folder))
+    monkeypatch.setattr(hooks, "PYTHON", "/nowhere/python3")
     return folder
 
 
@@ -49,12 +49,12 @@ def planned(node, name, tool="other", run=None):
     options = task("external", {"tool": tool, "hook": True, **files}, name=name, config_dir=node.config_dir)
     postfix = Postfix(run or node.run, node.config_dir)
     asked = read_task(options, "mx1.example.com", lambda _option, _path: b"-----BEGIN")
-    return _hooks.plan_hook(postfix, node.state, asked, options)
+    return hooks.plan_hook(postfix, node.state, asked, options)
 
 
 def install(node, name, tool="other"):
     plan = planned(node, name, tool)
-    _hooks.install(node.postfix, node.state, name, plan)
+    hooks.install(node.postfix, node.state, name, plan)
     return plan
 
 
@@ -73,14 +73,14 @@ def test_no_two_instances_and_certificates_have_the_same_units(node, one, other)
     names = set()
     for folder, name in (one, other):
         state = node.state.__class__(**{**node.state.__dict__, "config_dir": f"/etc/{folder}"})
-        names.add(_hooks._unit(state, name))
-        assert len(f"{_hooks._unit(state, name)}.service") <= 255
+        names.add(hooks._unit(state, name))
+        assert len(f"{hooks._unit(state, name)}.service") <= 255
     assert len(names) == 2
 
 
 def test_the_name_of_a_common_instance_stays_as_it_was(node):
     state = node.state.__class__(**{**node.state.__dict__, "config_dir": "/etc/postfix/"})
-    assert _hooks._unit(state, "renewed") == "smtp-hardening-etc-postfix-renewed"
+    assert hooks._unit(state, "renewed") == "smtp-hardening-etc-postfix-renewed"
 
 
 @pytest.mark.skipif(not shutil.which("systemd-escape"), reason="no systemd here")
@@ -88,7 +88,7 @@ def test_the_name_of_a_common_instance_stays_as_it_was(node):
 def test_names_are_escaped_as_systemd_escape_does(node, path):
     escaped = subprocess.run(["systemd-escape", "--path", path], check=True, stdout=subprocess.PIPE, timeout=30).stdout
     state = node.state.__class__(**{**node.state.__dict__, "config_dir": path})
-    assert _hooks._unit(state, "a") == f"smtp-hardening-{escaped.decode().strip()}-a"
+    assert hooks._unit(state, "a") == f"smtp-hardening-{escaped.decode().strip()}-a"
 
 
 def test_what_certbot_starts_by_a_shell_has_a_name_that_a_shell_leaves_alone(at, tmp_path):
@@ -109,8 +109,8 @@ def test_what_certbot_starts_by_a_shell_has_a_name_that_a_shell_leaves_alone(at,
 def former(node, name, tool="other"):
     """Leave a hook as it was left under the former name."""
     install(node, name, tool)
-    old, new = _hooks._former_unit(node.state, name), _hooks._unit(node.state, name)
-    for path in list(_hooks._installed(node.state, name))[:-1]:
+    old, new = hooks._former_unit(node.state, name), hooks._unit(node.state, name)
+    for path in list(hooks._installed(node.state, name))[:-1]:
         base = os.path.basename(path).replace(new, old).replace(new.replace("\\", "%"), old)
         os.rename(path, os.path.join(os.path.dirname(path), base))
     del node.commands[:]
@@ -136,11 +136,11 @@ def test_a_hook_under_its_former_name_goes_with_its_certificate(at, units, tmp_p
     node = at("postfix-a")
     given = (tool, f"{tmp_path}/live/mx")
     former(node, "mx", given)
-    plan = _hooks.plan_no_hook(node.state, "mx")
-    _hooks.install(node.postfix, node.state, "mx", plan)
+    plan = hooks.plan_no_hook(node.state, "mx")
+    hooks.install(node.postfix, node.state, "mx", plan)
     folder = units if tool == "other" else tmp_path / "renewal-hooks" / "deploy"
     assert os.listdir(folder) == []
-    assert not _hooks.plan_no_hook(node.state, "mx").changed
+    assert not hooks.plan_no_hook(node.state, "mx").changed
 
 
 def test_a_hook_of_another_instance_that_bears_our_former_name_stays(at, units):
@@ -160,9 +160,9 @@ def test_kept_options_that_cannot_be_read_stand_in_nobodys_way(at, units, conten
     node = at("postfix")
     install(node, "mx")
     write(node.store("renewal", "mx.json"), content)
-    assert _hooks.renewed_by(node.state, "mx") is None
-    plan = _hooks.plan_no_hook(node.state, "mx")
-    _hooks.install(node.postfix, node.state, "mx", plan)
+    assert hooks.renewed_by(node.state, "mx") is None
+    plan = hooks.plan_no_hook(node.state, "mx")
+    hooks.install(node.postfix, node.state, "mx", plan)
     assert os.listdir(units) == [] and not os.path.exists(node.store("renewal", "mx.json"))
 
 
@@ -183,10 +183,10 @@ def started(units, at, monkeypatch):
             return node.run(argv, stdin)
 
         if there:
-            monkeypatch.setattr(_hooks, "PYTHON", own)
-        monkeypatch.setattr(_hooks.sys, "executable", "/usr/bin/python3.99")
+            monkeypatch.setattr(hooks, "PYTHON", own)
+        monkeypatch.setattr(hooks.sys, "executable", "/usr/bin/python3.99")
         plan = planned(node, "mx", run=run)
-        service = plan.write[str(units / f"{_hooks._unit(node.state, 'mx')}.service")].content.decode()
+        service = plan.write[str(units / f"{hooks._unit(node.state, 'mx')}.service")].content.decode()
         return shlex.split(service.partition("ExecStart=")[2].splitlines()[0])[0], asked
 
     return made
@@ -205,7 +205,7 @@ def test_a_hook_names_the_python_that_runs_where_the_nodes_own_will_not_do(start
 def test_the_unit_keeps_the_key_out_of_cores_and_ends(at, units):
     node = at('post%fix "a$')
     install(node, "mx")
-    service = read(str(units / f"{_hooks._unit(node.state, 'mx')}.service")).splitlines()
+    service = read(str(units / f"{hooks._unit(node.state, 'mx')}.service")).splitlines()
     assert {"LimitCORE=0", "TimeoutStartSec=30min", "StartLimitIntervalSec=0", "ProtectSystem=yes"} <= set(service)
     path = node.config_dir.replace("%", "%%").replace('"', '\\"')
     assert f'ReadWritePaths="{path}"' in service

@@ -11,15 +11,15 @@ import sys
 import time
 from typing import List, Mapping, Tuple
 
-from . import _core_dumps
-from . import _files as files
-from ._certificate_task import work
-from ._certificates.chain import read_chains
-from ._certificates.shown import shown
-from ._edge import Options
-from ._errors import HardeningError, unforeseen
-from ._given import read_given
-from ._work import Outcome, attempt
+from .. import _core_dumps
+from .. import _files as files
+from .._certificates.chain import read_chains
+from .._certificates.shown import shown
+from .._edge import Options
+from .._errors import HardeningError, unforeseen
+from .._given import read_given
+from .certificate import work
+from .work import Outcome, attempt
 
 __all__ = ["main", "work"]
 

@@ -3,28 +3,32 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What smtp_tls_cert does: one certificate of one node, from options to return values.
 
-Beside the module, the node's own renewal program does it (_renewal.py).
+Beside the module, the node's own renewal program does it (renewal.py).
 """
 
 from __future__ import annotations
 
 from typing import Callable, Dict, Iterator
 
-from . import _hooks
-from ._certificates.validity import not_after, utc_now
-from ._edge import Options, Result
-from ._model import words
-from ._postfix import store
-from ._postfix.certificates import CertificatePlan, describe_next, plan_certificate, plan_removal, report
-from ._postfix.commands import Postfix
-from ._postfix.state import read_state
-from ._postfix.supply import ANNOUNCEMENT, SIGNATURE, Asked
-from ._providers.registry import read_task
-from ._signing import keep
-from ._transaction.journal import Author
-from ._work import bring_about
+from .._certificates.validity import not_after, utc_now
+from .._edge import Options, Result
+from .._model import words
+from .._model.allowance import Allowance
+from .._postfix import store
+from .._postfix.certificates import CertificatePlan, describe_next, plan_certificate, plan_removal, report
+from .._postfix.commands import Postfix
+from .._postfix.state import read_state
+from .._postfix.supply import ANNOUNCEMENT, SIGNATURE, Asked
+from .._providers.registry import read_task
+from .._transaction.journal import Author
+from . import hooks
+from .signing import keep
+from .work import bring_about
 
 MODULE = "smtp_tls_cert"
+
+_ALLOWANCE = Allowance(said=frozenset(["trust", "match", "demands"]))
+"""CAs and pins are what the task names; it has checks of its own for neighbours that would be left behind."""
 
 
 def work(postfix: Postfix, options: Options, check_mode: bool) -> Result:
@@ -33,27 +37,33 @@ def work(postfix: Postfix, options: Options, check_mode: bool) -> Result:
     author = Author(MODULE, options["task"])
     if options["state"] == "absent":
         name = words.store_name("name", options["name"])
-        planned, hook = plan_removal(state, name), _hooks.plan_no_hook(state, name)
-        result: Result = {**bring_about(postfix, state, planned.plan, check_mode, author), **report(planned)}
-        return _with_hook(result, hook, check_mode, lambda: _hooks.install(postfix, state, name, hook))
+        planned, hook = plan_removal(state, name), hooks.plan_no_hook(state, name)
+        result: Result = {
+            **bring_about(postfix, state, planned.plan, check_mode=check_mode, author=author, allowance=_ALLOWANCE),
+            **report(planned),
+        }
+        return _with_hook(result, hook, check_mode, lambda: hooks.install(postfix, state, name, hook))
     asked = read_task(options, state.effective["myhostname"], store.read_given)
     wish, provider = asked
     planned = plan_certificate(state, asked, postfix.run, check_mode)
-    hook = _hooks.plan_hook(postfix, state, asked, options)
+    hook = hooks.plan_hook(postfix, state, asked, options)
     facts = report(planned)
     if planned.keeps and planned.next is not None and not check_mode:
         keep(state, wish, planned.next)
     if planned.awaits == SIGNATURE and provider.signed_at_once and planned.next is not None:
         wanted = {"csr": planned.next.request.decode(), "names": list(provider.promise.names)}
         return {**facts, "changed": True, "signing_request": wanted}
-    result = {**bring_about(postfix, state, planned.plan, check_mode, author), **facts}
-    result["warnings"] = list(_warnings(asked, planned))
+    result = {
+        **bring_about(postfix, state, planned.plan, check_mode=check_mode, author=author, allowance=_ALLOWANCE),
+        **facts,
+    }
+    result["warnings"] = [*result["warnings"], *_warnings(asked, planned)]
     if planned.keeps:
         result = {**result, "changed": True, "diff": [*result["diff"], _kept(asked, planned)]}
-    return _with_hook(result, hook, check_mode, lambda: _hooks.install(postfix, state, wish.name, hook))
+    return _with_hook(result, hook, check_mode, lambda: hooks.install(postfix, state, wish.name, hook))
 
 
-def _with_hook(result: Result, hook: _hooks.HookPlan, check_mode: bool, install: Callable[[], None]) -> Result:
+def _with_hook(result: Result, hook: hooks.HookPlan, check_mode: bool, install: Callable[[], None]) -> Result:
     """After the certificate is in place, what brings its renewals in."""
     if not hook.changed:
         return result

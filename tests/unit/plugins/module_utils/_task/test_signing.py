@@ -4,7 +4,6 @@ from __future__ import annotations
 import os
 
 import pytest
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils import _signing
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.issue import request
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.keys import (
     KeySpec,
@@ -14,6 +13,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certific
 )
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix import store
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.supply import Next, next_kept
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._task import signing
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.certificate_tasks import SMALL, wish
 
 WISH = wish("csr", SMALL, name="fleet").wish
@@ -26,7 +26,7 @@ def made(*kinds):
 
 def test_keys_and_requests_stay_on_the_node_for_root_alone(node):
     found = made(("ecdsa", 256), ("rsa", 2048))
-    assert _signing.keep(node.state, WISH, found)
+    assert signing.keep(node.state, WISH, found)
     for path in (store.next_key(node.state, "fleet"), store.next_request(node.state, "fleet")):
         assert os.stat(path).st_mode & 0o777 == 0o600
     assert os.stat(node.store("certificates", "fleet")).st_mode & 0o777 == 0o700
@@ -37,16 +37,16 @@ def test_keys_and_requests_stay_on_the_node_for_root_alone(node):
 
 def test_what_is_kept_already_is_not_written_again(node):
     found = made()
-    _signing.keep(node.state, WISH, found)
+    signing.keep(node.state, WISH, found)
     before = os.stat(store.next_key(node.state, "fleet")).st_ino
-    assert not _signing.keep(node.state, WISH, found)
+    assert not signing.keep(node.state, WISH, found)
     assert os.stat(store.next_key(node.state, "fleet")).st_ino == before
 
 
 def test_another_request_for_the_same_key_is_new(node):
     found = made()
-    _signing.keep(node.state, WISH, found)
-    assert _signing.keep(node.state, WISH, Next(found.keys, request(["mx2.example.com"], found.keys[0])))
+    signing.keep(node.state, WISH, found)
+    assert signing.keep(node.state, WISH, Next(found.keys, request(["mx2.example.com"], found.keys[0])))
 
 
 @pytest.mark.parametrize("there", [False, True])
@@ -54,6 +54,6 @@ def test_keeping_a_key_changes_nothing_that_postfix_reads(node, there):
     state = node.state
     del node.commands[:]
     for _turn in range(1 + there):
-        _signing.keep(state, WISH, made())
+        signing.keep(state, WISH, made())
     assert node.commands == []
     assert sorted(os.listdir(node.store("certificates", "fleet"))) == ["next.csr", "next.key"]

@@ -2,11 +2,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 
 import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils import _files as files
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils import _work
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates import library
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import (
     HardeningError,
@@ -14,12 +14,15 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors i
     PostfixError,
     ProofFailed,
 )
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.allowance import read_allowance
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.commands import Completed
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.plan import Plan, plan_parameters
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import read_state
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._task import work as task_work
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction import change as changing
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction import history, journal, lock
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction.journal import Author
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.domain_tasks import apply
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import picture, write
 
 AUTHOR = Author("smtp_settings", "Name the host")
@@ -28,7 +31,7 @@ UNDONE = {"module": "smtp_tls_mode", "task": "Set it", "time": TIME, "undone": T
 
 
 def attempt(node, work, check_mode=False, run=None):
-    return _work.attempt(work, {"config_dir": node.config_dir}, check_mode, run or node.run)
+    return task_work.attempt(work, {"config_dir": node.config_dir}, check_mode, run or node.run)
 
 
 def answering(result):
@@ -185,9 +188,9 @@ def test_a_postfix_that_cannot_be_told_of_the_undoing_is_told_of(interrupted):
 def proven(monkeypatch):
     """The wire shows what it should; what the live proof was asked is kept."""
     asked = []
-    monkeypatch.setattr(_work, "prove", lambda *given: asked.append(given) or [{"service": "smtp/inet"}])
-    monkeypatch.setattr(_work, "prove_twin", lambda twin, services: [])
-    monkeypatch.setattr(_work, "check_master", lambda postfix, staged: None)
+    monkeypatch.setattr(task_work, "prove", lambda *given: asked.append(given) or [{"service": "smtp/inet"}])
+    monkeypatch.setattr(task_work, "prove_twin", lambda twin, services: [])
+    monkeypatch.setattr(task_work, "check_master", lambda postfix, staged: None)
     return asked
 
 
@@ -202,7 +205,9 @@ def proven(monkeypatch):
 def test_a_change_is_proven_and_check_mode_writes_nothing(node, proven, *, wanted, check_mode, changes):
     state = node.state
     before = picture(node.config_dir)
-    result = _work.bring_about(node.postfix, state, plan_parameters(state, wanted), check_mode, AUTHOR)
+    result = task_work.bring_about(
+        node.postfix, state, plan_parameters(state, wanted), check_mode=check_mode, author=AUTHOR
+    )
     assert result["changed"] is (changes or check_mode)
     assert result["proof"] == ([{"service": "smtp/inet"}] if changes else [])
     assert (result["pending"]["set"] == wanted) is result["changed"]
@@ -214,23 +219,58 @@ def test_a_change_is_proven_and_check_mode_writes_nothing(node, proven, *, wante
 def test_the_live_proof_expects_what_postfix_was_started_with(node, proven):
     state = node.state
     plan = plan_parameters(state, {"inet_interfaces": "loopback-only"})
-    _work.bring_about(node.postfix, state, plan, False, AUTHOR)
+    task_work.bring_about(node.postfix, state, plan, check_mode=False, author=AUTHOR)
     assert [started_with for _postfix, started_with in proven] == [{"inet_interfaces": "all", "inet_protocols": "all"}]
 
 
 def test_nothing_to_do_needs_no_running_postfix(node):
     node.running = False
-    assert _work.bring_about(node.postfix, node.state, Plan(), False, AUTHOR) == {
+    assert task_work.bring_about(node.postfix, node.state, Plan(), check_mode=False, author=AUTHOR) == {
         "changed": False,
         "diff": [],
         "pending": {"set": {}, "unset": [], "services": [], "services_gone": [], "overrides": {}, "contents": []},
         "proof": [],
+        "lowered": [],
+        "warnings": [],
     }
+
+
+def bring(node, wanted, check_mode, allow_weaker=False):
+    plan = plan_parameters(node.state, wanted)
+    allowance = read_allowance(allow_weaker)
+    return task_work.bring_about(
+        node.postfix, node.state, plan, check_mode=check_mode, author=AUTHOR, allowance=allowance
+    )
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_what_lowers_protection_is_refused_in_check_mode_too_and_told_where_it_is_allowed(node, proven, check_mode):
+    node.append("smtpd_tls_security_level = encrypt\n")
+    weaker = {"smtpd_tls_security_level": "may"}
+    before = picture(node.config_dir)
+    with pytest.raises(HardeningError, match="^This would lower protection: server.level from encrypt to may; "):
+        bring(node, weaker, check_mode)
+    assert picture(node.config_dir) == before
+    result = bring(node, weaker, check_mode, ["server"])
+    assert result["changed"] is True
+    assert result["lowered"] == [{"name": "server.level", "before": "encrypt", "after": "may"}]
+
+
+def test_a_change_that_hides_a_record_warns_in_check_mode_and_fails_in_a_run(node, proven):
+    apply(node, {"name": "bank.example", "level": "encrypt"})
+    relayhost = {"relayhost": "[smarthost.example]"}
+    (warning,) = bring(node, relayhost, True)["warnings"]
+    said = "domains: bank.example has level encrypt, but its mail goes to [smarthost.example] (relayhost)"
+    assert warning.startswith(said)
+    before = picture(node.config_dir)
+    with pytest.raises(HardeningError, match=re.escape(said)):
+        bring(node, relayhost, False)
+    assert picture(node.config_dir) == before
 
 
 @pytest.mark.parametrize("needed", [True, False])
 def test_a_restart_that_is_needed_is_a_warning_that_says_why(needed):
-    told = _work.restart(needed)
+    told = task_work.restart(needed)
     assert told["restart_needed"] is needed
     assert [
         w.startswith("Postfix reads inet_interfaces and inet_protocols at its start only") for w in told["warnings"]
@@ -248,12 +288,12 @@ def test_a_restart_that_is_needed_is_a_warning_that_says_why(needed):
 )
 def test_what_is_lacking_stops_a_run_and_is_a_warning_in_check_mode(lacking, found):
     later = "(check mode cannot know whether an earlier task sees to it)"
-    assert _work.unmet(True, *lacking) == [f"{sentence} {later}" for sentence in found]
+    assert task_work.unmet(True, *lacking) == [f"{sentence} {later}" for sentence in found]
     if not found:
-        assert _work.unmet(False, *lacking) == []
+        assert task_work.unmet(False, *lacking) == []
         return
     with pytest.raises(HardeningError) as refusal:
-        _work.unmet(False, *lacking)
+        task_work.unmet(False, *lacking)
     assert str(refusal.value) == found[0]
 
 
@@ -264,11 +304,11 @@ def test_check_mode_foretells_a_change_where_postfix_is_not_installed_yet(node):
         raise PostfixError(f"{argv[0]} is missing.")
 
     options = {"config_dir": node.config_dir, "task": "Name it"}
-    outcome = _work.attempt(failing(AssertionError()), options, True, nothing)
+    outcome = task_work.attempt(failing(AssertionError()), options, True, nothing)
     assert (outcome.failed, outcome.result["changed"]) == (False, True)
     assert "check mode cannot look any further" in outcome.warnings[0]
-    assert _work.attempt(failing(AssertionError()), options, False, nothing).failed
-    assert _work.attempt(failing(AssertionError()), {"config_dir": node.config_dir}, True, nothing).failed
+    assert task_work.attempt(failing(AssertionError()), options, False, nothing).failed
+    assert task_work.attempt(failing(AssertionError()), {"config_dir": node.config_dir}, True, nothing).failed
 
 
 def test_check_mode_refuses_a_directory_that_no_instance_has_where_postfix_is_installed(node):
@@ -276,7 +316,7 @@ def test_check_mode_refuses_a_directory_that_no_instance_has_where_postfix_is_in
         return node.run(argv, stdin) if len(argv) > 3 else Completed(0, "mail_version = 3.10.13\n", "")
 
     options = {"config_dir": node.path("none"), "task": "Name it"}
-    assert "holds no main.cf" in _work.attempt(failing(AssertionError()), options, True, run).result["msg"]
+    assert "holds no main.cf" in task_work.attempt(failing(AssertionError()), options, True, run).result["msg"]
 
 
 @pytest.fixture
@@ -296,7 +336,7 @@ def bare(node):
 def foretell(node, run, check_mode=True, work=None, **options):
     """What a module says that changes something, by default one that must not begin."""
     given = {"config_dir": node.config_dir, "task": None, **options}
-    return _work.attempt(work or failing(AssertionError("never called")), given, check_mode, run)
+    return task_work.attempt(work or failing(AssertionError("never called")), given, check_mode, run)
 
 
 def test_check_mode_says_that_a_run_would_change_something_once_postfix_is_installed(bare):
@@ -345,7 +385,7 @@ def test_check_mode_looks_no_further_without_cryptography_and_a_run_fails(node, 
 def test_a_module_that_changes_nothing_foretells_nothing(bare, monkeypatch, missing):
     monkeypatch.setattr(library, "MISSING", missing)
     options = {"config_dir": bare.config_dir}
-    assert _work.attempt(failing(AssertionError("never called")), options, True, bare.run).failed
+    assert task_work.attempt(failing(AssertionError("never called")), options, True, bare.run).failed
 
 
 def test_a_folder_that_an_uninstalled_postfix_has_left_is_no_postfix(node):
@@ -367,7 +407,7 @@ def test_what_talks_to_strangers_does_so_while_others_may_have_the_lock(node):
 @pytest.mark.parametrize("failed", [True, False])
 def test_what_strangers_said_reaches_a_terminal_as_text(failed):
     told = []
-    outcome = _work.Outcome(failed, {"msg": "450 \x1b[2J", "proof": [{"banner": "a\rb"}]}, ["CN=\x9b1m"])
+    outcome = task_work.Outcome(failed, {"msg": "450 \x1b[2J", "proof": [{"banner": "a\rb"}]}, ["CN=\x9b1m"])
     outcome.report(
         told.append, lambda **result: told.append((True, result)), lambda **result: told.append((False, result))
     )

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-from ._certificates.keys import write_key
-from ._model.certificates import CertificateWish
-from ._postfix.state import State
-from ._postfix.store import next_key, next_request
-from ._postfix.supply import Next
-from ._transaction.change import keep_for_later
+from .._certificates.keys import write_key
+from .._model.certificates import CertificateWish
+from .._postfix.state import State
+from .._postfix.store import next_key, next_request
+from .._postfix.supply import Next
+from .._transaction.change import keep_for_later
 
 
 def keep(state: State, wish: CertificateWish, found: Next) -> bool:

@@ -6,20 +6,23 @@
 from __future__ import annotations
 
 import os
-from typing import Callable, Dict, List, NamedTuple, Optional, TypedDict, Union
+from contextlib import contextmanager
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, TypedDict, Union
 
-from . import _command as command
-from . import _files as files
-from ._certificates import library
-from ._edge import Arguments, End, Options, Result
-from ._errors import HardeningError, PostfixError
-from ._postfix.commands import Postfix, Run
-from ._postfix.plan import Diff, Plan
-from ._postfix.state import State
-from ._proof.prove import check_master, prove, prove_twin
-from ._shown import all_shown, shown
-from ._transaction.change import Interrupted, Proofs, carry_out, turn
-from ._transaction.journal import Author
+from .. import _command as command
+from .. import _files as files
+from .._certificates import library
+from .._edge import Arguments, End, Options, Result
+from .._errors import HardeningError, PostfixError
+from .._model.allowance import NOTHING, Allowance
+from .._postfix.commands import Postfix, Run
+from .._postfix.plan import Diff, Plan
+from .._postfix.state import State, read_contents
+from .._proof.prove import check_master, prove, prove_twin
+from .._shown import all_shown, shown
+from .._transaction import ratchet
+from .._transaction.change import Interrupted, Proofs, carry_out, turn
+from .._transaction.journal import Author
 
 COMMON_ARGUMENTS: Arguments = {"config_dir": {"type": "path", "default": "/etc/postfix"}}
 
@@ -92,13 +95,27 @@ def _is_installed(config_dir: str, run: Run) -> bool:
         return False
 
 
+@contextmanager
+def lock_again(postfix: Postfix, state: State, check_mode: bool) -> Iterator[None]:
+    """The lock once more, for a change that was planned before strangers were asked: nobody may have edited meanwhile."""
+    with turn(postfix, check_mode):
+        if read_contents(postfix.config_dir) != state.contents:
+            raise PostfixError(
+                f"main.cf or master.cf in {postfix.config_dir} was changed while next hops were asked; run the task again."
+            )
+        yield
+
+
 class Brought(TypedDict):
     """What every module returns that changes something."""
 
     changed: bool
     diff: Diff
     pending: Dict[str, object]
+    lowered: List[Dict[str, str]]
+    """What protects less than before, with the leave of C(allow_weaker)."""
     proof: List[Dict[str, object]]
+    warnings: List[str]
 
 
 class Restart(TypedDict):
@@ -106,14 +123,32 @@ class Restart(TypedDict):
     warnings: List[str]
 
 
-def bring_about(postfix: Postfix, state: State, plan: Plan, check_mode: bool, author: Author) -> Brought:
-    """Carry a plan out, unless this is check mode or nothing differs; the common return values."""
+def bring_about(
+    postfix: Postfix,
+    state: State,
+    plan: Plan,
+    *,
+    check_mode: bool,
+    author: Author,
+    allowance: Allowance = NOTHING,
+    compared: Optional[ratchet.Compared] = None,
+) -> Brought:
+    """Carry a plan out, unless this is check mode or nothing differs; the common return values.
+
+    What would lower protection is refused in check mode too.
+    """
     result: Brought = {
         "changed": plan.changed,
         "diff": plan.diff(),
         "pending": plan.summary(),
         "proof": [],
+        "lowered": [],
+        "warnings": [],
     }
+    if plan.changed:
+        compared = compared or ratchet.check(postfix, state, plan, allowance)
+        result["lowered"] = [item._asdict() for item in compared.lowered]
+        result["warnings"] = unmet(check_mode, compared.broken)
     if plan.changed and not check_mode:
         proofs = Proofs(check_master, prove_twin, lambda: prove(postfix, state.started_with))
         result["proof"] = carry_out(postfix, state, plan, author, proofs)

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Protection that another parameter, another module or another spelling could take away: what was seen to break it once."""
+
+import pytest
+from conftest import picture, refuse, run, sh, succeed
+
+MODE, SETTINGS, DOMAINS = "smtp_tls_mode", "smtp_settings", "smtp_domain_policy"
+BANK = {"name": "bank.example", "level": "secure"}
+
+
+@pytest.fixture
+def trusting():
+    """A node that knows a CA, as records at level secure need one."""
+    sh("postconf", "-e", "smtp_tls_CAfile=/etc/ssl/certs/ca-certificates.crt")
+
+
+def set_up(*assignments):
+    sh("postconf", "-e", *assignments)
+    sh("postfix", "reload")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "by"),
+    [
+        ({"relayhost": "[192.0.2.25]"}, "relayhost"),
+        ({"relayhost": "[127.0.0.2]:2525"}, "relayhost"),
+        ({"default_transport": "smtp:[192.0.2.25]:25"}, "default_transport"),
+        (
+            {"sender_dependent_relayhost_maps": "inline:{ { a@b.example = [192.0.2.25] } }"},
+            "sender_dependent_relayhost_maps",
+        ),
+        (
+            {"sender_dependent_default_transport_maps": "static:smtp:[192.0.2.25]"},
+            "sender_dependent_default_transport_maps",
+        ),
+        ({"smtp_fallback_relay": "[192.0.2.25]"}, "smtp_fallback_relay"),
+    ],
+)
+def test_no_other_parameter_takes_a_record_out_of_force(trusting, parameters, by):
+    succeed(DOMAINS, domains=[BANK])
+    before = picture()
+    said = refuse(SETTINGS, parameters=parameters, allow_weaker=True)
+    assert said.startswith("domains: bank.example has level secure, but ") and by in said
+    assert picture() == before
+    assert said in str(run(SETTINGS, {"parameters": parameters}, check_mode=True).data["warnings"])
+
+
+def test_a_record_with_a_route_holds_beside_a_smarthost(trusting):
+    succeed(DOMAINS, domains=[{**BANK, "route": "[mx.bank.example]"}])
+    assert succeed(SETTINGS, parameters={"relayhost": "[192.0.2.25]"})["changed"]
+
+
+@pytest.mark.parametrize(
+    ("found", "then", "lowered"),
+    [
+        (["smtp_tls_security_level=Encrypt"], {"client": {"level": "may"}}, "client.level from encrypt to may"),
+        (["smtpd_tls_security_level=ENCRYPT"], {"server": {"level": "may"}}, "server.level from encrypt to may"),
+        (
+            ["smtp_tls_security_level=may", "smtp_tls_protocols=TLSv1.3", "smtp_tls_mandatory_protocols=tlsv1.3"],
+            {"client": {"minimum_protocol": "TLSv1.2"}},
+            "client.minimum_protocol from TLSv1.3 to TLSv1.2",
+        ),
+        (
+            ["smtp_tls_security_level=may", "smtp_tls_mandatory_protocols=>=0304"],
+            {"client": {"minimum_protocol": "TLSv1.2"}},
+            "client.mandatory_protocol from TLSv1.3 to TLSv1.2",
+        ),
+        (
+            ["smtp_tls_security_level=may", "smtp_tls_ciphers=high"],
+            {"client": {"ciphers": "medium"}},
+            "client.ciphers from high",
+        ),
+    ],
+)
+def test_values_are_compared_as_postfix_reads_them(found, then, lowered):
+    set_up(*found)
+    assert lowered in refuse(MODE, **then)
+    assert run(MODE, then, check_mode=True).data["failed"]
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"smtp_dns_support_level": "enabled"},
+        {"smtp_host_lookup": "native"},
+        {"ignore_mx_lookup_error": True},
+    ],
+)
+def test_dane_keeps_what_it_needs(parameters):
+    set_up("smtp_dns_support_level=dnssec", "smtp_tls_security_level=dane", "smtp_host_lookup=dns")
+    assert "client.level from dane to may" in refuse(SETTINGS, parameters=parameters)
+
+
+def test_a_service_does_not_leave_the_policies_of_others(trusting):
+    succeed(DOMAINS, domains=[BANK])
+    said = refuse(SETTINGS, services=[{"name": "smtp/unix", "parameters": {"smtp_tls_policy_maps": ""}}])
+    assert (
+        "bank.example has level secure, but the service smtp/unix does not find that in its smtp_tls_policy_maps"
+        in said
+    )
+
+
+def test_what_may_fall_can_be_listed():
+    set_up("smtp_tls_security_level=encrypt", "smtpd_tls_security_level=encrypt")
+    both = {"client": {"level": "may"}, "server": {"level": "may"}}
+    assert "server.level" in refuse(MODE, **both, allow_weaker=["client.level"])
+    done = succeed(MODE, **both, allow_weaker=["client.level", "server"])
+    assert [item["name"] for item in done["lowered"]] == ["server.level", "client.level"]
+
+
+def test_stricter_ciphers_than_a_profiles_stay_unless_they_may_fall():
+    set_up("smtpd_tls_security_level=may", "smtpd_tls_ciphers=high", "smtpd_tls_exclude_ciphers=aNULL:RC4")
+    done = succeed(MODE, profile="lenient_default")
+    assert done["kept"] == {"server.ciphers": "high", "server.exclude_ciphers": "aNULL, RC4"}
+    assert sh("postconf", "-h", "smtpd_tls_ciphers", "smtpd_tls_exclude_ciphers") == "high\naNULL, RC4\n"
+    assert not succeed(MODE, profile="lenient_default")["changed"]
+    done = succeed(MODE, profile="lenient_default", allow_weaker=["server.ciphers", "server.exclude_ciphers"])
+    assert sh("postconf", "-h", "smtpd_tls_ciphers", "smtpd_tls_exclude_ciphers") == "medium\n\n"
+
+
+@pytest.mark.parametrize("demanding", [{"client": {"level": "encrypt"}}, {"domains": [{**BANK, "level": "encrypt"}]}])
+def test_no_header_lowers_what_is_mandatory_unless_a_task_says_so(demanding):
+    if "tls_required_enable" not in sh("postconf", "-d"):
+        pytest.skip("Postfix knows this header from 3.10 on")
+    module = MODE if "client" in demanding else DOMAINS
+    succeed(module, **demanding)
+    assert sh("postconf", "-h", "tls_required_enable") == "no\n"
+    assert "tls_required_enable from no to yes" in refuse(SETTINGS, parameters={"tls_required_enable": True})
+    leave = {"client": {"tls_required_no": True}} if module == MODE else {"domains": [], "tls_required_no": True}
+    assert succeed(module, **leave)["lowered"]
+    assert sh("postconf", "-h", "tls_required_enable") == "yes\n"

@@ -1,0 +1,199 @@
+# SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""How a client service of master.cf protects what it sends, by itself and by the policy for a next hop (smtp_tls_policy.c)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Dict, List, Mapping, Optional, Tuple
+
+from .._model.levels import CipherGrade, ClientLevel
+from .._model.words import domains_above
+from .._postfix.levels import MATCH_PARAMETER, governing_prefix
+from .._postfix.state import Service, split_list
+from .._postfix.tls_required import demands
+from .._postfix.values import admitted, client_level, colon_list, is_yes, known, lowest
+from .configuration import Configuration
+from .protections import AtLeast, AtMost, Protection, Switch, Unknown
+from .trust import trusted
+
+TLS_REQUIRED_SINCE = (3, 10)
+"""RELEASE_NOTES of Postfix 3.10: tls_required_enable, yes by default."""
+BRACES_SINCE = (3, 10)
+"""HISTORY of Postfix: entries of smtp_tls_policy_maps take C({ name = value }), which came with TLSRPT."""
+_HOSTNAME = re.compile(r"(?=.{1,255}\Z)(?=[\d.]*[^\d.])\w(?:[-\w.]*\w)?\Z")
+"""In whatever script, but not of digits alone (valid_utf8_hostname, valid_hostname.c)."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What an entry of smtp_tls_policy_maps says; what it does not say is left to main.cf."""
+
+    key: Optional[str] = None
+    """Under which it was found; ``None`` where no table speaks of the next hop."""
+    level: Optional[ClientLevel] = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    valid: bool = True
+    """Postfix sends nothing to a next hop whose entry it cannot read."""
+    unknown: Tuple[str, ...] = ()
+
+    def __hash__(self) -> int:
+        return hash((self.key, self.level, tuple(sorted(self.attributes.items())), self.valid, self.unknown))
+
+
+def is_client(service: Service) -> bool:
+    """Whether it sends by SMTP or LMTP."""
+    return service.command in ("smtp", "lmtp")
+
+
+def policy_keys(next_hop: str) -> List[str]:
+    """What is asked for: a bare name stands below the domains above it, anything else for itself alone."""
+    if not _HOSTNAME.match(next_hop):
+        return [next_hop]
+    return [next_hop, *(f".{domain}" for domain in domains_above(next_hop))]
+
+
+def find_policy(configuration: Configuration, service: Service, next_hop: str) -> Policy:
+    """The first entry that speaks of the next hop."""
+    maps = configuration.parameter(f"{service.command}_tls_policy_maps", service)
+    unknown: List[str] = []
+    if service.command == "lmtp":  # which knows hosts and sockets apart (smtp_connect.c)
+        next_hop = re.sub(r"\A(?:inet|unix):", "", next_hop)
+    for key in policy_keys(next_hop):
+        answer = configuration.maps.find(maps, key)
+        unknown.extend(answer.unknown)
+        if answer.value is not None:
+            read = _read_policy(answer.value, configuration.state.version >= BRACES_SINCE)
+            return replace(read, key=key, unknown=tuple(dict.fromkeys(unknown)))
+    per_site = "" if maps else configuration.parameter(f"{service.command}_tls_per_site", service)
+    return Policy(unknown=tuple(dict.fromkeys([*unknown, *split_list(per_site)])))
+
+
+_ONCE = (
+    "ciphers",
+    "protocols",
+    "servername",
+    "exclude",
+    "policy_type",
+    "policy_ttl",
+    "policy_domain",
+    "policy_failure",
+)
+_OFTEN = ("match", "tafile", "connection_reuse", "enable_rpk", "policy_string", "mx_host_pattern")
+_REPORTED = frozenset(["policy_ttl", "policy_domain", "policy_string", "mx_host_pattern", "policy_failure"])
+"""What stands beside C(policy_type) alone."""
+
+
+@lru_cache(maxsize=1024)
+def _read_policy(text: str, braces: bool) -> Policy:
+    """An entry of the table, under whatever key; ``braces`` is whether this version knows C({ name = value })."""
+    words = re.findall(r"\{[^}]*\}|[^\s,{}]+", text)
+    level = known(ClientLevel, words[0]) if words else None
+    attributes: Dict[str, str] = {}
+    for word in words[1:]:
+        name, equals, value = (part.strip() for part in word.strip("{} ").partition("="))
+        name = name.lower()
+        if level is None or level is ClientLevel.NONE:  # which looks at no attribute
+            break
+        once = name not in _ONCE or name not in attributes
+        written = equals and (braces or not word.startswith("{"))
+        if not written or name not in (*_ONCE, *_OFTEN) or not once or not _fits(level, name, value):
+            level = None
+        parted = "|" if name == "match" and level is ClientLevel.FINGERPRINT else " "
+        attributes[name] = f"{attributes[name]}{parted}{value}" if name in attributes else value
+    alone = "policy_type" not in attributes and not _REPORTED.isdisjoint(attributes)
+    return Policy(None, level, attributes, level is not None and not alone)
+
+
+def _fits(level: ClientLevel, name: str, value: str) -> bool:
+    """Whether an attribute may stand beside a level, with this value."""
+    if name in ("connection_reuse", "enable_rpk"):
+        return value.lower() in ("yes", "no")
+    if name in ("match", "tafile") and not (level.looks_at_match if name == "match" else level.trusts_a_ca):
+        return False
+    return bool(value) or name not in ("ciphers", "match", "tafile")
+
+
+def protections(
+    configuration: Configuration, service: Optional[Service], policy: Policy
+) -> Dict[str, Optional[Protection]]:
+    """What protects mail that the service (main.cf alone, for ``None``) sends under a policy."""
+    side = service.command if service else "smtp"
+    found = {**configuration.state.effective, **(service.overrides if service else {})}
+    level = _level(found, side, policy)
+    values: Dict[str, Optional[Protection]] = {"level": level}
+    if policy.unknown or level is not ClientLevel.NONE:
+        values["policy"] = Unknown(frozenset(policy.unknown))
+    if level is ClientLevel.NONE:
+        return values
+    prefix = governing_prefix(side, level.is_mandatory)
+    version = configuration.state.version
+    protocols = policy.attributes.get("protocols")
+    values["minimum_protocol"] = lowest(
+        admitted(found.get(f"{prefix}_protocols", "") if protocols is None else protocols, version)
+    )
+    if not level.is_mandatory:
+        values["mandatory_protocol"] = lowest(admitted(found.get(f"{side}_tls_mandatory_protocols", ""), version))
+    values["ciphers"] = known(CipherGrade, policy.attributes.get("ciphers", found.get(f"{prefix}_ciphers", "")))
+    values["exclude_ciphers"] = _excluded(found, side, level, policy)
+    if level.looks_at_match:
+        values["match"] = _match(found, side, level, policy)
+    if level.trusts_a_ca:
+        values["trust"] = trusted(configuration, found, side, policy.attributes.get("tafile"))
+    if level is ClientLevel.DANE:
+        values["insecure_mx"] = known(ClientLevel, found.get(f"{side}_tls_dane_insecure_mx_policy", ""))
+    if demands(level) and version >= TLS_REQUIRED_SINCE:
+        enabled = found.get("tls_required_enable", "yes")
+        values["tls_required_enable"] = Switch(not is_yes(enabled), enabled)
+    return values
+
+
+def _level(found: Mapping[str, str], side: str, policy: Policy) -> ClientLevel:
+    """The level that holds: ``dane`` without what DANE needs is ``may`` (dane_init in smtp_tls_policy.c)."""
+    level = policy.level or client_level(found, side)
+    return ClientLevel.MAY if level is ClientLevel.DANE and not looks_at_dnssec(found, side) else level
+
+
+def looks_at_dnssec(found: Mapping[str, str], side: str = "smtp") -> bool:
+    """Whether the parameters let DANE work, as far as they say."""
+    resolver_options = split_list(found.get(f"{side}_dns_resolver_options", "").lower())
+    return (
+        found.get(f"{side}_dns_support_level", "").lower() == "dnssec"
+        and "dns" in split_list(found.get(f"{side}_host_lookup", "dns").lower())
+        and not is_yes(found.get("ignore_mx_lookup_error", "no"))
+        and not {"res_defnames", "res_dnsrch"} & set(resolver_options)
+    )
+
+
+def _excluded(found: Mapping[str, str], side: str, level: ClientLevel, policy: Policy) -> AtLeast:
+    if "exclude" in policy.attributes:
+        return AtLeast(frozenset(colon_list(policy.attributes["exclude"])))
+    items = colon_list(found.get(f"{side}_tls_exclude_ciphers", ""))
+    if level.is_mandatory:
+        items += colon_list(found.get(f"{side}_tls_mandatory_exclude_ciphers", ""))
+    return AtLeast(frozenset(items))
+
+
+def _is_held_to_patterns(found: Mapping[str, str], side: str, policy: Policy) -> bool:
+    """Whether a host's own name must match a pattern of MTA-STS, and its certificate that name, whatever C(match) says
+    (postconf(5), smtp_tls_enforce_sts_mx_patterns)."""
+    return (
+        is_yes(found.get(f"{side}_tls_enforce_sts_mx_patterns", "no"))
+        and policy.attributes.get("policy_type", "").lower() == "sts"
+        and {"match", "mx_host_pattern"} <= set(policy.attributes)
+    )
+
+
+def _match(found: Mapping[str, str], side: str, level: ClientLevel, policy: Policy) -> AtMost:
+    """Fingerprints are parted by bars in a table, and by blanks or commas in main.cf."""
+    if level is ClientLevel.FINGERPRINT:
+        stated = policy.attributes.get("match")
+        pins = split_list(found.get(f"{side}_tls_fingerprint_cert_match", "")) if stated is None else stated.split("|")
+        return AtMost(frozenset(pin.upper() for pin in pins if pin))
+    if _is_held_to_patterns(found, side, policy):
+        return AtMost(frozenset(split_list(policy.attributes["mx_host_pattern"].lower())))
+    parameter = MATCH_PARAMETER[level].replace("smtp_", f"{side}_", 1)
+    return AtMost(frozenset(colon_list(policy.attributes.get("match", found.get(parameter, "")).lower())))

@@ -1,0 +1,64 @@
+# SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A configuration to be judged: live, staged or remembered, with the files that it names or is about to."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from dataclasses import dataclass, field
+from typing import Dict, Mapping, Optional, Tuple
+
+from .. import _given
+from .._errors import HardeningError
+from .._model.domains import DomainPolicy
+from .._postfix.domain_tables import all_tables, render
+from .._postfix.incoming import read_unlisted
+from .._postfix.records import RECORDS, current_folder, parse_records
+from .._postfix.state import Service, State
+from .maps import Maps
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """Parameters and services, its tables, and what is planned to lie in files that are not there yet."""
+
+    state: State
+    maps: Maps
+    planned: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    lists: Dict[str, Tuple[str, ...]] = field(default_factory=dict, compare=False, repr=False)
+    """Patterns of lists that have been read, files in them included, by parameter."""
+
+    def read(self, path: str) -> Optional[bytes]:
+        """A file that the configuration names; ``None`` where it cannot be read."""
+        if path in self.planned:
+            return self.planned[path]
+        try:
+            return _given.read_given(path)
+        except (OSError, HardeningError):
+            return None
+
+    def parameter(self, name: str, service: Optional[Service] = None) -> str:
+        """What holds, for a service of master.cf with its overrides."""
+        found = service.overrides.get(name) if service else None
+        return self.state.effective.get(name, "") if found is None else found
+
+    def renewed(self, today: datetime.date) -> Configuration:
+        """The same with the domain tables as the next run makes them, where records have expired since they were made."""
+        records, folder = self.records(), current_folder(self.state)
+        if folder is None or not any(record.has_expired(today) for record in records):
+            return self
+        in_force = [record.in_force(today) for record in records]
+        tables = all_tables(self.state, in_force, read_unlisted(self.state))
+        made = {os.path.join(folder, name): render(table) for name, table in tables.items()}
+        planned = {**self.planned, **made}
+        return Configuration(self.state, self.maps.beside(planned), planned)
+
+    def records(self) -> Tuple[DomainPolicy, ...]:
+        """The domain records that its tables were made from, whatever their mode and expiry."""
+        folder = current_folder(self.state)
+        if folder is None:
+            return ()
+        path = os.path.join(folder, RECORDS)
+        return parse_records(path, self.read(path))

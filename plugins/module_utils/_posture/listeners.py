@@ -1,0 +1,95 @@
+# SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""How a server of master.cf protects what it receives, and what it demands of those who send."""
+
+from __future__ import annotations
+
+import re
+from typing import Dict, FrozenSet, Mapping, Optional
+
+from .._model.levels import CipherGrade, ClientCertificates, ServerLevel
+from .._model.networks import public_networks
+from .._postfix.levels import governing_prefix
+from .._postfix.state import Service, split_list
+from .._postfix.values import admitted, colon_list, is_yes, known, lowest, server_level
+from .configuration import Configuration
+from .protections import AtLeast, AtMost, Protection, Switch
+from .trust import trusted
+
+PINNED, OF_SENDERS, LISTED = "pinned certificates", "certificates of senders' domains", "listed senders"
+"""What this collection demands by lists of restrictions."""
+_REFUSALS = ("reject_unauth_destination", "defer_unauth_destination", "reject", "defer")
+_OPEN = ("permit", "permit_tls_all_clientcerts")
+"""What lets anybody relay, or anybody with a certificate of any CA that is trusted (postconf(5), smtpd_relay_restrictions)."""
+
+
+def protections(configuration: Configuration, service: Optional[Service]) -> Dict[str, Optional[Protection]]:
+    """What holds for a server, or for one of which master.cf says nothing."""
+    found = {**configuration.state.effective, **(service.overrides if service else {})}
+    level = _level(configuration, found, service)
+    demands = _demands(configuration, found)
+    values: Dict[str, Optional[Protection]] = {"level": level, **_relaying(found), "demands": AtLeast(demands)}
+    if level is ServerLevel.NONE:
+        return values
+    prefix = governing_prefix("smtpd", level is ServerLevel.ENCRYPT)
+    certificates = _certificates(found, level)
+    excluded = colon_list(found.get("smtpd_tls_exclude_ciphers", ""))
+    if level is ServerLevel.ENCRYPT:
+        excluded += colon_list(found.get("smtpd_tls_mandatory_exclude_ciphers", ""))
+    values.update(
+        client_certificates=certificates,
+        minimum_protocol=lowest(admitted(found.get(f"{prefix}_protocols", ""), configuration.state.version)),
+        ciphers=known(CipherGrade, found.get(f"{prefix}_ciphers", "")),
+        exclude_ciphers=AtLeast(frozenset(excluded)),
+        auth_only=_auth_only(found, level),
+    )
+    if certificates is ClientCertificates.REQUIRE or any("certificate" in name for name in demands):
+        values["trust"] = trusted(configuration, found, "smtpd")
+    return values
+
+
+def _level(configuration: Configuration, found: Mapping[str, str], service: Optional[Service]) -> ServerLevel:
+    """postscreen(8) has a level of its own, which is smtpd's, an override included, where nobody says otherwise."""
+    if service is None or service.command != "postscreen":
+        return server_level(found)
+    said = {*configuration.state.explicit, *service.overrides}
+    return server_level(found, "postscreen" if "postscreen_tls_security_level" in said else "smtpd")
+
+
+def _certificates(found: Mapping[str, str], level: ServerLevel) -> ClientCertificates:
+    """Certificates are required only where TLS is (postconf(5), smtpd_tls_req_ccert)."""
+    required = is_yes(found.get("smtpd_tls_req_ccert", ""))
+    if required and level is ServerLevel.ENCRYPT:
+        return ClientCertificates.REQUIRE
+    asked = required or is_yes(found.get("smtpd_tls_ask_ccert", ""))
+    return ClientCertificates.REQUEST if asked else ClientCertificates.IGNORE
+
+
+def _auth_only(found: Mapping[str, str], level: ServerLevel) -> Switch:
+    """Whether passwords cross the network encrypted alone (postconf(5), smtpd_tls_auth_only)."""
+    kept = level is ServerLevel.ENCRYPT or is_yes(found.get("smtpd_tls_auth_only", ""))
+    offered = is_yes(found.get("smtpd_sasl_auth_enable", ""))
+    return Switch(kept or not offered, "passwords in plaintext" if offered and not kept else "no password in plaintext")
+
+
+def _relaying(found: Mapping[str, str]) -> Dict[str, Optional[Protection]]:
+    words = split_list(found.get("smtpd_relay_restrictions", "") + " " + found.get("smtpd_recipient_restrictions", ""))
+    values: Dict[str, Optional[Protection]] = {"relay_networks": AtMost(public_networks(found.get("mynetworks", "")))}
+    if words:
+        first = next((index for index, word in enumerate(words) if word in _REFUSALS), len(words))
+        refused = first < len(words) and not set(words[:first]) & set(_OPEN)
+        values["relay"] = Switch(refused, "refused to strangers" if refused else "open to strangers")
+    return values
+
+
+def _demands(configuration: Configuration, found: Mapping[str, str]) -> FrozenSet[str]:
+    """What this collection has put into the lists of restrictions, whatever the numbers of its tables."""
+    store = re.escape(configuration.state.store)
+    text = f"{found.get('smtpd_client_restrictions', '')} {found.get('smtpd_sender_restrictions', '')}"
+    demands = {
+        PINNED: rf"{store}/pins/\d+/table",
+        OF_SENDERS: rf"check_sender_access \w+:{store}/domains/\d+/senders",
+        LISTED: r"\bsmtp_hardening_unlisted\b",
+    }
+    return frozenset(name for name, pattern in demands.items() if re.search(pattern, text))

@@ -1,0 +1,92 @@
+# SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What can protect less than before: each kind of value knows when, and how a person reads it.
+
+Levels, floors and grades are ``Ordered`` (levels.py). These are the rest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Dict, FrozenSet, Mapping, Optional, Union
+
+from .._model.levels import Ordered
+
+
+@dataclass(frozen=True)
+class AtLeast:
+    """A set of which nothing may go: ciphers that are excluded, what is demanded of clients."""
+
+    items: FrozenSet[str] = frozenset()
+
+    def is_weaker_than(self, other: object) -> bool:
+        return isinstance(other, AtLeast) and not self.items >= other.items
+
+    def __str__(self) -> str:
+        return ", ".join(sorted(self.items)) or "nothing"
+
+
+@dataclass(frozen=True)
+class AtMost:
+    """A set to which nothing may come: names that a certificate may have, CAs that are trusted, networks that may relay."""
+
+    items: FrozenSet[str] = frozenset()
+
+    def is_weaker_than(self, other: object) -> bool:
+        return isinstance(other, AtMost) and not self.items <= other.items
+
+    def __str__(self) -> str:
+        shown = sorted(self.items)
+        return ", ".join(shown[:_MOST]) + (f" and {len(shown) - _MOST} more" if len(shown) > _MOST else "") or "nothing"
+
+
+_MOST = 5
+
+
+@dataclass(frozen=True)
+class Switch:
+    """One parameter of which one value protects."""
+
+    protects: bool
+    value: str
+
+    def is_weaker_than(self, other: object) -> bool:
+        return isinstance(other, Switch) and other.protects and not self.protects
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """What only somebody else can answer, such as a table behind a socket: the same question is the same answer."""
+
+    sources: FrozenSet[str] = frozenset()
+
+    def is_weaker_than(self, other: object) -> bool:
+        return isinstance(other, Unknown) and not self.sources <= other.sources
+
+    def __str__(self) -> str:
+        return " and ".join(sorted(self.sources)) or "nothing"
+
+
+Protection = Union[Ordered, AtLeast, AtMost, Switch, Unknown]
+Protections = Mapping[str, Optional[Protection]]
+"""By what they are called; ``None`` for what protects nothing at all."""
+
+
+def is_weaker(after: Optional[Protection], before: Optional[Protection]) -> bool:
+    """Whether something that ``before`` guarantees is lost."""
+    if before is None:
+        return False
+    if isinstance(before, Ordered):
+        return not isinstance(after, Ordered) or after.is_weaker_than(before)
+    return after is None or isinstance(after, Ordered) or after.is_weaker_than(before)
+
+
+def weakest(one: Protections, other: Protections) -> Dict[str, Optional[Protection]]:
+    """What holds where mail may go either way."""
+    return {
+        name: other[name] if is_weaker(other[name], value) else value for name, value in one.items() if name in other
+    }

@@ -1,0 +1,181 @@
+# SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The ways out: for each destination that the configuration speaks of, every hop that its mail may take next."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
+
+from .._model.domains import DomainPolicy
+from .._model.levels import ClientLevel
+from .._postfix.state import Service, split_list
+from . import clients
+from .configuration import Configuration
+from .protections import Protections, Unknown, weakest
+from .routing import Choice, choices, keys_for, prepare_lists
+
+OTHER = "other mail"
+"""Mail for domains of which no table speaks."""
+_NOWHERE = "somebody@no-table-speaks-of-this.invalid"
+_RECIPIENTS = "the recipient's domain"
+"""Of next hops, where a transport names none and mail of all domains may come (FILTER_README)."""
+_FILTER = "content_filter"
+_LOCAL_TRANSPORTS = ("mailbox_transport", "fallback_transport", "virtual_transport", "local_transport")
+"""Parameters that hand local mail to another transport (local(8), postconf(5))."""
+_LOOPBACK = re.compile(r"\[?(?:inet:)?\[?(?:127\.[\d.]+|::1|localhost)\]?(?::\w+)?\Z|unix:|/")
+
+
+@dataclass(frozen=True)
+class Hop:
+    """One place to which mail may go next."""
+
+    service: Optional[Service]
+    """The client that brings it there; ``None`` where that is no SMTP or LMTP."""
+    transport: str
+    next_hop: str
+    by: str
+    """The parameter that has chosen the hop."""
+    policy: clients.Policy
+    values: Protections = field(default_factory=dict, compare=False, repr=False)
+    """What protects mail on it."""
+    unknown: Tuple[str, ...] = ()
+
+    @property
+    def crosses_network(self) -> bool:
+        """Whether anybody could listen. What Postfix cannot send, or may not, stays in its queue."""
+        return self.service is not None and self.policy.valid and not is_loopback(self.next_hop)
+
+
+@dataclass(frozen=True)
+class Way:
+    """All that may become of mail for one destination. The first hop is what becomes of most of it."""
+
+    hops: Tuple[Hop, ...]
+
+    @property
+    def protections(self) -> Protections:
+        """What is guaranteed whichever hop is taken; nothing is said where mail crosses no network."""
+        found = [hop.values for hop in self.hops if hop.crosses_network]
+        return reduce(weakest, found) if found else {}
+
+
+def is_loopback(next_hop: str) -> bool:
+    """Whether the next hop is this host itself."""
+    return bool(_LOOPBACK.match(next_hop))
+
+
+def read_ways(configuration: Configuration, destinations: Iterable[str]) -> Dict[str, Way]:
+    """By destination: these domains and addresses, and the rest."""
+    addresses = {name: recipient(name) for name in (OTHER, *destinations)}
+    transport_maps = configuration.parameter("transport_maps")
+    configuration.maps.prepare(transport_maps, [key for a in addresses.values() for key in keys_for(configuration, a)])
+    prepare_lists(configuration, dict.fromkeys(address.rpartition("@")[2].lower() for address in addresses.values()))
+    chosen = {name: choices(configuration, address) for name, address in addresses.items()}
+    chosen.update(_others(configuration, dict.fromkeys(a.rpartition("@")[2] for a in addresses.values())))
+    _prepare_policies(configuration, (choice for found in chosen.values() for choice in found))
+    hops = _Hops(configuration)
+    return {name: Way(tuple(hop for choice in found for hop in hops.after(choice))) for name, found in chosen.items()}
+
+
+def read_destinations(configuration: Configuration, records: Iterable[DomainPolicy]) -> List[str]:
+    """The domains of records, and what tables list, as they spell them, so far as that is no next hop."""
+    tables = [configuration.parameter(name) for name in ("transport_maps", "smtp_tls_policy_maps")]
+    listed = dict.fromkeys(key for maps in tables for key in configuration.maps.entries(maps))
+    found = [key for key in listed if re.match(r"(?:[^@\s]+@)?\.?[^\W_][\w.-]*\.\w[\w-]*\Z", key)]
+    return list(dict.fromkeys([*(name for record in records for name in record.names), *found]))
+
+
+def is_filter(name: str) -> bool:
+    """Whether a way is none to a destination, but what a parameter names."""
+    return name.partition(" ")[0] in (_FILTER, *_LOCAL_TRANSPORTS)
+
+
+def recipient(destination: str) -> str:
+    """An address whose mail goes where that of the destination goes."""
+    if "@" in destination:
+        return destination
+    if destination == OTHER:
+        return _NOWHERE
+    return f"somebody@any{destination}" if destination.startswith(".") else f"somebody@{destination}"
+
+
+def _others(configuration: Configuration, domains: Iterable[str]) -> Dict[str, List[Choice]]:
+    """Ways that no recipient's domain chooses: content filters, and transports behind local delivery. A filter without a next
+    hop is a transport alone, for mail to each domain (postconf(5), default_filter_nexthop)."""
+    found: Dict[str, List[Choice]] = {}
+    filters = {_FILTER: configuration.parameter(_FILTER)}
+    for service in configuration.state.services:
+        if _FILTER in service.overrides:
+            filters[f"{_FILTER} of {service.key}"] = service.overrides[_FILTER]
+    for name, text in filters.items():
+        if text:
+            default = configuration.parameter("default_filter_nexthop")
+            stated = [_stated(text, _FILTER, next_hop) for next_hop in ([default] if default else domains)]
+            found[name] = list(dict.fromkeys(stated))
+    for name in _LOCAL_TRANSPORTS:
+        text = configuration.parameter(name)
+        if ":" in text:
+            found[name] = [_stated(text, name, "")]
+    return found
+
+
+def _stated(text: str, by: str, default: str) -> Choice:
+    transport, _colon, next_hop = text.partition(":")
+    return Choice(transport, next_hop or default or _RECIPIENTS, by)
+
+
+def _prepare_policies(configuration: Configuration, chosen: Iterable[Choice]) -> None:
+    """Ask the policy tables for all next hops at once."""
+    keys = list(dict.fromkeys(key for choice in chosen for key in clients.policy_keys(choice.next_hop)))
+    asked = {configuration.parameter("smtp_tls_policy_maps")}
+    asked |= {
+        s.overrides["smtp_tls_policy_maps"]
+        for s in configuration.state.services
+        if "smtp_tls_policy_maps" in s.overrides
+    }
+    for maps in asked:
+        configuration.maps.prepare(maps, keys)
+
+
+class _Hops:
+    """From choices to hops, each choice once, and each policy judged once."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self.configuration = configuration
+        self.services: Mapping[str, Service] = {
+            service.name: service for service in configuration.state.services if service.kind == "unix"
+        }
+        self.known: Dict[Choice, Tuple[Hop, ...]] = {}
+        self.judged: Dict[Tuple[str, clients.Policy], Protections] = {}
+
+    def after(self, choice: Choice) -> Tuple[Hop, ...]:
+        if choice not in self.known:
+            self.known[choice] = tuple(self._made(choice))
+        return self.known[choice]
+
+    def _made(self, choice: Choice) -> Iterator[Hop]:
+        service = self.services.get(choice.transport)
+        if service is None or not clients.is_client(service):
+            yield Hop(None, choice.transport, choice.next_hop, choice.by, clients.Policy(), {}, choice.unknown)
+            return
+        own = () if choice.next_hop == _RECIPIENTS else split_list(choice.next_hop)
+        for next_hop in own or (choice.next_hop,):
+            yield self._hop(service, next_hop, choice.by, choice.unknown)
+        fallback = f"{service.command}_fallback_relay"
+        for next_hop in split_list(self.configuration.parameter(fallback, service)):
+            if service.command == "smtp" or not choice.next_hop.startswith("unix:"):
+                yield self._hop(service, next_hop, fallback, ())
+
+    def _hop(self, service: Service, next_hop: str, by: str, unknown: Tuple[str, ...]) -> Hop:
+        policy = clients.find_policy(self.configuration, service, next_hop)
+        alike = (service.key, replace(policy, key=None))
+        if alike not in self.judged:
+            self.judged[alike] = clients.protections(self.configuration, service, policy)
+        values = self.judged[alike]
+        if unknown or values["level"] is not ClientLevel.NONE:
+            values = {**values, "next_hop": Unknown(frozenset(unknown))}
+        return Hop(service, service.name, next_hop, by, policy, values, unknown)

@@ -1,0 +1,115 @@
+# SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The ratchet: no change, by whichever module, lets mail be protected less than before unless somebody says so.
+
+The posture before is compared with that of the configuration as Postfix would read it with the plan applied. Nothing is
+written beside a copy of main.cf and master.cf that root alone sees, so check mode refuses what a run would refuse.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Iterator, List, Mapping, Optional
+
+from .. import _files as files
+from .._certificates.validity import utc_now
+from .._errors import HardeningError, PostfixError
+from .._model.allowance import Allowance
+from .._postfix.commands import Postfix
+from .._postfix.plan import Plan
+from .._postfix.state import CONFIGURATION, State, read_state
+from .._posture.configuration import Configuration
+from .._posture.in_force import broken
+from .._posture.maps import Maps
+from .._posture.posture import Item, Posture, read_posture
+from .lock import place_of
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The posture on both sides of a change, and what falls with somebody's leave."""
+
+    before: Posture
+    after: Posture
+    then: State
+    """The state as it will be."""
+    lowered: List[Item]
+    broken: Optional[str]
+    """The first record that will not hold any more, in a sentence."""
+
+
+def check(postfix: Postfix, state: State, plan: Plan, allowance: Allowance) -> Compared:
+    """Refuse a plan that lowers protection; what else there is to say of it."""
+    today = utc_now().date()
+    planned = {new.path: new.content for new in plan.files}
+    live = _live(postfix, state, allowance)
+    with staged(postfix, state, plan) as then:
+        new = configuration(postfix, then, planned)
+        before, after = (read_posture(one, today) for one in (live, new))
+    lost = broken(before, after)
+    fallen = [item for item in after.weaker_than(before) if item.owner not in {f"domain {name}" for name in lost}]
+    refused = [item for item in fallen if not allowance.covers(item.name)]
+    if refused:
+        names = ", ".join(dict.fromkeys(item.name for item in refused))
+        raise HardeningError(
+            f"This would lower protection: {'; '.join(map(str, refused))}; "
+            f"set allow_weaker: true if that is meant, or allow_weaker: [{names}] for that alone."
+        )
+    return Compared(before, after, then, fallen, next(iter(lost.values()), None))
+
+
+def posture(postfix: Postfix, state: State, planned: Mapping[str, bytes]) -> Posture:
+    """What protects mail under a configuration, as of today."""
+    return read_posture(configuration(postfix, state, planned), utc_now().date())
+
+
+def configuration(postfix: Postfix, state: State, planned: Mapping[str, bytes]) -> Configuration:
+    """A configuration to be judged. What has expired by today protects nothing, in whichever tables it still stands."""
+    return Configuration(state, Maps(postfix, planned), planned).renewed(utc_now().date())
+
+
+def _live(postfix: Postfix, state: State, allowance: Allowance) -> Configuration:
+    try:
+        return configuration(postfix, state, {})
+    except PostfixError as problem:
+        if allowance.everything:
+            return configuration(postfix, replace(state, explicit={}), {})
+        raise PostfixError(
+            f"{problem} Set allow_weaker: true to go on without comparing how domains were protected."
+        ) from None
+
+
+@contextmanager
+def staged(postfix: Postfix, state: State, plan: Plan) -> Iterator[State]:
+    """The state as it will be, read from a copy of main.cf and master.cf with the plan applied."""
+    folder = os.path.join(files.own_place(), f"{place_of(state.config_dir)}.staged")
+    files.remove(folder)
+    files.make_folder(folder, 0o700)
+    try:
+        put_staged(postfix, folder, state, plan)
+        yield relocated(read_state(postfix.at(folder)), folder, state.config_dir)
+    finally:
+        files.remove(folder)
+
+
+def put_staged(postfix: Postfix, folder: str, state: State, plan: Plan) -> None:
+    """main.cf and master.cf with the plan applied, which look settled: Postfix's commands wait for files that are new."""
+    for name in CONFIGURATION:
+        files.write(os.path.join(folder, name), plan.contents.get(name, state.contents[name]), 0o600)
+        files.age(os.path.join(folder, name))
+    postfix.at(folder).edit(plan.set, plan.unset, plan.services, plan.overrides, plan.gone)
+    for name in CONFIGURATION:
+        files.age(os.path.join(folder, name))
+
+
+def relocated(state: State, folder: str, config_dir: str) -> State:
+    """A state that was read elsewhere, as it reads in its place: ``$config_directory`` is where Postfix finds main.cf."""
+
+    def moved(values: Mapping[str, str]) -> Mapping[str, str]:
+        return {name: value.replace(folder, config_dir) for name, value in values.items()}
+
+    services = tuple(replace(service, overrides=moved(service.overrides)) for service in state.services)
+    return replace(state, config_dir=config_dir, effective=moved(state.effective), services=services)

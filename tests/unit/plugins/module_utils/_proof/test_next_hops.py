@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The next hops that are asked before a level rises, and what is made of the answers."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import HardeningError
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.commands import Completed, Postfix
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof import next_hops
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction.ratchet import posture
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import SERVICES
+
+FILTER = "smtp-amavis unix - - n - 2 smtp\n"
+
+
+def rising(node, main_cf, level="encrypt", services=SERVICES):
+    """The hops asked where the client's level rises to this one."""
+    node.services = services
+    node.append("default_transport = smtp\n" + main_cf)
+    before = posture(node.postfix, node.state, {})
+    node.append(f"smtp_tls_security_level = {level}\n")
+    return next_hops.rising(before, posture(node.postfix, node.state, {}))
+
+
+@pytest.mark.parametrize(
+    ("main_cf", "found"),
+    [
+        ("", []),
+        ("relayhost = [smart.example]:587\n", [("[smart.example]:587", "relayhost")]),
+        ("relayhost = smart.example\n", [("smart.example", "relayhost")]),
+        ("default_transport = smtp:[a.example]\n", [("[a.example]", "default_transport")]),
+        ("content_filter = smtp-amavis:[127.0.0.1]:10024\n", [("[127.0.0.1]:10024", "content_filter")]),
+        ("smtp_fallback_relay = [b.example]\n", [("[b.example]", "smtp_fallback_relay")]),
+        ("content_filter = lmtp:unix:/run/filter\n", []),
+    ],
+)
+def test_what_main_cf_names_is_asked_and_what_dns_names_is_not(node, main_cf, found):
+    hops = rising(node, main_cf, services=SERVICES + FILTER + "lmtp unix - - y - - lmtp\n")
+    assert [(hop.next_hop, hop.by) for hop in hops] == found
+
+
+def test_nothing_is_asked_where_no_level_rises_to_a_mandatory_one(node):
+    assert rising(node, "relayhost = [smart.example]\nsmtp_tls_security_level = encrypt\n") == []
+    assert rising(node, "", level="may") == []
+
+
+def asked(node, said, level="encrypt", main_cf="relayhost = [smart.example]:587\n"):
+    commands = []
+
+    def run(argv, stdin=None):
+        commands.append(argv)
+        return Completed(0, said, "")
+
+    hops = rising(node, main_cf, level, SERVICES + FILTER)
+    return next_hops.ask_all(Postfix(run, node.config_dir), node.state, hops), commands
+
+
+TLS = "posttls-finger: Untrusted TLS connection established to a[192.0.2.1]:25: TLSv1.3\n"
+
+
+def test_postfixs_own_client_is_asked_at_the_level_that_is_to_hold(node):
+    found, commands = asked(node, TLS)
+    assert [(hop.service, hop.level, hop.delivered, hop.tls) for hop in found] == [
+        ("smtp/unix", "encrypt", True, "Untrusted")
+    ]
+    assert commands[0][2:4] == ["posttls-finger", "-c"]
+    assert commands[0][commands[0].index("-l") + 1] == "encrypt" and commands[0][-1] == "[smart.example]:587"
+    next_hops.refuse_cut_off(found)
+    assert list(next_hops.warnings(found)) == []
+
+
+def test_a_smarthost_that_would_be_cut_off_is_told_and_not_refused(node):
+    found, _commands = asked(node, "")
+    next_hops.refuse_cut_off(found)
+    assert list(next_hops.warnings(found)) == [
+        "Mail for [smart.example]:587 (relayhost, smtp/unix) would wait at level encrypt: no TLS session was made."
+    ]
+
+
+def test_a_content_filter_that_would_be_cut_off_is_refused_with_the_exception_to_write(node):
+    found, _commands = asked(node, "", main_cf="content_filter = smtp-amavis:[127.0.0.1]:10024\n")
+    with pytest.raises(HardeningError) as refusal:
+        next_hops.refuse_cut_off(found)
+    assert str(refusal.value) == (
+        "client.level: encrypt would hold back all mail for [127.0.0.1]:10024 (content_filter), to which smtp-amavis/unix sends: "
+        "no TLS session was made; state the exception in services, as {name: smtp-amavis/unix, level: may}."
+    )
+
+
+def test_a_command_that_fails_is_told_as_the_reason(node):
+    def run(argv, stdin=None):
+        raise HardeningError("posttls-finger is missing.")
+
+    hops = rising(node, "relayhost = [smart.example]\n")
+    found = next_hops.ask_all(Postfix(run, node.config_dir), node.state, hops)
+    assert [(hop.delivered, hop.reason) for hop in found] == [(False, "posttls-finger is missing.")]
