@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Has the nodes try configurations, all at once: one connection to each, with the collection sent along."""
+
+import io
+import itertools
+import json
+import pathlib
+import subprocess
+import tarfile
+import threading
+
+import ansible
+from around import around
+from lab import TOP
+from mail import NODES
+from on_node import start
+
+COLLECTION = "ansible_collections/mailfleet/smtp_hardening"
+HERE = TOP / "molecule" / "posture" / "node"
+SECONDS = 1800
+RUN = (
+    "rm -rf /root/posture && mkdir /root/posture && cd /root/posture && head -c {length} | tar x && "
+    "exec timeout {seconds} python3 -W ignore observe.py"
+)
+
+
+class Run:
+    """Jobs under way on all nodes."""
+
+    def __init__(self, jobs):
+        around()  # once, before there are threads
+        self._answers = {}
+        self._more = threading.Condition()
+        self._left = len(NODES)
+        self._threads = []
+        for number, node in enumerate(NODES):
+            chosen = dict(itertools.islice(jobs.items(), number, None, len(NODES)))
+            self._threads.append(threading.Thread(target=self._work, args=[node, chosen], daemon=True))
+            self._threads[-1].start()
+
+    def answer(self, name):
+        """What a node has found out, once it is known."""
+        with self._more:
+            self._more.wait_for(lambda: name in self._answers or not self._left)
+            answer = self._answers.get(name, {"error": "no node has answered"})
+        assert "error" not in answer, answer["error"]
+        return answer["found"]
+
+    def _work(self, node, jobs):
+        try:
+            self._talk(node, jobs)
+        finally:
+            with self._more:
+                self._left -= 1
+                self._more.notify_all()
+
+    def _talk(self, node, jobs):
+        packed = _archive()
+        command = RUN.format(length=len(packed), seconds=SECONDS)
+        process = start(node, command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        lines = [around().request, *({"id": name, **job} for name, job in jobs.items())]
+        process.stdin.write(packed + "".join(json.dumps(line) + "\n" for line in lines).encode())
+        process.stdin.close()
+        for line in process.stdout:
+            answer = json.loads(line)
+            with self._more:
+                self._answers[answer["id"]] = answer
+                self._more.notify_all()
+        process.wait()
+
+    def end(self):
+        for thread in self._threads:
+            thread.join()
+
+
+def _archive():
+    """The collection, what Ansible would send along with a module, and the programs of the node."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo("ansible/__init__.py"))
+        tar.add(pathlib.Path(ansible.__file__).parent / "module_utils", "ansible/module_utils", filter=_source)
+        tar.add(TOP / "plugins", f"{COLLECTION}/plugins", filter=_source)
+        tar.add(HERE, ".", filter=_source)
+    return packed.getvalue()
+
+
+def _source(member):
+    member.uid = member.gid = 0
+    return None if "__pycache__" in member.name else member
