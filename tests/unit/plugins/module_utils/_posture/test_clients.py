@@ -155,6 +155,7 @@ def test_what_only_somebody_else_can_answer_is_told_where_no_table_before_it_doe
         ("none", "none", {}),
         ("none bogus match=x", "none", {}),
         ("fingerprint match=AA|BB", "fingerprint", {"match": "AA|BB"}),
+        ("fingerprint match=AA match=BB", "fingerprint", {"match": "AA|BB"}),
     ],
 )
 def test_an_entry_is_a_level_with_attributes(node, entry, level, attributes):
@@ -187,6 +188,13 @@ def test_an_entry_is_a_level_with_attributes(node, entry, level, attributes):
 def test_an_entry_that_postfix_finds_invalid_holds_all_mail_back(node, entry):
     found = policy(node, f"inline:{{ {{ a.example = {entry} }} }}")
     assert (found.key, found.valid, found.level) == ("a.example", False, None)
+
+
+@pytest.mark.parametrize(("version", "valid"), [("3.9.1", False), ("3.10.0", True), ("3.11-20250115", True)])
+def test_braces_around_an_attribute_came_with_3_10(node, version, valid):
+    node.defaults["mail_version"] = version
+    assert policy(node, "inline:{ { a.example = secure { match = mx.example } } }").valid is valid
+    assert policy(node, "inline:{ { a.example = secure match=mx.example } }").valid
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,23 @@ def test_an_entry_of_transport_maps_takes_mail_from_its_way(node, rows, expected
 
 
 @pytest.mark.parametrize(
+    ("delimiter", "address", "next_hop"),
+    [
+        ("+", "ann+news@a.example", "[ann]"),
+        ("+-", "ann-news@a.example", "[ann]"),
+        ("+", "ann-news@a.example", "[all]"),
+        ("", "ann+news@a.example", "[all]"),
+        ("+", "bob+news@a.example", "[news]"),
+        ("+", "+news@a.example", "[all]"),
+    ],
+)
+def test_an_address_with_an_extension_stands_for_the_one_without_it(node, delimiter, address, next_hop):
+    rows = {"ann@a.example": "smtp:[ann]", "bob@a.example": "smtp:[bob]", "bob+news@a.example": "smtp:[news]"}
+    parameters = {"transport_maps": table(node, "transport", {**rows, "a.example": "smtp:[all]"})}
+    assert route(node, {**parameters, "recipient_delimiter": delimiter}, address)[1] == next_hop
+
+
+@pytest.mark.parametrize(
     ("parents", "address", "expected"),
     [
         ("", "ann@b.a.example", "[dotted]"),

@@ -178,6 +178,20 @@ def test_a_content_filter_is_a_way_of_all_mail(node, parameters, next_hop, servi
     assert (hop.next_hop, hop.service and hop.service.key, hop.by) == (next_hop, service, "content_filter")
 
 
+@pytest.mark.parametrize("text", ["relay:", "relay"])
+def test_a_content_filter_without_a_next_hop_is_a_transport_for_mail_to_each_domain(node, text):
+    node.override("relay/unix/smtp_tls_security_level=none")
+    maps = "inline:{a.example=secure}"
+    parameters = {"content_filter": text, "smtp_tls_security_level": "may", "smtp_tls_policy_maps": maps}
+    found = ways(node, parameters, "a.example", "ann@a.example", "b.example")["content_filter"]
+    assert [(hop.next_hop, hop.policy.key) for hop in found.hops[1:]] == [
+        ("a.example", "a.example"),
+        ("b.example", None),
+    ]
+    assert {hop.service.key for hop in found.hops} == {"relay/unix"}
+    assert found.protections["level"] == "none"
+
+
 def test_a_service_may_have_a_content_filter_of_its_own(node):
     node.override("smtp/inet/content_filter=smtp:[scan.example]")
     found = ways(node)
