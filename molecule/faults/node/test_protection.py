@@ -90,7 +90,10 @@ def test_wrapper_mode_begins_with_tls(submission):
 def test_protection_is_lowered_only_when_somebody_says_so(first, then, lowered):
     succeed(MODE, **first)
     before = picture()
-    assert refuse(MODE, **then) == f"This would lower protection: {lowered}; set allow_weaker: true if that is meant."
+    names = ", ".join(item.partition(" from ")[0] for item in lowered.split("; "))
+    assert refuse(MODE, **then) == (
+        f"This would lower protection: {lowered}; set allow_weaker: true if that is meant, or allow_weaker: [{names}] for that alone."
+    )
     assert run(MODE, then, check_mode=True).data["failed"]
     assert picture() == before
     assert succeed(MODE, **then, allow_weaker=True)["changed"]
