@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -39,9 +40,9 @@ def test_an_archive_holds_this_packages_code_and_an_entry_that_starts_it():
     with zipfile.ZipFile(io.BytesIO(_program.archive(_program.RENEWAL))) as packed:
         found = packed.namelist()
         main = packed.read("__main__.py").decode()
-        renewal = packed.read(f"{FOLDER}/_task/renewal.py").decode()
+        code = packed.read(f"{FOLDER}/_task/renewal.py").decode()
     assert f"from {PACKAGE}._task.renewal import main" in main
-    assert renewal == read(renewal.__file__)
+    assert code == read(os.path.join(os.path.dirname(_program.__file__), "_task", "renewal.py"))
     assert found == sorted(found)
     folders = PACKAGE.split(".")
     for depth in range(len(folders)):
