@@ -12,6 +12,7 @@ import tempfile
 
 import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import ProofFailed
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.allowance import read_allowance
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.policies import (
     read_client_policy,
     read_server_policy,
@@ -103,7 +104,7 @@ WISH = Wish(
     server=read_server_policy({"minimum_protocol": "TLSv1.3"}),
     client=read_client_policy({"connection_reuse": True}),
     services=read_services([{"name": "smtp", "client_certificates": "request"}]),
-    allow_weaker=True,
+    allowance=read_allowance(True),
 )
 OWNED = {
     "smtpd_tls_protocols",

@@ -112,4 +112,5 @@ def relocated(state: State, folder: str, config_dir: str) -> State:
         return {name: value.replace(folder, config_dir) for name, value in values.items()}
 
     services = tuple(replace(service, overrides=moved(service.overrides)) for service in state.services)
-    return replace(state, config_dir=config_dir, effective=moved(state.effective), services=services)
+    explicit = {name: value for name, value in state.explicit.items() if (name, value) != ("config_directory", folder)}
+    return replace(state, config_dir=config_dir, explicit=explicit, effective=moved(state.effective), services=services)
