@@ -104,8 +104,9 @@ def _read_policy(text: str, braces: bool) -> Policy:
             level = None
         parted = "|" if name == "match" and level is ClientLevel.FINGERPRINT else " "
         attributes[name] = f"{attributes[name]}{parted}{value}" if name in attributes else value
-    alone = "policy_type" not in attributes and not _REPORTED.isdisjoint(attributes)
-    return Policy(None, level, attributes, level is not None and not alone)
+    if "policy_type" not in attributes and not _REPORTED.isdisjoint(attributes):
+        level = None
+    return Policy(None, level, attributes, level is not None)
 
 
 def _fits(level: ClientLevel, name: str, value: str) -> bool:
@@ -145,7 +146,7 @@ def protections(
         values["trust"] = trusted(configuration, found, side, policy.attributes.get("tafile"))
     if level is ClientLevel.DANE:
         values["insecure_mx"] = known(ClientLevel, found.get(f"{side}_tls_dane_insecure_mx_policy", ""))
-    if demands(level) and version >= TLS_REQUIRED_SINCE:
+    if _may_be_lowered(level, client_level(found, side)) and version >= TLS_REQUIRED_SINCE:
         enabled = found.get("tls_required_enable", "yes")
         values["tls_required_enable"] = Switch(not is_yes(enabled), enabled)
     return values
@@ -155,6 +156,12 @@ def _level(found: Mapping[str, str], side: str, policy: Policy) -> ClientLevel:
     """The level that holds: ``dane`` without what DANE needs is ``may`` (dane_init in smtp_tls_policy.c)."""
     level = policy.level or client_level(found, side)
     return ClientLevel.MAY if level is ClientLevel.DANE and not looks_at_dnssec(found, side) else level
+
+
+def _may_be_lowered(level: ClientLevel, default: ClientLevel) -> bool:
+    """By the header TLS-Required: no, for which Postfix asks no policy, but takes the level of main.cf, or may where that is
+    higher (policy_create in smtp_tls_policy.c)."""
+    return demands(level) or level is ClientLevel.DANE or default is ClientLevel.NONE
 
 
 def looks_at_dnssec(found: Mapping[str, str], side: str = "smtp") -> bool:

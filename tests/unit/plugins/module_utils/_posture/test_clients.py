@@ -183,6 +183,7 @@ def test_an_entry_is_a_level_with_attributes(node, entry, level, attributes):
         "may connection_reuse=maybe",
         "may enable_rpk=1",
         "{ }",
+        "secure policy_domain=a.example",
     ],
 )
 def test_an_entry_that_postfix_finds_invalid_holds_all_mail_back(node, entry):
@@ -314,6 +315,7 @@ def test_names_and_fingerprints_are_those_of_the_entry_or_of_the_list_for_its_le
         ("3.10.13", "may", {}, "-"),
         ("3.10.13", "none", {}, "-"),
         ("3.9.1", "encrypt", {}, "-"),
+        ("3.10.13", "dane", DNSSEC, "yes"),
     ],
 )
 def test_a_sender_may_ask_for_less_than_a_mandatory_level_from_postfix_3_10_on(
@@ -321,6 +323,12 @@ def test_a_sender_may_ask_for_less_than_a_mandatory_level_from_postfix_3_10_on(
 ):
     node.defaults["mail_version"] = version
     found = protections(node, {"smtp_tls_security_level": level, **parameters})
+    assert found.get("tls_required_enable", "-") == enabled
+
+
+@pytest.mark.parametrize(("default", "enabled"), [("none", "yes"), ("may", "-"), ("encrypt", "-")])
+def test_a_sender_may_ask_for_the_level_of_main_cf_where_a_policy_has_more(node, default, enabled):
+    found = protections(node, {"smtp_tls_security_level": default}, "may")
     assert found.get("tls_required_enable", "-") == enabled
 
 
