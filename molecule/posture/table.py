@@ -296,6 +296,24 @@ POLICIES_OF_HOPS = {
     "no level": policy("match=bank.test"),
     "a level that nobody knows": policy("secured"),
     "an attribute that nobody knows": policy("encrypt wings=two"),
+    "a policy from elsewhere": policy(
+        "secure match=bank.test policy_type=sts policy_domain=bank.test mx_host_pattern=bank.test", since=HEADERS
+    ),
+    "a policy from elsewhere whose pattern is not the name": policy(
+        "secure match=mx.elsewhere.test policy_type=sts policy_domain=bank.test mx_host_pattern=bank.test",
+        since=HEADERS,
+    ),
+    "a policy from elsewhere for hosts elsewhere": policy(
+        "secure match=bank.test policy_type=sts policy_domain=bank.test mx_host_pattern=*.elsewhere.test", since=HEADERS
+    ),
+    "a policy from elsewhere, which does not say from where": policy("secure policy_domain=bank.test"),
+    "a grade that nobody knows": policy("encrypt ciphers=highest"),
+    "a grade of may that nobody knows": policy("may ciphers=highest"),
+    "no grade": policy("encrypt ciphers="),
+    "no names": policy("secure match="),
+    "a reuse that is neither": policy("encrypt connection_reuse=perhaps"),
+    "an anchor of another level": policy("encrypt tafile=%pki%/known.pem"),
+    "an anchor that is not there": policy("secure tafile=%pki%/nowhere.pem"),
     "an attribute twice": policy("encrypt ciphers=high ciphers=medium"),
     "an attribute of another level": policy("encrypt match=mx.elsewhere.test"),
     "an invalid attribute of none": policy("none wings=two", main=SECURE),
@@ -358,6 +376,9 @@ TRUST = {
     "the system's beside a file": row({**SECURE, "tls_append_default_CA": "YES"}),
     "nobody": row({"smtp_tls_security_level": "secure"}),
     "anchors": row({**SECURE, "smtp_tls_trust_anchor_file": "%pki%/unknown.pem"}),
+    "an anchor that is not there": row({**SECURE, "smtp_tls_trust_anchor_file": "%pki%/nowhere.pem"}),
+    "a file that is not there": row({**SECURE, "smtp_tls_CAfile": "%pki%/nowhere.pem"}),
+    "a file that holds no certificate": row({**SECURE, "smtp_tls_CAfile": "%dir%/main.cf"}),
     "names by parameter": row({**VERIFY, "smtp_tls_verify_cert_match": "mx.elsewhere.test"}),
     "names by the other parameter": row({**SECURE, "smtp_tls_verify_cert_match": "mx.elsewhere.test"}),
     "next hops by parameter": row({**SECURE, "smtp_tls_secure_cert_match": "nexthop", "relayhost": "[smart.test]"}),
@@ -381,6 +402,26 @@ HEADER = {
     }.items()
 }
 
+BANK = {"name": "bank.test", "level": "secure"}
+RECORDS = {
+    "a domain": row(KNOWN, records=[BANK], also=["a@sub.bank.test"]),
+    "a domain above": row(KNOWN, records=[{**BANK, "subdomains": True}], to="a@sub.bank.test"),
+    "a domain with a route": row(KNOWN, records=[{**BANK, "route": "[smart.test]", "match": ["smart.test"]}]),
+    "a domain with a route, beside a relayhost": row(
+        {**KNOWN, "relayhost": "[other.test]"},
+        records=[{**BANK, "level": "encrypt", "route": "[smart.test]:%port%"}],
+    ),
+    "a floor": row(KNOWN, records=[{**BANK, "level": "encrypt", "minimum_protocol": "TLSv1.3"}]),
+    "a domain that is tested": row(KNOWN, records=[{**BANK, "mode": "testing"}]),
+    "a domain that has expired": row(KNOWN, records=[{**BANK, "expires": "2020-01-01"}]),
+    "a domain, and then a relayhost": row(KNOWN, records=[BANK], then={"relayhost": "[other.test]"}),
+    "a domain, and then a fallback": row(KNOWN, records=[BANK], then={"smtp_fallback_relay": "[spare.test]"}),
+    "a domain, and then another transport": row(
+        KNOWN, records=[BANK], then={"transport_maps": "inline:{ { bank.test = relay:[other.test] } }"}
+    ),
+    "a domain, and then no table": row(KNOWN, records=[BANK], then={"smtp_tls_policy_maps": ""}),
+}
+
 PARTS = {
     "level": LEVELS,
     "protocols": PROTOCOLS,
@@ -391,6 +432,7 @@ PARTS = {
     "DANE": DANES,
     "trust": TRUST,
     "TLS-Required: no": HEADER,
+    "record": RECORDS,
 }
 ASKED = ("policy: per site", "transport_maps: behind a socket", "policy: behind a socket")
 """Rows of which only somebody else could say what holds."""
@@ -428,47 +470,3 @@ LISTENERS = {
     "a version that nobody knows": server({"smtpd_tls_security_level": "may", "smtpd_tls_protocols": "TLSv1.9"}),
 }
 SERVERS = {f"server: {title}": made for title, made in LISTENERS.items()}
-
-SETTINGS_BY_CHANCE = {
-    "main": [
-        [
-            {"smtp_tls_security_level": text}
-            for text in ("none", "may", "Encrypt", "encrypt", "verify", "secure", "secure")
-        ],
-        [{}, {}, {"relayhost": "[smart.test]"}, {"relayhost": "other.test"}],
-        [{}, {}, {"default_transport": "relay"}, {"default_transport": "smtp:[smart.test]"}],
-        [{}, {"smtp_tls_CAfile": "%pki%/both.pem"}, {"smtp_tls_CAfile": "%pki%/unknown.pem"}],
-        [{}, {"smtp_tls_mandatory_protocols": "TLSv1.3"}, {"smtp_tls_mandatory_protocols": "!SSLv2, !SSLv3, !TLSv1"}],
-        [{}, {"smtp_tls_protocols": "tlsv1.3"}, {"smtp_tls_protocols": "!SSLv2,!SSLv3"}],
-        [{}, {}, {"smtp_tls_secure_cert_match": "nexthop, mx.elsewhere.test"}],
-        [{}, {}, {"relay_domains": "bank.test"}],
-        [{}, {}, {"smtp_fallback_relay": "[spare.test]"}],
-    ],
-    "tables": {
-        "policies": {
-            "bank.test": [
-                "",
-                "",
-                "may",
-                "encrypt",
-                "secure",
-                "secure match=mx.elsewhere.test",
-                "none",
-                "encrypt wings=two",
-            ],
-            "[smart.test]": ["", "", "encrypt", "secure match=smart.test", "encrypt protocols=TLSv1.3"],
-            "other.test": ["", "verify", "may"],
-        },
-        "transports": {
-            "bank.test": ["", "", "", "relay:", ":[smart.test]", "smtp:other.test"],
-            "*": ["", "", "", "relay:[smart.test]"],
-        },
-    },
-    "overrides": [
-        "",
-        "",
-        " -o smtp_tls_security_level=may",
-        " -o { smtp_tls_security_level = Secure }",
-        " -o smtp_tls_policy_maps=",
-    ],
-}

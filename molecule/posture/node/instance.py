@@ -90,15 +90,15 @@ class Instance:
         lines = [f"{name} = {value}\n" for name, value in {**SETTINGS, **places}.items()]
         pathlib.Path(self.folder, "main.cf").write_text("".join(lines))
         pathlib.Path(self.folder, "master.cf").write_text(SERVICES)
-        for name, content in self._filled(row.get("files", {})).items():
+        for name, content in self.filled(row.get("files", {})).items():
             pathlib.Path(self.folder, name).write_text(content)
-        for name, entries in self._filled(row.get("tables", {})).items():
+        for name, entries in self.filled(row.get("tables", {})).items():
             path = pathlib.Path(self.folder, name)
             path.write_text("".join(f"{key} {value}\n" for key, value in entries.items()))
             self._run("postmap", f"{self.kind}:{path}")
-        services = self._filled(row.get("services", {}))
-        self._edit("-Me", {name: f"{name.replace('/', ' ')} {rest}" for name, rest in services.items()})
-        self._edit("-e", self._filled(row.get("main", {})))
+        services = self.filled(row.get("services", {}))
+        self.edit("-Me", {name: f"{name.replace('/', ' ')} {rest}" for name, rest in services.items()})
+        self.edit("-e", row.get("main", {}))
 
     def start(self):
         pathlib.Path(self.log).write_text("")
@@ -145,14 +145,18 @@ class Instance:
     def _fate(self, begin):
         return wait_for(lambda: STATUS.search(self.said(begin)), self).groups()
 
-    def _filled(self, value):
+    def filled(self, value):
+        """With this instance's own words in place of C(%word%)."""
         if isinstance(value, dict):
-            return {self._filled(name): self._filled(inner) for name, inner in value.items()}
-        for name, word in self.words.items():
+            return {self.filled(name): self.filled(inner) for name, inner in value.items()}
+        if isinstance(value, list):
+            return [self.filled(inner) for inner in value]
+        for name, word in self.words.items() if isinstance(value, str) else ():
             value = value.replace(f"%{name}%", str(word))
         return value
 
-    def _edit(self, option, assignments):
+    def edit(self, option, assignments):
+        assignments = self.filled(assignments)
         if assignments:
             self._run("postconf", option, *(f"{name}={value}" for name, value in assignments.items()))
 

@@ -25,6 +25,7 @@ PKI = pathlib.Path("/var/lib/posture-pki")
 SYSTEM = pathlib.Path("/etc/ssl/certs")
 KEPT = {path: pathlib.Path(path).read_text() for path in ("/etc/hosts", "/etc/resolv.conf")}
 FIRST_PORT = 2600
+MODULE = "ansible_collections.mailfleet.smtp_hardening.plugins.modules.smtp_domain_policy"
 
 
 def main():
@@ -126,15 +127,31 @@ def pair(instance, servers, job):
 def observe(instance, servers, row):
     main_cf = {"smtp_tcp_port": "%port%", **row.get("main", {})}
     instance.configure({**row, "main": main_cf})
-    view = View(instance.folder)
-    found = view.told([recipient for _sender, recipient in row["mail"]])
     instance.start()
     try:
+        if "records" in row:
+            keep(instance, instance.filled(row["records"]))
+            instance.edit("-e", row.get("then", {}))
+            instance.stop()
+            instance.start()
+        view = View(instance.folder)
+        found = view.told([recipient for _sender, recipient in row["mail"]])
         found["resolved"] = [instance.resolve(*addresses) for addresses in row["mail"]]
         found["wire"] = wire(instance, servers, row)
     finally:
         instance.stop()
     return view, found
+
+
+def keep(instance, records):
+    """Have smtp_domain_policy keep records, as Ansible runs it."""
+    options = {"config_dir": instance.folder, "domains": records, "allow_weaker": True}
+    path = pathlib.Path(instance.folder, "arguments.json")
+    path.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": options}))
+    argv = [sys.executable, "-B", "-m", MODULE, str(path)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    answer = json.loads(done.stdout or "{}")
+    assert answer.get("changed"), answer.get("msg") or done.stderr
 
 
 def wire(instance, servers, row):

@@ -5,7 +5,7 @@ import collections
 
 import expected
 import pytest
-from table import ASKED, MAIL
+from table import ASKED, MAIL, RECORDS
 from versions import why_not
 
 testinfra_hosts = ["local://"]
@@ -43,7 +43,7 @@ def hops_of(row, found):
     """What the posture makes of a row's first message."""
     if "by" in row:
         hops, domain = found["other ways"][row["by"]], row["mail"][0][1].rpartition("@")[2]
-        return [hop for hop in hops if hop["next_hop"] == domain] or hops
+        return [hop for hop in hops if hop["next_hop"] == domain] or hops[:1]
     resolved = next_stop(found["resolved"][0])
     return next(choice for choice in found["choices"][row["mail"][0][1]] if stops(choice) == resolved)
 
@@ -68,6 +68,15 @@ def test_the_table_shows_each_outcome(tried):
             outcomes[peer].add(expected.seen(wire).outcome)
     assert all(seen >= {expected.PLAINTEXT, expected.KEPT} for seen in outcomes.values()), outcomes
     assert all(expected.TLS in seen for peer, seen in outcomes.items() if peer != expected.NO_TLS), outcomes
+
+
+@pytest.mark.parametrize("title", [f"record: {title}" for title in RECORDS])
+def test_a_record_holds_where_the_posture_says_so(found, title):
+    """None of them lets mail go in plaintext, once its mode and date are those of a record in force."""
+    (record,) = MAIL[title]["records"]
+    in_force = not {"mode", "expires"} & set(record)
+    holds = in_force and found["broken"].get(record["name"], "nobody knows it") is None
+    assert (expected.seen(found["wire"][expected.NO_TLS]).outcome == expected.KEPT) == holds
 
 
 @pytest.mark.parametrize("title", ASKED)
