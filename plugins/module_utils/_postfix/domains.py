@@ -27,7 +27,7 @@ from .plan import NewFile, Plan, Shown, plan_parameters
 from .records import RECORDS, current_folder, read_records
 from .state import State
 from .tables import Table
-from .tls_required import for_records
+from .tls_required import tls_required
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def _parameters(state: State, wish: DomainWish, made: _Made, named: Mapping[str,
     wanted.update(incoming.incoming_parameters(state, made.records, named.get(SENDERS), made.unlisted))
     wanted[SOURCES] = sources or None
     wanted.update(needed_parameters(state, made.records))
-    wanted.update(for_records(state, (record.level for record in made.records), wish.tls_required_no))
+    wanted.update(tls_required(state, (record.level for record in made.records), wish.tls_required_no))
     return wanted
 
 

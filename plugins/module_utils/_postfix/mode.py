@@ -83,7 +83,7 @@ def plan_mode(state: State, wish: Wish, run: Run) -> ModePlan:
             **deprecated.removals(state, server.level, client.level),
             **_kept(state, wish, "server", server_parameters(server, state.version)),
             **_kept(state, wish, "client", _without_pins(state, client, client_parameters(client, state.version))),
-            **tls_required(state, client.level, wish.client.tls_required_no),
+            **tls_required(state, [client.level], wish.client.tls_required_no),
         },
         services=_services(state, client),
         overrides=services.service_overrides(state, wish.services),

@@ -12,7 +12,6 @@ from typing import Iterable, Optional
 
 from .._model.levels import ClientLevel
 from .levels import Parameters
-from .records import current_folder, read_records
 from .state import State
 
 PARAMETER = "tls_required_enable"
@@ -23,24 +22,11 @@ def demands(level: Optional[ClientLevel]) -> bool:
     return level not in (None, ClientLevel.NONE, ClientLevel.MAY, ClientLevel.DANE)
 
 
-def tls_required(state: State, level: Optional[ClientLevel], honored: Optional[bool]) -> Parameters:
-    """The parameter that keeps the header from lowering a mandatory level of the client; nothing before Postfix 3.10.
+def tls_required(state: State, levels: Iterable[Optional[ClientLevel]], honored: Optional[bool]) -> Parameters:
+    """The parameter that keeps the header from lowering a mandatory level, be it the client's or a record's.
 
-    Postfix's default comes back with a level, and records, that demand nothing.
+    Nothing before Postfix 3.10, and nothing where no level demands TLS: what is there stays.
     """
-    if PARAMETER not in state.defaults:
-        return {}
-    if honored is not None:
-        return {PARAMETER: "yes" if honored else "no"}
-    if demands(level):
-        return {PARAMETER: "no"}
-    if level is None or any(demands(record.level) for record in read_records(current_folder(state))):
-        return {}
-    return {PARAMETER: None}
-
-
-def for_records(state: State, levels: Iterable[Optional[ClientLevel]], honored: Optional[bool]) -> Parameters:
-    """The same for the levels of records."""
     if PARAMETER not in state.defaults:
         return {}
     if honored is not None:

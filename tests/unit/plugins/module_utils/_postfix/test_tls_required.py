@@ -6,7 +6,6 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.le
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.tls_required import (
     PARAMETER,
     demands,
-    for_records,
     tls_required,
 )
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.domain_tasks import apply
@@ -27,42 +26,26 @@ def test_a_level_that_holds_mail_back_is_one_that_the_header_could_lower(level):
 
 
 @pytest.mark.parametrize(
-    ("level", "honored", "wanted"),
+    ("levels", "honored", "wanted"),
     [
-        *((level, None, {PARAMETER: "no"}) for level in DEMANDING),
-        ("may", None, {PARAMETER: None}),
-        ("dane", None, {PARAMETER: None}),
-        (None, None, {}),
-        ("secure", True, {PARAMETER: "yes"}),
-        ("may", False, {PARAMETER: "no"}),
-        (None, True, {PARAMETER: "yes"}),
+        *(([level], None, {PARAMETER: "no"}) for level in DEMANDING),
+        (["may", "encrypt"], None, {PARAMETER: "no"}),
+        (["may", None, "dane"], None, {}),
+        ([None], None, {}),
+        ([], None, {}),
+        (["secure"], True, {PARAMETER: "yes"}),
+        (["may"], False, {PARAMETER: "no"}),
+        ([None], True, {PARAMETER: "yes"}),
     ],
 )
-def test_the_header_lowers_no_mandatory_level_unless_a_task_says_so(knowing, level, honored, wanted):
-    assert tls_required(knowing.state, level and ClientLevel(level), honored) == wanted
+def test_the_header_lowers_no_mandatory_level_unless_a_task_says_so(knowing, levels, honored, wanted):
+    assert tls_required(knowing.state, [level and ClientLevel(level) for level in levels], honored) == wanted
 
 
 def test_before_postfix_3_10_there_is_nothing_to_keep_from_it(node):
-    assert (
-        tls_required(node.state, ClientLevel.SECURE, None) == for_records(node.state, [ClientLevel.SECURE], None) == {}
-    )
+    assert tls_required(node.state, [ClientLevel.SECURE], None) == {}
 
 
-def test_a_client_that_demands_nothing_leaves_it_to_records_that_do(knowing):
+def test_a_record_that_demands_tls_is_enough(knowing):
     apply(knowing, {"name": "bank.example", "level": "encrypt"})
     assert knowing.state.explicit[PARAMETER] == "no"
-    assert tls_required(knowing.state, ClientLevel.MAY, None) == {}
-
-
-@pytest.mark.parametrize(
-    ("levels", "honored", "wanted"),
-    [
-        ([], None, {}),
-        (["may", None, "dane"], None, {}),
-        (["may", "encrypt"], None, {PARAMETER: "no"}),
-        (["encrypt"], True, {PARAMETER: "yes"}),
-    ],
-)
-def test_one_record_that_demands_tls_is_enough(knowing, levels, honored, wanted):
-    found = [level and ClientLevel(level) for level in levels]
-    assert for_records(knowing.state, found, honored) == wanted
