@@ -185,6 +185,8 @@ from ..module_utils._postfix.plan import Plan
 from ..module_utils._postfix.records import current_folder, read_records
 from ..module_utils._postfix.state import State, read_state
 from ..module_utils._posture.facts import as_facts as posture_facts
+from ..module_utils._posture.in_force import why_not
+from ..module_utils._posture.posture import Posture
 from ..module_utils._profiles import PROFILES, find_profile
 from ..module_utils._task.hooks import renewed_by
 from ..module_utils._task.work import COMMON_ARGUMENTS
@@ -255,12 +257,22 @@ def work(postfix: Postfix, options: Options, check_mode: bool) -> Result:
             "ca_file": store.trust_file(state),
             "pins": findings.told("trust.pins", lambda: list(trust.pins(state))) or [],
         },
-        "domains": findings.told("domains", lambda: [told(r, now.date()) for r in read_records(current_folder(state))])
-        or [],
+        "domains": findings.told("domains", lambda: domains(state, seen, now.date(), findings)) or [],
         "unlisted_senders": read_unlisted(state).value,
         "history": [state.as_facts() for state in past(postfix.config_dir)],
         "findings": findings.found,
     }
+
+
+def domains(state: State, seen: Optional[Posture], today: datetime.date, findings: Findings) -> List[Dict[str, object]]:
+    """Each record; one that does not hold on this node, whatever the tables were made for, is in force for nobody."""
+    found = []
+    for record in read_records(current_folder(state)):
+        problem = why_not(seen, record.in_force(today)) if seen else None
+        if problem:
+            findings.found.append({"about": f"domains.{record.name}", "problem": problem})
+        found.append({**told(record, today), **({"in_force": None} if problem else {})})
+    return found
 
 
 def certificates(state: State, now: datetime.datetime, findings: Findings) -> Result:

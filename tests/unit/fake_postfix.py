@@ -162,9 +162,12 @@ class FakePostfix:
         if option == "-hx":
             return Completed(0, f"{self.defaults[words[0]]}\n", "")
         known = {**self.defaults, **explicit, "config_directory": config_dir}
-        if option in ("-x", "-dx"):
+        known.update(word.split("=", 1) for word in words[1::2] if option == "-x")
+        explicit.update(word.split("=", 1) for word in words[1::2] if option == "-x")
+        if option in ("-x", "-dx", "-d"):
             shown = {**self.defaults, **(explicit if option == "-x" else {})}
-            return Completed(0, _text({name: _expanded(value, known) for name, value in shown.items()}), "")
+            text = _text({n: value if option == "-d" else _expanded(value, known) for n, value in shown.items()})
+            return Completed(0, text, "")
         if option in ("-e", "-X"):
             explicit.update(word.split("=", 1) for word in words if option == "-e")
             write(

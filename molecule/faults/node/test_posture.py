@@ -129,3 +129,79 @@ def test_no_header_lowers_what_is_mandatory_unless_a_task_says_so(demanding):
     leave = {"client": {"tls_required_no": True}} if module == MODE else {"domains": [], "tls_required_no": True}
     assert succeed(module, **leave)["lowered"]
     assert sh("postconf", "-h", "tls_required_enable") == "yes\n"
+
+
+SINK = "192.0.2.25"
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (
+            {"services": [{"name": "rewrite/unix", "parameters": {"default_transport": f"lmtp:inet:{SINK}:24"}}]},
+            "bank.example",
+        ),
+        ({"services": [{"name": "rewrite/unix", "parameters": {"relayhost": f"[{SINK}]"}}]}, "bank.example"),
+        ({"services": [{"name": "smtp/unix", "parameters": {"fallback_relay": f"[{SINK}]"}}]}, "bank.example"),
+        (
+            {"parameters": {"mailbox_transport": f"lmtp:inet:{SINK}:24", "mydestination": "$myhostname, bank.example"}},
+            "bank.example",
+        ),
+        (
+            {
+                "parameters": {
+                    "mailbox_transport_maps": f"static:{{lmtp:inet:{SINK}:24}}",
+                    "mydestination": "$myhostname, bank.example",
+                }
+            },
+            "bank.example",
+        ),
+        (
+            {
+                "parameters": {
+                    "virtual_mailbox_domains": "unionmap:{static:all}",
+                    "virtual_transport": f"lmtp:inet:{SINK}:24",
+                }
+            },
+            "bank.example",
+        ),
+        ({"parameters": {"default_transport": f"lmtp:inet:{SINK}:24"}}, "bank.example"),
+        ({"parameters": {"smtp_discard_ehlo_keywords": "StartTLS"}}, "client.level from may to none"),
+        ({"parameters": {"smtp_never_send_ehlo": True}}, "client.level from may to none"),
+        ({"parameters": {"smtp_reply_filter": "regexp:{{/^250.STARTTLS/ 250-X}}"}}, "client.policy from nothing"),
+        ({"parameters": {"tls_medium_cipherlist": "eNULL:aNULL@SECLEVEL=0"}}, "cipher_list"),
+        (
+            {
+                "services": [
+                    {"name": "smtp/unix", "parameters": {"smtp_tls_policy_maps": "inline:{other.example=none}"}}
+                ]
+            },
+            "other.example",
+        ),
+        (
+            {
+                "parameters": {
+                    "smtpd_relay_restrictions": "check_client_access static:permit, reject_unauth_destination",
+                    "smtpd_recipient_restrictions": "",
+                }
+            },
+            "server.relay_exceptions",
+        ),
+        (
+            {"parameters": {"smtpd_relay_restrictions": "Permit, reject", "smtpd_recipient_restrictions": ""}},
+            "server.relay from",
+        ),
+    ],
+)
+def test_what_a_reviewer_has_found_open_is_closed(trusting, asked, said):
+    sh("postconf", "-e", "smtp_tls_security_level=may")
+    sh("postfix", "reload")
+    succeed(DOMAINS, domains=[BANK])
+    assert said in refuse(SETTINGS, **asked)
+
+
+def test_a_name_that_a_service_overrides_counts_where_other_values_name_it():
+    sh("postconf", "-e", "lmtp_tls_security_level=$lvl", "lvl=encrypt")
+    sh("postfix", "reload")
+    said = refuse(SETTINGS, services=[{"name": "lmtp/unix", "parameters": {"lvl": "none"}}])
+    assert "lmtp/unix.level from encrypt to none" in said

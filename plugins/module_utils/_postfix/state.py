@@ -9,7 +9,7 @@ import os
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Dict, List, Mapping, Optional, Tuple
+from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from .. import _files as files
 from .._errors import InvalidValue, PostfixError
@@ -70,6 +70,15 @@ class State:
     contents: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     """main.cf and master.cf themselves, of which all this was read."""
 
+    expanded: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
+    """The same as ``effective`` for services of which an override stands in other values, as ``$name``."""
+
+    def found(self, service: Optional[Service] = None) -> Mapping[str, str]:
+        """What holds for a service, with its overrides; without one, for none of which master.cf says anything."""
+        if service is None:
+            return self.effective
+        return {**self.expanded.get(service.key, self.effective), **service.overrides}
+
     @property
     def store(self) -> str:
         return os.path.join(self.config_dir, STORE)
@@ -117,14 +126,31 @@ def read_contents(config_dir: str) -> Dict[str, bytes]:
 
 
 def _read(postfix: Postfix) -> State:
+    explicit = _assignments(postfix.postconf("-n"))
+    services = _services(postfix.postconf("-M"), postfix.postconf("-Px"))
     return State(
         contents=read_contents(postfix.config_dir),
         config_dir=postfix.config_dir,
-        explicit=_assignments(postfix.postconf("-n")),
+        explicit=explicit,
         effective=_assignments(postfix.postconf("-x")),
-        services=_services(postfix.postconf("-M"), postfix.postconf("-Px")),
+        services=services,
         defaults=_assignments(postfix.postconf("-dx")),
+        expanded=dict(_expanded(postfix, services, explicit)),
     )
+
+
+def _expanded(
+    postfix: Postfix, services: Sequence[Service], explicit: Mapping[str, str]
+) -> Iterator[Tuple[str, Mapping[str, str]]]:
+    """Postfix expands ``$name`` in a daemon, after its overrides (master(5)); postconf(1) is asked for each that this concerns."""
+    if not any(service.overrides for service in services):
+        return
+    unexpanded = {**_assignments(postfix.postconf("-d")), **explicit}
+    named = set(re.findall(r"\$[({]?(\w+)", " ".join(unexpanded.values())))
+    for service in services:
+        if named & set(service.overrides):
+            words = [word for name, value in service.overrides.items() for word in ("-o", f"{name}={value}")]
+            yield service.key, _assignments(postfix.postconf("-x", *words))
 
 
 def check_instance(config_dir: str) -> None:

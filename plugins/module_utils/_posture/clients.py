@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Dict, List, Mapping, Optional, Tuple
+from typing import Dict, Iterator, List, Mapping, Optional, Tuple
 
 from .._model.levels import CipherGrade, ClientLevel
 from .._model.words import domains_above
@@ -17,6 +17,7 @@ from .._postfix.state import Service, split_list
 from .._postfix.tls_required import demands
 from .._postfix.values import admitted, client_level, colon_list, is_yes, known, lowest
 from .configuration import Configuration
+from .maps import has_patterns, split_maps
 from .protections import AtLeast, AtMost, Protection, Switch, Unknown
 from .trust import trusted
 
@@ -123,11 +124,12 @@ def protections(
 ) -> Dict[str, Optional[Protection]]:
     """What protects mail that the service (main.cf alone, for ``None``) sends under a policy."""
     side = service.command if service else "smtp"
-    found = {**configuration.state.effective, **(service.overrides if service else {})}
+    found = configuration.state.found(service)
     level = _level(found, side, policy)
     values: Dict[str, Optional[Protection]] = {"level": level}
-    if policy.unknown or level is not ClientLevel.NONE:
-        values["policy"] = Unknown(frozenset(policy.unknown))
+    unsure = {*policy.unknown, *_unsure(found, side)}
+    if unsure or level is not ClientLevel.NONE:
+        values["policy"] = Unknown(frozenset(unsure))
     if level is ClientLevel.NONE:
         return values
     prefix = governing_prefix(side, level.is_mandatory)
@@ -139,6 +141,7 @@ def protections(
     if not level.is_mandatory:
         values["mandatory_protocol"] = lowest(admitted(found.get(f"{side}_tls_mandatory_protocols", ""), version))
     values["ciphers"] = known(CipherGrade, policy.attributes.get("ciphers", found.get(f"{prefix}_ciphers", "")))
+    values["cipher_list"] = cipher_list(found, values["ciphers"])
     values["exclude_ciphers"] = _excluded(found, side, level, policy)
     if level.looks_at_match:
         values["match"] = _match(found, side, level, policy)
@@ -155,7 +158,28 @@ def protections(
 def _level(found: Mapping[str, str], side: str, policy: Policy) -> ClientLevel:
     """The level that holds: ``dane`` without what DANE needs is ``may`` (dane_init in smtp_tls_policy.c)."""
     level = policy.level or client_level(found, side)
-    return ClientLevel.MAY if level is ClientLevel.DANE and not looks_at_dnssec(found, side) else level
+    if level is ClientLevel.DANE and not looks_at_dnssec(found, side):
+        level = ClientLevel.MAY
+    return ClientLevel.NONE if level is ClientLevel.MAY and _never_asks(found, side) else level
+
+
+def _never_asks(found: Mapping[str, str], side: str) -> bool:
+    """Whether the client overlooks STARTTLS, which at ``may`` means plaintext (postconf(5), smtp_discard_ehlo_keywords)."""
+    discarded = split_list(found.get(f"{side}_discard_ehlo_keywords", "").lower())
+    return "starttls" in discarded or is_yes(found.get(f"{side}_never_send_ehlo", "no"))
+
+
+def _unsure(found: Mapping[str, str], side: str) -> Iterator[str]:
+    """What may take STARTTLS, or a policy, from some next hops: tables of patterns, and filters of replies."""
+    yield from filter(has_patterns, split_maps(found.get(f"{side}_tls_policy_maps", "")))
+    for name in ("reply_filter", "dns_reply_filter", "discard_ehlo_keyword_address_maps"):
+        if found.get(f"{side}_{name}"):
+            yield f"{side}_{name} = {found[f'{side}_{name}']}"
+
+
+def cipher_list(found: Mapping[str, str], grade: Optional[Protection]) -> Unknown:
+    """What OpenSSL is told for a grade, which no two versions sort alike: another list is not known to be as good."""
+    return Unknown(frozenset([found.get(f"tls_{grade}_cipherlist", "")]))
 
 
 def _may_be_lowered(level: ClientLevel, default: ClientLevel) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 import os
 from dataclasses import dataclass, field
-from typing import Dict, Mapping, Optional, Tuple
+from typing import Dict, Iterator, Mapping, Optional, Tuple
 
 from .. import _given
 from .._errors import HardeningError
@@ -17,7 +17,7 @@ from .._postfix.domain_tables import all_tables, render
 from .._postfix.incoming import read_unlisted
 from .._postfix.records import RECORDS, current_folder, parse_records
 from .._postfix.state import Service, State
-from .maps import Maps
+from .maps import Maps, split_words
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,23 @@ class Configuration:
 
     def parameter(self, name: str, service: Optional[Service] = None) -> str:
         """What holds, for a service of master.cf with its overrides."""
-        found = service.overrides.get(name) if service else None
-        return self.state.effective.get(name, "") if found is None else found
+        return self.state.found(service).get(name, "") if service else self.state.effective.get(name, "")
+
+    def patterns(self, text: str) -> Iterator[str]:
+        """Each pattern of a list; ``!`` before a file goes for all in it (match_list_parse in match_list.c)."""
+        for item in split_words(text):
+            path = item.lstrip("!")
+            if path.startswith("/"):
+                content = self.read(path)
+                lines = content.decode("utf-8", "replace").split("\n") if content else []
+                inner = "\n".join(line for line in lines if not line.lstrip().startswith("#"))
+                yield from (item[: len(item) - len(path)] + word for word in self.patterns(inner))
+            else:
+                yield item
+
+    def routed(self, name: str) -> str:
+        """What holds for the daemon that chooses transports and next hops (trivial-rewrite(8))."""
+        return self.parameter(name, self.state.service(self.parameter("rewrite_service_name") or "rewrite", "unix"))
 
     def renewed(self, today: datetime.date) -> Configuration:
         """The same with the domain tables as the next run makes them, where records have expired since they were made."""

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import re
-from typing import Dict, FrozenSet, Mapping, Optional
+from typing import Dict, FrozenSet, Mapping, Optional, Tuple
 
 from .._model.levels import CipherGrade, ClientCertificates, ServerLevel
 from .._model.networks import public_networks
 from .._postfix.levels import governing_prefix
 from .._postfix.state import Service, split_list
 from .._postfix.values import admitted, colon_list, is_yes, known, lowest, server_level
+from .clients import cipher_list
 from .configuration import Configuration
 from .protections import AtLeast, AtMost, Protection, Switch
 from .trust import trusted
@@ -26,10 +27,14 @@ _OPEN = ("permit", "permit_tls_all_clientcerts")
 
 def protections(configuration: Configuration, service: Optional[Service]) -> Dict[str, Optional[Protection]]:
     """What holds for a server, or for one of which master.cf says nothing."""
-    found = {**configuration.state.effective, **(service.overrides if service else {})}
+    found = configuration.state.found(service)
     level = _level(configuration, found, service)
     demands = _demands(configuration, found)
-    values: Dict[str, Optional[Protection]] = {"level": level, **_relaying(found), "demands": AtLeast(demands)}
+    values: Dict[str, Optional[Protection]] = {
+        "level": level,
+        **_relaying(configuration, found),
+        "demands": AtLeast(demands),
+    }
     if level is ServerLevel.NONE:
         return values
     prefix = governing_prefix("smtpd", level is ServerLevel.ENCRYPT)
@@ -41,6 +46,7 @@ def protections(configuration: Configuration, service: Optional[Service]) -> Dic
         client_certificates=certificates,
         minimum_protocol=lowest(admitted(found.get(f"{prefix}_protocols", ""), configuration.state.version)),
         ciphers=known(CipherGrade, found.get(f"{prefix}_ciphers", "")),
+        cipher_list=cipher_list(found, known(CipherGrade, found.get(f"{prefix}_ciphers", ""))),
         exclude_ciphers=AtLeast(frozenset(excluded)),
         auth_only=_auth_only(found, level),
     )
@@ -73,14 +79,25 @@ def _auth_only(found: Mapping[str, str], level: ServerLevel) -> Switch:
     return Switch(kept or not offered, "passwords in plaintext" if offered and not kept else "no password in plaintext")
 
 
-def _relaying(found: Mapping[str, str]) -> Dict[str, Optional[Protection]]:
-    words = split_list(found.get("smtpd_relay_restrictions", "") + " " + found.get("smtpd_recipient_restrictions", ""))
-    values: Dict[str, Optional[Protection]] = {"relay_networks": AtMost(public_networks(found.get("mynetworks", "")))}
-    if words:
-        first = next((index for index, word in enumerate(words) if word in _REFUSALS), len(words))
-        refused = first < len(words) and not set(words[:first]) & set(_OPEN)
-        values["relay"] = Switch(refused, "refused to strangers" if refused else "open to strangers")
+def _relaying(configuration: Configuration, found: Mapping[str, str]) -> Dict[str, Optional[Protection]]:
+    """Who may send to anywhere: strangers are refused where one of two lists refuses them, each read to its first refusal."""
+    networks = " ".join(configuration.patterns(found.get("mynetworks", "")))
+    values: Dict[str, Optional[Protection]] = {"relay_networks": AtMost(public_networks(networks))}
+    lists = [found.get(f"smtpd_{name}_restrictions", "").lower() for name in ("relay", "recipient")]
+    if any(lists):
+        before = [_before_refusal(text) for text in lists]
+        refusing = [items for items in before if items is not None and not set(items) & set(_OPEN)]
+        values["relay"] = Switch(bool(refusing), "refused to strangers" if refusing else "open to strangers")
+        asked = [frozenset(item for item in items if ":" in item) for items in refusing]
+        values["relay_exceptions"] = AtMost(min(asked, key=len, default=frozenset()))
     return values
+
+
+def _before_refusal(text: str) -> Optional[Tuple[str, ...]]:
+    """What a list asks before it refuses strangers; ``None`` where it never does. After warn_if_reject nothing is refused."""
+    words = split_list(re.sub(r"\bwarn_if_reject[\s,]+\S+", "", text))
+    first = next((index for index, word in enumerate(words) if word in _REFUSALS), None)
+    return None if first is None else words[:first]
 
 
 def _demands(configuration: Configuration, found: Mapping[str, str]) -> FrozenSet[str]:

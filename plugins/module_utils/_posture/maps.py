@@ -18,6 +18,8 @@ from .._postfix.commands import Postfix
 from .._postfix.tables import Table, parse_table
 
 INDEXED = ("btree", "cdb", "dbm", "hash", "lmdb", "sdbm")
+LISTABLE = (*INDEXED, "texthash", "inline")
+"""Of which postmap(1) can list every entry."""
 _IN_FILES = (*INDEXED, "texthash", "cidr", "pcre", "regexp")
 _IN_PLACE = ("static", "inline", "fail")
 _BY_PATTERN = ("cidr", "pcre", "regexp")
@@ -79,17 +81,13 @@ class Maps:
 
     def unlisted(self, maps: str) -> List[str]:
         """Those maps of a list whose entries nobody can list."""
-        return [
-            item
-            for item in split_maps(maps)
-            if path_of(item) not in self._planned and (kind_of(item) not in INDEXED or not _is_there(path_of(item)))
-        ]
+        return [item for item in split_maps(maps) if path_of(item) not in self._planned and not _can_be_listed(item)]
 
     def _listed(self, item: str) -> Table:
         kind, path = kind_of(item), path_of(item)
         if path in self._planned:
             return parse_table(self._planned[path])
-        if kind not in INDEXED or not _is_there(path):
+        if not _can_be_listed(item):
             return {}
         try:
             return dict(self._postfix.list_table(path, kind))
@@ -147,6 +145,15 @@ def path_of(item: str) -> str:
 def _bare(item: str) -> str:
     """Without the daemon that asks on behalf of processes in a chroot (proxymap(8))."""
     return re.sub(r"\A(?:proxy:)+", "", item)
+
+
+def _can_be_listed(item: str) -> bool:
+    return kind_of(item) in LISTABLE and (kind_of(item) == "inline" or _is_there(path_of(item)))
+
+
+def has_patterns(item: str) -> bool:
+    """Whether what it answers cannot be listed, though it can be asked: a pattern may stand for any key."""
+    return kind_of(item) in (*_BY_PATTERN, "static")
 
 
 def _is_there(path: str) -> bool:

@@ -171,11 +171,17 @@ def _ways_to(posture: Posture, names: Sequence[str]) -> Dict[str, Protections]:
     return {**found, **posture.ways}
 
 
+_STORES = ("transport_maps", "virtual_transport", "local_transport", "mailbox_transport", "fallback_transport")
+"""Parameters that name where mail is delivered for good."""
+
+
 def _is_handed_to_a_store(before: Posture, after: Posture, name: str) -> bool:
     """Whether mail goes by LMTP from now on that nothing had to protect: LMTP has levels of its own, which are none by default."""
     was, will = (posture.hops.get(name, posture.hops[OTHER]) for posture in (before, after))
     return (
-        all(hop.service is None or hop.service.command == "lmtp" for hop in will.hops)
+        all(hop.by in _STORES for hop in will.hops)
+        and name != OTHER
+        and all(hop.service is None or hop.service.command == "lmtp" for hop in will.hops)
         and not any(hop.service and hop.service.command == "lmtp" for hop in was.hops)
         and was.protections.get("level") in (ClientLevel.NONE, ClientLevel.MAY)
     )

@@ -16,7 +16,7 @@ from typing import Iterable, Iterator, List, NamedTuple, Tuple
 from .._model.words import domains_above
 from .._postfix.state import split_list
 from .configuration import Configuration
-from .maps import Maps, split_words
+from .maps import Maps
 
 WILDCARD = "*"
 """transport(5): what no other entry of transport_maps matches."""
@@ -59,7 +59,7 @@ def keys_for(configuration: Configuration, address: str) -> List[str]:
 def _whole_keys(configuration: Configuration, address: str) -> List[str]:
     """An address, and the same without its extension (transport(5))."""
     local, _at, domain = address.rpartition("@")
-    delimiters = configuration.parameter("recipient_delimiter")
+    delimiters = configuration.routed("recipient_delimiter")
     end = next((index for index, letter in enumerate(local) if letter in delimiters), 0)
     return [address, f"{local[:end]}@{domain}"] if end else [address]
 
@@ -73,7 +73,7 @@ def choices(configuration: Configuration, address: str) -> List[Choice]:
 def _senders(configuration: Configuration) -> Iterator[_Sender]:
     """Those of whom no table speaks, and one for each answer of the tables by sender, as far as these can be listed."""
     yield _Sender()
-    transports, relays = (configuration.maps.entries(configuration.parameter(name)) for name in SENDERS)
+    transports, relays = (configuration.maps.entries(configuration.routed(name)) for name in SENDERS)
     for value in dict.fromkeys(transports.values()):
         if value.lower() != "dunno":
             yield _Sender(transport=value)
@@ -88,15 +88,13 @@ def _choose(configuration: Configuration, address: str, sender: _Sender) -> Choi
     if parameter == "":
         return Choice("error", "User unknown in virtual alias table", "virtual_alias_domains")
     leaves = parameter in ("relay_transport", "default_transport")
-    value, by = configuration.parameter(parameter), parameter
+    value, by = configuration.routed(parameter), parameter
     if parameter == "default_transport" and sender.transport:
         value, by = sender.transport, SENDERS[0]
     transport, _colon, next_hop = value.partition(":")
-    if not next_hop and leaves and (sender.relay or configuration.parameter("relayhost")):
-        next_hop, by = (
-            (sender.relay, SENDERS[1]) if sender.relay else (configuration.parameter("relayhost"), "relayhost")
-        )
-    unknown = _unanswered(configuration, parameter) if leaves else ()
+    if not next_hop and leaves and (sender.relay or configuration.routed("relayhost")):
+        next_hop, by = (sender.relay, SENDERS[1]) if sender.relay else (configuration.routed("relayhost"), "relayhost")
+    unknown = (*(_unanswered(configuration, parameter) if leaves else ()), *_unanswered_lists(configuration))
     return _by_table(configuration, address, Choice(transport, next_hop or domain, by, unknown))
 
 
@@ -104,13 +102,24 @@ def _unanswered(configuration: Configuration, parameter: str) -> Tuple[str, ...]
     """The tables by sender that cannot be listed."""
     asked = SENDERS if parameter == "default_transport" else SENDERS[1:]
     return tuple(
-        f"{name} = {item}" for name in asked for item in configuration.maps.unlisted(configuration.parameter(name))
+        f"{name} = {item}" for name in asked for item in configuration.maps.unlisted(configuration.routed(name))
+    )
+
+
+def _unanswered_lists(configuration: Configuration) -> Tuple[str, ...]:
+    """The tables in lists of domains that nobody can ask here: any domain could be in one."""
+    parameters = ("mydestination", *(name for name, _transport in CLASSES))
+    return tuple(
+        f"{name} = {item}"
+        for name in parameters
+        for item in _patterns(configuration, name)
+        if _is_table(item) and configuration.maps.find(item.lstrip("!"), "localhost").unknown
     )
 
 
 def _by_table(configuration: Configuration, address: str, default: Choice) -> Choice:
     """What transport_maps makes of it: no transport leaves the transport, no next hop means the domain itself."""
-    maps, tables, domain = configuration.parameter("transport_maps"), configuration.maps, address.rpartition("@")[2]
+    maps, tables, domain = configuration.routed("transport_maps"), configuration.maps, address.rpartition("@")[2]
     unknown: List[str] = []
     for key in keys_for(configuration, address):
         answer = tables.find(maps, key, whole="@" in key or key == WILDCARD)
@@ -167,21 +176,8 @@ def prepare_lists(configuration: Configuration, domains: Iterable[str]) -> None:
 
 def _patterns(configuration: Configuration, parameter: str) -> Tuple[str, ...]:
     if parameter not in configuration.lists:
-        configuration.lists[parameter] = tuple(_items(configuration, configuration.parameter(parameter)))
+        configuration.lists[parameter] = tuple(configuration.patterns(configuration.routed(parameter)))
     return configuration.lists[parameter]
-
-
-def _items(configuration: Configuration, text: str) -> Iterator[str]:
-    """Each pattern; ``!`` before a file goes for all in it (match_list_parse in match_list.c)."""
-    for item in split_words(text):
-        path = item.lstrip("!")
-        if path.startswith("/"):
-            content = configuration.read(path)
-            lines = content.decode("utf-8", "replace").split("\n") if content else []
-            inner = "\n".join(line for line in lines if not line.lstrip().startswith("#"))
-            yield from (item[: len(item) - len(path)] + word for word in _items(configuration, inner))
-        else:
-            yield item
 
 
 def _matches(maps: Maps, pattern: str, domain: str, above: List[str]) -> bool:
@@ -198,5 +194,5 @@ def _is_table(pattern: str) -> bool:
 
 def _above(configuration: Configuration, parameter: str, domain: str) -> List[str]:
     """The keys for the domains above one: with a dot before, unless parent_domain_matches_subdomains lists the parameter."""
-    bare = parameter in split_list(configuration.parameter("parent_domain_matches_subdomains"))
+    bare = parameter in split_list(configuration.routed("parent_domain_matches_subdomains"))
     return [parent if bare else f".{parent}" for parent in domains_above(domain)]

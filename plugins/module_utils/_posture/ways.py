@@ -71,7 +71,7 @@ def is_loopback(next_hop: str) -> bool:
 def read_ways(configuration: Configuration, destinations: Iterable[str]) -> Dict[str, Way]:
     """By destination: these domains and addresses, and the rest."""
     addresses = {name: recipient(name) for name in (OTHER, *destinations)}
-    transport_maps = configuration.parameter("transport_maps")
+    transport_maps = configuration.routed("transport_maps")
     configuration.maps.prepare(transport_maps, [key for a in addresses.values() for key in keys_for(configuration, a)])
     prepare_lists(configuration, dict.fromkeys(address.rpartition("@")[2].lower() for address in addresses.values()))
     chosen = {name: choices(configuration, address) for name, address in addresses.items()}
@@ -83,7 +83,7 @@ def read_ways(configuration: Configuration, destinations: Iterable[str]) -> Dict
 
 def read_destinations(configuration: Configuration, records: Iterable[DomainPolicy]) -> List[str]:
     """The domains of records, and what tables list, as they spell them, so far as that is no next hop."""
-    tables = [configuration.parameter(name) for name in ("transport_maps", "smtp_tls_policy_maps")]
+    tables = [configuration.routed("transport_maps"), *_policy_maps(configuration)]
     listed = dict.fromkeys(key for maps in tables for key in configuration.maps.entries(maps))
     found = [key for key in listed if re.match(r"(?:[^@\s]+@)?\.?[^\W_][\w.-]*\.\w[\w-]*\Z", key)]
     return list(dict.fromkeys([*(name for record in records for name in record.names), *found]))
@@ -131,14 +131,15 @@ def _stated(text: str, by: str, default: str) -> Choice:
 def _prepare_policies(configuration: Configuration, chosen: Iterable[Choice]) -> None:
     """Ask the policy tables for all next hops at once."""
     keys = list(dict.fromkeys(key for choice in chosen for key in clients.policy_keys(choice.next_hop)))
-    asked = {configuration.parameter("smtp_tls_policy_maps")}
-    asked |= {
-        s.overrides["smtp_tls_policy_maps"]
-        for s in configuration.state.services
-        if "smtp_tls_policy_maps" in s.overrides
-    }
-    for maps in asked:
+    for maps in _policy_maps(configuration):
         configuration.maps.prepare(maps, keys)
+
+
+def _policy_maps(configuration: Configuration) -> List[str]:
+    """Those of main.cf, and of each client with others."""
+    senders = [service for service in configuration.state.services if clients.is_client(service)]
+    found = [configuration.parameter(f"{s.command}_tls_policy_maps", s) for s in senders]
+    return list(dict.fromkeys([configuration.parameter("smtp_tls_policy_maps"), *found]))
 
 
 class _Hops:
@@ -154,11 +155,14 @@ class _Hops:
 
     def after(self, choice: Choice) -> Tuple[Hop, ...]:
         if choice not in self.known:
+            self.known[choice] = ()  # for transports that hand mail on to each other
             self.known[choice] = tuple(self._made(choice))
         return self.known[choice]
 
     def _made(self, choice: Choice) -> Iterator[Hop]:
         service = self.services.get(choice.transport)
+        if service is not None and service.command == "local":
+            yield from self._behind(service)
         if service is None or not clients.is_client(service):
             yield Hop(None, choice.transport, choice.next_hop, choice.by, clients.Policy(), {}, choice.unknown)
             return
@@ -169,6 +173,18 @@ class _Hops:
         for next_hop in split_list(self.configuration.parameter(fallback, service)):
             if service.command == "smtp" or not choice.next_hop.startswith("unix:"):
                 yield self._hop(service, next_hop, fallback, ())
+
+    def _behind(self, local: Service) -> Iterator[Hop]:
+        """Where local(8) may hand mail on to: everything, or what has no mailbox, or by recipient."""
+        for name in ("mailbox_transport", "fallback_transport"):
+            maps = self.configuration.parameter(f"{name}_maps", local)
+            stated = [self.configuration.parameter(name, local), *self.configuration.maps.entries(maps).values()]
+            for text in dict.fromkeys(stated):
+                if text and text.partition(":")[0] != local.name:
+                    yield from self.after(_stated(text, name, ""))
+            for item in self.configuration.maps.unlisted(maps):
+                unknown = (f"{name}_maps = {item}",)
+                yield Hop(None, local.name, "", f"{name}_maps", clients.Policy(), {}, unknown)
 
     def _hop(self, service: Service, next_hop: str, by: str, unknown: Tuple[str, ...]) -> Hop:
         policy = clients.find_policy(self.configuration, service, next_hop)

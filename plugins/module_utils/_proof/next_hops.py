@@ -8,6 +8,7 @@ Each is asked with Postfix's own client at the level that is to hold. Strangers'
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import AbstractSet, Dict, Iterator, List, Optional, Sequence
@@ -25,6 +26,11 @@ from .rehearsal import Question, ask
 AT_ONCE = 8
 MOST = 64
 """Next hops that are asked; a node that names more has a fleet's worth of routes."""
+
+
+_SILENT = re.compile("Connection refused|timed out|No route|unreachable|not found")
+_SHARED = ("smtp/unix", "relay/unix", "lmtp/unix")
+"""Clients of master.cf as it comes, which send to everybody."""
 
 
 @dataclass(frozen=True)
@@ -66,12 +72,19 @@ def ask_all(postfix: Postfix, state: State, hops: Sequence[Hop]) -> List[NextHop
 
 
 def refuse_cut_off(hops: Sequence[NextHop]) -> None:
-    """Refuse what would cut this host off from itself: a content filter, or a program behind a loopback address."""
+    """Refuse what would cut this host off from itself: a content filter, or a program behind a loopback address.
+
+    One that does not even answer is no matter of TLS.
+    """
     for hop in hops:
-        if not hop.delivered and (is_loopback(hop.next_hop) or hop.by == "content_filter"):
+        local = is_loopback(hop.next_hop) or hop.by == "content_filter"
+        if local and not hop.delivered and not _SILENT.search(hop.reason or ""):
+            exception = f"state the exception in services, as {{name: {hop.service}, level: may}}"
+            if hop.service in _SHARED:
+                exception = f"give it a client service of its own, since {hop.service} sends other mail too, and {exception} for that"
             raise HardeningError(
                 f"client.level: {hop.level} would hold back all mail for {hop.next_hop} ({hop.by}), to which {hop.service} "
-                f"sends: {hop.reason}; state the exception in services, as {{name: {hop.service}, level: may}}."
+                f"sends: {hop.reason}; {exception}."
             )
 
 

@@ -50,7 +50,8 @@ def check(postfix: Postfix, state: State, plan: Plan, allowance: Allowance) -> C
         new = configuration(postfix, then, planned)
         before, after = (read_posture(one, today) for one in (live, new))
     lost = broken(before, after)
-    fallen = [item for item in after.weaker_than(before) if item.owner not in {f"domain {name}" for name in lost}]
+    told = {f"domain {name}" for name in lost}
+    fallen = [item for item in after.weaker_than(before) if item.owner not in told]
     refused = [item for item in fallen if not allowance.covers(item.name)]
     if refused:
         names = ", ".join(dict.fromkeys(item.name for item in refused))
@@ -113,4 +114,11 @@ def relocated(state: State, folder: str, config_dir: str) -> State:
 
     services = tuple(replace(service, overrides=moved(service.overrides)) for service in state.services)
     explicit = {name: value for name, value in state.explicit.items() if (name, value) != ("config_directory", folder)}
-    return replace(state, config_dir=config_dir, explicit=explicit, effective=moved(state.effective), services=services)
+    return replace(
+        state,
+        config_dir=config_dir,
+        explicit=explicit,
+        effective=moved(state.effective),
+        services=services,
+        expanded={key: moved(values) for key, values in state.expanded.items()},
+    )

@@ -22,7 +22,7 @@ def test_a_folder_without_main_cf_is_named(node, tmp_path):
 
 def test_state_is_read_with_five_commands(node):
     read_state(node.postfix)
-    assert [argv[3:] for argv in node.commands] == [["-n"], ["-x"], ["-M"], ["-Px"], ["-dx"]]
+    assert [argv[3:] for argv in node.commands] == [["-n"], ["-M"], ["-Px"], ["-x"], ["-dx"]]
 
 
 def test_overrides_of_master_cf_stand_with_their_service(node):
