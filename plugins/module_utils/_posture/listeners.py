@@ -46,10 +46,10 @@ def protections(configuration: Configuration, service: Optional[Service]) -> Dic
         client_certificates=certificates,
         minimum_protocol=lowest(admitted(found.get(f"{prefix}_protocols", ""), configuration.state.version)),
         ciphers=known(CipherGrade, found.get(f"{prefix}_ciphers", "")),
-        cipher_list=cipher_list(found, known(CipherGrade, found.get(f"{prefix}_ciphers", ""))),
         exclude_ciphers=AtLeast(frozenset(excluded)),
         auth_only=_auth_only(found, level),
     )
+    values.update(cipher_list(found, values["ciphers"]))
     if certificates is ClientCertificates.REQUIRE or any("certificate" in name for name in demands):
         values["trust"] = trusted(configuration, found, "smtpd")
     return values

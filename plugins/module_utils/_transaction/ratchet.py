@@ -55,8 +55,9 @@ def check(postfix: Postfix, state: State, plan: Plan, allowance: Allowance) -> C
     refused = [item for item in fallen if not allowance.covers(item.name)]
     if refused:
         names = ", ".join(dict.fromkeys(item.name for item in refused))
+        broken_too = "".join(f"{problem} " for problem in list(lost.values())[:1])
         raise HardeningError(
-            f"This would lower protection: {'; '.join(map(str, refused))}; "
+            f"{broken_too}This would lower protection: {'; '.join(map(str, refused))}; "
             f"set allow_weaker: true if that is meant, or allow_weaker: [{names}] for that alone."
         )
     return Compared(before, after, then, fallen, next(iter(lost.values()), None))
