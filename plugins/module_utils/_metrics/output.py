@@ -65,7 +65,7 @@ class Metrics:
 
 def complain(text: str) -> None:
     """A line for the journal."""
-    print(shown(text), file=sys.stderr)
+    sys.stderr.write(f"{shown(text)}\n")
 
 
 def _braces(labels: Iterable[Tuple[str, str]]) -> str:

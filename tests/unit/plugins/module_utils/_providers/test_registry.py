@@ -20,7 +20,7 @@ GIVEN = {
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_a_task_is_read_by_the_provider_that_it_names(provider):
     asked = read(provider, GIVEN.get(provider), name="public", use=["server"])
-    assert type(asked.provider) is PROVIDERS[provider]
+    assert asked.provider.__class__ is PROVIDERS[provider]
     assert (asked.wish.name, asked.wish.use, asked.provider.name) == ("public", ("server",), provider)
 
 
