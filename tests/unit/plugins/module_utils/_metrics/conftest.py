@@ -29,6 +29,7 @@ def instance(tmp_path):
             "-M": entries or MASTER + master,
             "-Px": "".join(f"{line}\n" for line in overrides),
             "-dx": "",
+            "-d": "",
         }
         for name in ("main.cf", "master.cf"):
             write(os.path.join(folder, name), "")

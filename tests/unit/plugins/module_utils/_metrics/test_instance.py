@@ -25,7 +25,7 @@ def answering(tmp_path, monkeypatch):
     def answer(answers):
         for name in ("main.cf", "master.cf"):
             write(f"{tmp_path}/postfix/{name}", "")
-        said = {"-dx": "", **answers}
+        said = {"-dx": "", "-d": "", **answers}
         monkeypatch.setattr(postfix._command, "run", lambda argv, stdin, seconds: Completed(0, said[argv[-1]], ""))
         return postfix.read_instance(f"{tmp_path}/postfix")
 
@@ -47,6 +47,7 @@ def test_octets_that_are_no_text_are_told_and_digested(tmp_path, monkeypatch):
         "-M": b"smtp inet n - y - - smtpd\n",
         "-Px": b"",
         "-dx": b"",
+        "-d": b"",
         "-x": b"syslog_name = postfix\nmyhostname = mx\nmail_version = 3.10.13\nsmtpd_banner = B\xfcro\n",
         "-n": b"smtpd_banner = B\xfcro\n",
     }

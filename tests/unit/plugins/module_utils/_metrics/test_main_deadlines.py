@@ -37,6 +37,7 @@ def run(tmp_path):
             "-Px": "",
             "-n": "",
             "-dx": "",
+            "-d": "",
             "-x": "".join(f"{n} = {v}\n" for n, v in effective.items()),
         }
         for option, text in texts.items():
