@@ -26,7 +26,7 @@ def level(text, **main):
 def policy(entry, key="bank.test", main=None, **rest):
     """One for a next hop, beside a level that asks for nothing."""
     parameters = {"smtp_tls_security_level": "none", **KNOWN, "smtp_tls_policy_maps": POLICIES, **(main or {})}
-    return row(parameters, tables={"policies": {key: entry}}, **rest)
+    return row(parameters, **{"peers": FEW, **rest}, tables={"policies": {key: entry}})
 
 
 def way(main=None, **rest):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The configurations that are held against the wire."""
 
-from around import FEW
+from around import FEW, PEERS
 from rows import KNOWN, POLICIES, PROBE, SECURE, SOMEBODY, VERIFY, level, policy, row, server, transports, way
 
 FLOORS = (3, 6)
@@ -261,7 +261,7 @@ TRANSPORTS = {
 BRACKETS = {"main": {"relayhost": "[smart.test]"}}
 PORT = {"main": {"relayhost": "[smart.test]:%port%"}}
 POLICIES_OF_HOPS = {
-    "a domain": policy("secure"),
+    "a domain": policy("secure", peers=PEERS),
     "a domain above": policy("secure", ".bank.test", to="a@deep.sub.bank.test"),
     "a domain above, for itself": policy("secure", ".bank.test"),
     "the nearest above": policy("encrypt", ".sub.bank.test", to="a@deep.sub.bank.test"),
@@ -284,10 +284,10 @@ POLICIES_OF_HOPS = {
     "names in two attributes": policy("verify match=mx.elsewhere.test match=bank.test"),
     "the host's name": policy("verify match=hostname"),
     "no level by name": policy("secure match=nothing.test"),
-    "protocols": policy("encrypt protocols=TLSv1.3"),
-    "protocols by exclusion": policy("encrypt protocols=!SSLv2:!SSLv3:!TLSv1:!TLSv1.1"),
+    "protocols": policy("encrypt protocols=TLSv1.3", peers=PEERS),
+    "protocols by exclusion": policy("encrypt protocols=!SSLv2:!SSLv3:!TLSv1:!TLSv1.1", peers=PEERS),
     "protocols, which nobody knows": policy("encrypt protocols=TLSv1.9"),
-    "protocols of may": policy("may protocols=TLSv1.3"),
+    "protocols of may": policy("may protocols=TLSv1.3", peers=PEERS),
     "protocols in braces": policy("encrypt { protocols = TLSv1.2 TLSv1.3 }", since=(3, 1)),
     "a grade, and what is excluded": policy("encrypt ciphers=high exclude=aNULL:MD5"),
     "fingerprints": policy("fingerprint match=%pin_good% match=%pin_system%"),

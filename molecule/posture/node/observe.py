@@ -9,6 +9,7 @@ import json
 import pathlib
 import queue
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -29,6 +30,8 @@ MODULE = "ansible_collections.mailfleet.smtp_hardening.plugins.modules.smtp_doma
 
 
 def main():
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, lambda *_signal: sys.exit(1))
     around = json.loads(sys.stdin.readline())
     jobs = queue.SimpleQueue()
     for line in sys.stdin:
@@ -37,7 +40,7 @@ def main():
         words = prepare(around)
         contexts = {(how, host): context(PKI / file, most) for how, host, file, most in around["chains"]}
         workers = [
-            threading.Thread(target=work, args=[number, jobs, around, contexts, words])
+            threading.Thread(target=work, args=[number, jobs, around, contexts, words], daemon=True)
             for number in range(around["workers"])
         ]
         for worker in workers:
@@ -159,14 +162,13 @@ def wire(instance, servers, row):
     seen, kept = {}, {}
     for behaviour in row["peers"]:
         servers.behave(behaviour)
-        handed = time.time()
         fate = instance.send(*row["mail"][0], row.get("header", ""))
         seen[behaviour] = _seen(servers, fate)
         if fate[2] != "sent":
-            kept[behaviour] = (fate[0], handed)
-    for behaviour, (queue_id, handed) in kept.items():
+            kept[behaviour] = (fate[0], int(time.time()) + 1)  # Postfix counts whole seconds
+    for behaviour, (queue_id, again) in kept.items():
         servers.behave(behaviour)
-        wait_for(lambda handed=handed: time.time() > int(handed) + 2, instance)  # whole seconds are counted
+        wait_for(lambda again=again: time.time() >= again, instance)
         seen[behaviour] = _seen(servers, instance.send_again(queue_id))
     return seen
 
