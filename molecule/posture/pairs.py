@@ -22,7 +22,7 @@ PARAMETERS = (
         {"smtp_tls_verify_cert_match": "mx.elsewhere.test"},
     ],
     [{}, {"relay_domains": "bank.test"}, {"relay_domains": "bank.test", "relay_transport": "relay:[smart.test]"}],
-    [{}, {"smtp_fallback_relay": "[spare.test]"}],
+    [{}, {"smtp_fallback_relay": "[shop.test]"}],
 )
 ENTRIES = {
     ("policies", "bank.test"): [
