@@ -75,7 +75,7 @@ class State:
 
     def found(self, service: Optional[Service] = None) -> Mapping[str, str]:
         """What holds for a service, with its overrides; without one, for none of which master.cf says anything."""
-        if service is None:
+        if service is None or not service.overrides:
             return self.effective
         return {**self.expanded.get(service.key, self.effective), **service.overrides}
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import datetime
 import os
 from dataclasses import dataclass, field
-from typing import Dict, Iterator, Mapping, Optional, Tuple
+from functools import cached_property
+from typing import Iterator, Mapping, Optional, Tuple
 
 from .. import _given
 from .._errors import HardeningError
@@ -20,15 +21,16 @@ from .._postfix.state import Service, State
 from .maps import Maps, split_words
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Configuration:
-    """Parameters and services, its tables, and what is planned to lie in files that are not there yet."""
+    """Parameters and services, its tables, and what is planned to lie in files that are not there yet.
+
+    Like none but itself, so that what is found out about it once can be kept (functools.lru_cache).
+    """
 
     state: State
     maps: Maps
     planned: Mapping[str, bytes] = field(default_factory=dict, repr=False)
-    lists: Dict[str, Tuple[str, ...]] = field(default_factory=dict, compare=False, repr=False)
-    """Patterns of lists that have been read, files in them included, by parameter."""
 
     def read(self, path: str) -> Optional[bytes]:
         """A file that the configuration names; ``None`` where it cannot be read."""
@@ -41,7 +43,7 @@ class Configuration:
 
     def parameter(self, name: str, service: Optional[Service] = None) -> str:
         """What holds, for a service of master.cf with its overrides."""
-        return self.state.found(service).get(name, "") if service else self.state.effective.get(name, "")
+        return self.state.found(service).get(name, "")
 
     def patterns(self, text: str) -> Iterator[str]:
         """Each pattern of a list; ``!`` before a file goes for all in it (match_list_parse in match_list.c)."""
@@ -57,7 +59,11 @@ class Configuration:
 
     def routed(self, name: str) -> str:
         """What holds for the daemon that chooses transports and next hops (trivial-rewrite(8))."""
-        return self.parameter(name, self.state.service(self.parameter("rewrite_service_name") or "rewrite", "unix"))
+        return self.parameter(name, self._router)
+
+    @cached_property
+    def _router(self) -> Optional[Service]:
+        return self.state.service(self.parameter("rewrite_service_name") or "rewrite", "unix")
 
     def renewed(self, today: datetime.date) -> Configuration:
         """The same with the domain tables as the next run makes them, where records have expired since they were made."""

@@ -11,10 +11,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Iterable, Iterator, List, NamedTuple, Tuple
+from functools import lru_cache
+from typing import Iterable, List, NamedTuple, Tuple
 
 from .._model.words import domains_above
 from .._postfix.state import split_list
+from .._postfix.tables import Table
 from .configuration import Configuration
 from .maps import Maps
 
@@ -22,6 +24,8 @@ WILDCARD = "*"
 """transport(5): what no other entry of transport_maps matches."""
 NOT_SENT = ("error", "retry", "discard")
 SENDERS = ("sender_dependent_default_transport_maps", "sender_dependent_relayhost_maps")
+_KEPT = 64
+"""What is asked of a configuration once, and not for each of thousands of domains."""
 CLASSES = (
     ("virtual_alias_domains", ""),
     ("virtual_mailbox_domains", "virtual_transport"),
@@ -70,16 +74,20 @@ def choices(configuration: Configuration, address: str) -> List[Choice]:
     return list(dict.fromkeys(found))
 
 
-def _senders(configuration: Configuration) -> Iterator[_Sender]:
+@lru_cache(maxsize=_KEPT)
+def _senders(configuration: Configuration) -> Tuple[_Sender, ...]:
     """Those of whom no table speaks, and one for each answer of the tables by sender, as far as these can be listed."""
-    yield _Sender()
-    transports, relays = (configuration.maps.entries(configuration.routed(name)) for name in SENDERS)
-    for value in dict.fromkeys(transports.values()):
-        if value.lower() != "dunno":
-            yield _Sender(transport=value)
-    for value in dict.fromkeys(relays.values()):
-        if value.lower() != "dunno":
-            yield _Sender(relay=value)
+    transports, relays = (_stated(configuration.maps.entries(configuration.routed(name))) for name in SENDERS)
+    by_transport, by_relay = (
+        (_Sender(transport=value) for value in transports),
+        (_Sender(relay=value) for value in relays),
+    )
+    return (_Sender(), *by_transport, *by_relay)
+
+
+def _stated(table: Table) -> List[str]:
+    """What a table says to somebody; DUNNO leaves it to the rest (postconf(5))."""
+    return [value for value in dict.fromkeys(table.values()) if value.lower() != "dunno"]
 
 
 def _choose(configuration: Configuration, address: str, sender: _Sender) -> Choice:
@@ -98,6 +106,7 @@ def _choose(configuration: Configuration, address: str, sender: _Sender) -> Choi
     return _by_table(configuration, address, Choice(transport, next_hop or domain, by, unknown))
 
 
+@lru_cache(maxsize=_KEPT)
 def _unanswered(configuration: Configuration, parameter: str) -> Tuple[str, ...]:
     """The tables by sender that cannot be listed."""
     asked = SENDERS if parameter == "default_transport" else SENDERS[1:]
@@ -106,6 +115,7 @@ def _unanswered(configuration: Configuration, parameter: str) -> Tuple[str, ...]
     )
 
 
+@lru_cache(maxsize=_KEPT)
 def _unanswered_lists(configuration: Configuration) -> Tuple[str, ...]:
     """The tables in lists of domains that nobody can ask here: any domain could be in one."""
     parameters = ("mydestination", *(name for name, _transport in CLASSES))
@@ -174,10 +184,10 @@ def prepare_lists(configuration: Configuration, domains: Iterable[str]) -> None:
                 configuration.maps.prepare(item.lstrip("!"), [*domains, *(key for keys in above for key in keys)])
 
 
+@lru_cache(maxsize=_KEPT)
 def _patterns(configuration: Configuration, parameter: str) -> Tuple[str, ...]:
-    if parameter not in configuration.lists:
-        configuration.lists[parameter] = tuple(configuration.patterns(configuration.routed(parameter)))
-    return configuration.lists[parameter]
+    """The list of domains, read once."""
+    return tuple(configuration.patterns(configuration.routed(parameter)))
 
 
 def _matches(maps: Maps, pattern: str, domain: str, above: List[str]) -> bool:

@@ -34,7 +34,7 @@ def own_listeners(state: State) -> List[Listener]:
 
 def listener_of(state: State, service: Service) -> Listener:
     """One of them; a sentence where this host does not know its port."""
-    effective = {**state.effective, **service.overrides}
+    effective = state.found(service)
     return Listener(service.key, _target(service, effective), read_server(effective))
 
 
