@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import List, Mapping, Optional
+from typing import List, Optional
 
 from .. import _command
 from .._postfix.commands import Completed, Postfix
@@ -37,16 +37,11 @@ def enabled(state: State) -> List[Service]:
     return [service for service in state.services if not is_disabled(state, service)]
 
 
-def found_by(state: State, service: Optional[Service]) -> Mapping[str, str]:
-    """What holds for one service: -o overrides win over main.cf (master(5)). Without one, what main.cf says."""
-    return {**state.effective, **service.overrides} if service else state.effective
-
-
 def seen_by(state: State, service: Optional[Service]) -> State:
     """The state as one service has it; without one, as main.cf says."""
     if service is None:
         return state
-    return replace(state, effective=found_by(state, service), explicit={**state.explicit, **service.overrides})
+    return replace(state, effective=state.found(service), explicit={**state.explicit, **service.overrides})
 
 
 def label_in(state: State, tag: str) -> str:
@@ -56,12 +51,12 @@ def label_in(state: State, tag: str) -> str:
 
 
 def label_of(state: State, service: Service) -> str:
-    return label_in(state, f"{found_by(state, service)['syslog_name']}/{service.command}")
+    return label_in(state, f"{state.found(service)['syslog_name']}/{service.command}")
 
 
 def tags(state: State) -> List[str]:
     """Under which its programs log. Whoever can write to a log can make up others, without end."""
     services = enabled(state)
-    names = {found_by(state, service)["syslog_name"] for service in services}
+    names = {state.found(service)["syslog_name"] for service in services}
     programs = {*PROGRAMS, *(service.command for service in services)}
     return sorted(f"{name}/{program}" for name in names for program in programs)

@@ -17,7 +17,7 @@ from .._postfix.processes import name_of
 from .._postfix.state import Service, State
 from .._proof.conversation import unverified
 from .._proof.listeners import listener_of
-from .instance import commands, enabled, found_by
+from .instance import commands, enabled
 from .policies import in_wrapper_mode, server_policy
 
 SECONDS = 10.0
@@ -49,7 +49,7 @@ def greets(state: State, service: Service) -> bool:
     try:
         target = listener_of(state, service).target
         with socket.create_connection((target.address, target.port), SECONDS) as sock:
-            if found_by(state, service).get(f"{service.command}_upstream_proxy_protocol") == "haproxy":
+            if state.found(service).get(f"{service.command}_upstream_proxy_protocol") == "haproxy":
                 sock.sendall(b"PROXY TCP4 127.0.0.1 127.0.0.1 25 25\r\n")
             sock.settimeout(_left(end))
             with _any_tls().wrap_socket(sock) if target.implicit_tls else contextlib.nullcontext(sock) as spoken:

@@ -5,17 +5,15 @@
 
 from __future__ import annotations
 
-from typing import Mapping, NamedTuple, Optional, Union
+from typing import NamedTuple, Optional
 
-from .._model.policies import ClientPolicy, ServerPolicy
-from .._postfix.levels import read_client, read_server
+from .._model.levels import ClientLevel, Protocol, ServerLevel
+from .._postfix.levels import governing_prefix, read_server
 from .._postfix.services import is_client
 from .._postfix.state import Service, State
-from .._postfix.values import is_yes
-from .instance import enabled, found_by
+from .._postfix.values import client_level, floor, is_yes
+from .instance import enabled
 from .output import Metrics
-
-_SMTP, _LMTP = "smtp_", "lmtp_"
 
 
 class Policy(NamedTuple):
@@ -27,23 +25,29 @@ class Policy(NamedTuple):
 
 def server_policy(state: State, service: Optional[Service]) -> Policy:
     """What holds for a server; without one, what main.cf says."""
-    return _in_words(read_server(found_by(state, service)), "ignore")
+    policy = read_server(state.found(service))
+    if policy.level is ServerLevel.NONE:
+        return Policy("none", "", "ignore")
+    return Policy(str(policy.level), _floor(policy.minimum_protocol), str(policy.client_certificates))
 
 
 def client_policy(state: State, service: Optional[Service]) -> Policy:
     """What holds for a client: smtp(8), or lmtp(8), whose parameters have the same names but for the first letters."""
-    found = found_by(state, service)
-    return _in_words(read_client(_as_smtp(found) if service and service.command == "lmtp" else found), "")
+    found, side = state.found(service), "lmtp" if service and service.command == "lmtp" else "smtp"
+    level = client_level(found, side)
+    if level is ClientLevel.NONE:
+        return Policy("none", "")
+    return Policy(str(level), _floor(floor(found, f"{governing_prefix(side, level.is_mandatory)}_protocols")))
 
 
 def in_wrapper_mode(state: State, service: Service) -> bool:
     """Whether TLS comes before everything else (postconf(5), smtpd_tls_wrappermode)."""
-    return is_yes(found_by(state, service)["smtpd_tls_wrappermode"])
+    return is_yes(state.found(service)["smtpd_tls_wrappermode"])
 
 
 def is_silent(state: State, client: Service) -> bool:
     """Whether the log does not say if TLS was used (postconf(5), smtp_tls_loglevel)."""
-    loglevel = found_by(state, client)[f"{client.command}_tls_loglevel"]
+    loglevel = state.found(client)[f"{client.command}_tls_loglevel"]
     return loglevel == "0" and client_policy(state, client).level != "none"
 
 
@@ -59,15 +63,5 @@ def tell_policies(state: State, metrics: Metrics) -> None:
             metrics.add("client_policy_info", 1, service=name, level=level, minimum_protocol=floor)
 
 
-def _in_words(policy: Union[ServerPolicy, ClientPolicy], certificates: str) -> Policy:
-    level = str(policy.level)
-    if level == "none":
-        return Policy(level, "", certificates)
-    if isinstance(policy, ServerPolicy):
-        certificates = str(policy.client_certificates)
-    return Policy(level, str(policy.minimum_protocol or "other"), certificates)
-
-
-def _as_smtp(found: Mapping[str, str]) -> Mapping[str, str]:
-    lmtp = {_SMTP + name[len(_LMTP) :]: value for name, value in found.items() if name.startswith(_LMTP)}
-    return {**found, **lmtp}
+def _floor(lowest: Optional[Protocol]) -> str:
+    return str(lowest or "other")

@@ -94,14 +94,11 @@ class Postfix:
         done = self.run(["postmap", "-c", self.config_dir, "-q", "-", f"{kind}:{path}"], stdin=asked)
         if done.rc not in (0, 1):
             raise PostfixError(f"postmap -q {kind}:{path} fails: {_one_line(done)}.")
-        rows = (line.partition("\t") for line in done.stdout.split("\n") if line)
-        return tuple((key, value) for key, _tab, value in rows)
+        return _rows(done.stdout)
 
     def list_table(self, path: str, kind: str) -> Tuple[Tuple[str, str], ...]:
         """Everything that an indexed table holds (``postmap -s``)."""
-        said = self._must("postmap", "-s", f"{kind}:{path}")
-        rows = (line.partition("\t") for line in said.split("\n") if line)
-        return tuple((key, value) for key, _tab, value in rows)
+        return _rows(self._must("postmap", "-s", f"{kind}:{path}"))
 
     def _edit(self, option: str, words: Sequence[str]) -> None:
         if words:
@@ -113,6 +110,12 @@ class Postfix:
         if done.rc:
             raise PostfixError(f"{' '.join(argv[:4])} fails: {_one_line(done)}.")
         return done.stdout
+
+
+def _rows(said: str) -> Tuple[Tuple[str, str], ...]:
+    """Keys and values as postmap(1) prints them."""
+    rows = (line.partition("\t") for line in said.split("\n") if line)
+    return tuple((key, value) for key, _tab, value in rows)
 
 
 def _one_line(done: Completed) -> str:

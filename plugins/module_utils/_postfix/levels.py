@@ -67,22 +67,30 @@ def protocol_list(floor: Protocol, version: Version) -> str:
 def read_server(effective: Mapping[str, str]) -> ServerPolicy:
     """What Postfix does as a server now."""
     level = server_level(effective)
-    required = is_yes(effective["smtpd_tls_req_ccert"])
-    if required and level is ServerLevel.ENCRYPT:
-        certificates = ClientCertificates.REQUIRE
-    elif required or is_yes(effective["smtpd_tls_ask_ccert"]):
-        certificates = ClientCertificates.REQUEST
-    else:
-        certificates = ClientCertificates.IGNORE
     prefix = governing_prefix("smtpd", level is ServerLevel.ENCRYPT)
     return ServerPolicy(
         level=level,
-        client_certificates=certificates,
+        client_certificates=client_certificates(effective, level),
         minimum_protocol=floor(effective, f"{prefix}_protocols"),
         ciphers=known(CipherGrade, effective[f"{prefix}_ciphers"]),
         exclude_ciphers=colon_list(effective["smtpd_tls_exclude_ciphers"]),
         ca_file=effective["smtpd_tls_CAfile"],
     )
+
+
+def client_certificates(found: Mapping[str, str], level: ServerLevel) -> ClientCertificates:
+    """What a server asks of its clients: a certificate is required only where TLS is (postconf(5), smtpd_tls_req_ccert)."""
+    required = is_yes(found.get("smtpd_tls_req_ccert", ""))
+    if required and level is ServerLevel.ENCRYPT:
+        return ClientCertificates.REQUIRE
+    asked = required or is_yes(found.get("smtpd_tls_ask_ccert", ""))
+    return ClientCertificates.REQUEST if asked else ClientCertificates.IGNORE
+
+
+def excluded_ciphers(found: Mapping[str, str], side: str, mandatory: bool) -> Tuple[str, ...]:
+    """What one side (C(smtpd), C(smtp), C(lmtp)) never uses: where TLS is mandatory, a list of its own comes on top."""
+    names = [f"{side}_tls_exclude_ciphers", *([f"{side}_tls_mandatory_exclude_ciphers"] if mandatory else [])]
+    return tuple(cipher for name in names for cipher in colon_list(found.get(name, "")))
 
 
 def read_client(effective: Mapping[str, str]) -> ClientPolicy:

@@ -36,7 +36,7 @@ def read_policy(service: Service, effective: Mapping[str, str], overrides: Mappi
 def offering_tls(state: State) -> List[str]:
     """The listeners that show a certificate."""
     listeners = (s for s in state.services if s.is_listener)
-    return [s.key for s in listeners if read_policy(s, state.effective, s.overrides).level is not ServerLevel.NONE]
+    return [s.key for s in listeners if read_policy(s, state.found(s), s.overrides).level is not ServerLevel.NONE]
 
 
 def service_overrides(state: State, wanted: Sequence[ServicePolicy]) -> Parameters:

@@ -12,7 +12,7 @@ from typing import Dict, Iterator, List, Mapping, Optional, Tuple
 
 from .._model.levels import CipherGrade, ClientLevel
 from .._model.words import domains_above
-from .._postfix.levels import MATCH_PARAMETER, governing_prefix
+from .._postfix.levels import MATCH_PARAMETER, excluded_ciphers, governing_prefix
 from .._postfix.state import Service, split_list
 from .._postfix.tls_required import demands
 from .._postfix.values import admitted, client_level, colon_list, is_yes, known, lowest
@@ -203,10 +203,7 @@ def looks_at_dnssec(found: Mapping[str, str], side: str = "smtp") -> bool:
 def _excluded(found: Mapping[str, str], side: str, level: ClientLevel, policy: Policy) -> AtLeast:
     if "exclude" in policy.attributes:
         return AtLeast(frozenset(colon_list(policy.attributes["exclude"])))
-    items = colon_list(found.get(f"{side}_tls_exclude_ciphers", ""))
-    if level.is_mandatory:
-        items += colon_list(found.get(f"{side}_tls_mandatory_exclude_ciphers", ""))
-    return AtLeast(frozenset(items))
+    return AtLeast(frozenset(excluded_ciphers(found, side, level.is_mandatory)))
 
 
 def _is_held_to_patterns(found: Mapping[str, str], side: str, policy: Policy) -> bool:

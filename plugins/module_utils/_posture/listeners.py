@@ -10,9 +10,9 @@ from typing import Dict, FrozenSet, Mapping, Optional, Tuple
 
 from .._model.levels import CipherGrade, ClientCertificates, ServerLevel
 from .._model.networks import public_networks
-from .._postfix.levels import governing_prefix
+from .._postfix.levels import client_certificates, excluded_ciphers, governing_prefix
 from .._postfix.state import Service, split_list
-from .._postfix.values import admitted, colon_list, is_yes, known, lowest, server_level
+from .._postfix.values import admitted, is_yes, known, lowest, server_level
 from .clients import cipher_list
 from .configuration import Configuration
 from .protections import AtLeast, AtMost, Protection, Switch
@@ -37,16 +37,13 @@ def protections(configuration: Configuration, service: Optional[Service]) -> Dic
     }
     if level is ServerLevel.NONE:
         return values
-    prefix = governing_prefix("smtpd", level is ServerLevel.ENCRYPT)
-    certificates = _certificates(found, level)
-    excluded = colon_list(found.get("smtpd_tls_exclude_ciphers", ""))
-    if level is ServerLevel.ENCRYPT:
-        excluded += colon_list(found.get("smtpd_tls_mandatory_exclude_ciphers", ""))
+    mandatory = level is ServerLevel.ENCRYPT
+    prefix, certificates = governing_prefix("smtpd", mandatory), client_certificates(found, level)
     values.update(
         client_certificates=certificates,
         minimum_protocol=lowest(admitted(found.get(f"{prefix}_protocols", ""), configuration.state.version)),
         ciphers=known(CipherGrade, found.get(f"{prefix}_ciphers", "")),
-        exclude_ciphers=AtLeast(frozenset(excluded)),
+        exclude_ciphers=AtLeast(frozenset(excluded_ciphers(found, "smtpd", mandatory))),
         auth_only=_auth_only(found, level),
     )
     values.update(cipher_list(found, values["ciphers"]))
@@ -61,15 +58,6 @@ def _level(configuration: Configuration, found: Mapping[str, str], service: Opti
         return server_level(found)
     said = {*configuration.state.explicit, *service.overrides}
     return server_level(found, "postscreen" if "postscreen_tls_security_level" in said else "smtpd")
-
-
-def _certificates(found: Mapping[str, str], level: ServerLevel) -> ClientCertificates:
-    """Certificates are required only where TLS is (postconf(5), smtpd_tls_req_ccert)."""
-    required = is_yes(found.get("smtpd_tls_req_ccert", ""))
-    if required and level is ServerLevel.ENCRYPT:
-        return ClientCertificates.REQUIRE
-    asked = required or is_yes(found.get("smtpd_tls_ask_ccert", ""))
-    return ClientCertificates.REQUEST if asked else ClientCertificates.IGNORE
 
 
 def _auth_only(found: Mapping[str, str], level: ServerLevel) -> Switch:

@@ -73,15 +73,18 @@ class Maps:
         """All that the indexed tables of a list hold; the first entry for a key counts."""
         found: Table = {}
         for item in split_maps(maps):
-            if item not in self._lists:
-                self._lists[item] = self._listed(item)
-            for key, value in self._lists[item].items():
+            for key, value in self._all(item).items():
                 found.setdefault(key, value)
         return found
 
     def unlisted(self, maps: str) -> List[str]:
         """Those maps of a list whose entries nobody can list."""
         return [item for item in split_maps(maps) if path_of(item) not in self._planned and not _can_be_listed(item)]
+
+    def _all(self, item: str) -> Table:
+        if item not in self._lists:
+            self._lists[item] = self._listed(item)
+        return self._lists[item]
 
     def _listed(self, item: str) -> Table:
         kind, path = kind_of(item), path_of(item)
@@ -110,7 +113,7 @@ class Maps:
     def _found(self, item: str, keys: List[str]) -> Optional[Table]:
         kind, path = kind_of(item), path_of(item)
         if path in self._planned:
-            table = parse_table(self._planned[path])
+            table = self._all(item)
             return {key: table[key.lower()] for key in keys if key.lower() in table}
         in_place = kind in _IN_PLACE or (kind in _BY_PATTERN and path.startswith("{"))
         if not in_place and (kind not in _IN_FILES or not _is_there(path)):

@@ -13,11 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import AbstractSet, Dict, Iterator, List, Optional, Sequence
 
-from .._errors import HardeningError
+from .._errors import HardeningError, present
 from .._model.levels import ClientLevel
 from .._postfix.commands import Postfix
 from .._postfix.levels import MATCH_PARAMETER
 from .._postfix.state import Service, State, split_list
+from .._postfix.values import colon_list
 from .._posture.posture import Posture
 from .._posture.protections import is_weaker
 from .._posture.ways import Hop, is_loopback, recipient
@@ -104,9 +105,7 @@ def _is_demanding(hop: Hop) -> bool:
 
 
 def _asked(postfix: Postfix, state: State, hop: Hop) -> NextHop:
-    service = hop.service
-    if service is None:
-        raise AssertionError("only hops with a client are asked")
+    service = present(hop.service)
     question = _question(state, service, hop)
     try:
         answer = ask(postfix, state, question)
@@ -116,7 +115,7 @@ def _asked(postfix: Postfix, state: State, hop: Hop) -> NextHop:
 
 
 def _question(state: State, service: Service, hop: Hop) -> Question:
-    found, side, policy = {**state.effective, **service.overrides}, service.command, hop.policy.attributes
+    found, side, policy = state.found(service), service.command, hop.policy.attributes
     level = ClientLevel(str(hop.values["level"]))
     names = policy.get("match") or found.get(MATCH_PARAMETER.get(level, "").replace("smtp_", f"{side}_", 1), "")
     return Question(
@@ -125,6 +124,6 @@ def _question(state: State, service: Service, hop: Hop) -> Question:
         parameters=found,
         protocols=policy.get("protocols", found.get(f"{side}_tls_mandatory_protocols", "")),
         ciphers=policy.get("ciphers", found.get(f"{side}_tls_mandatory_ciphers", "")),
-        match=split_list(names.replace("|", " ").replace(":", " ") if level.trusts_a_ca else names.replace("|", " ")),
+        match=colon_list(names) if level.trusts_a_ca else split_list(names.replace("|", " ")),
         lmtp=side == "lmtp",
     )

@@ -83,15 +83,7 @@ class Answer(NamedTuple):
 def rehearse(postfix: Postfix, state: State, record: DomainPolicy) -> Rehearsal:
     """Make a TLS session with the record's next hop at its level, whatever its mode."""
     question = _question(state, record)
-    answer = ask(postfix, state, question)
-    return Rehearsal(
-        domain=record.name,
-        level=str(record.level),
-        next_hop=question.next_hop,
-        delivered=answer.delivered,
-        tls=answer.tls,
-        reason=answer.reason,
-    )
+    return Rehearsal(record.name, str(record.level), question.next_hop, *ask(postfix, state, question))
 
 
 def ask(postfix: Postfix, state: State, question: Question) -> Answer:

@@ -31,7 +31,7 @@ SUBOPTIONS: Arguments = {
 """The suboption of each provider that has one, for an argument_spec."""
 
 REQUIRED_IF = [("provider", name, [name]) for name, provider in PROVIDERS.items() if provider.needs_options]
-"""Which providers cannot do without theirs, as AnsibleModule takes it."""
+"""Which providers cannot do without theirs, as a module of Ansible takes it."""
 
 
 def read_task(options: Options, host: str, read_file: ReadFile) -> Asked:

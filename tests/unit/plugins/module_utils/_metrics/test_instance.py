@@ -86,7 +86,7 @@ def test_a_command_is_not_waited_for_as_long_as_a_module_waits(answering, monkey
 def test_what_a_service_overrides_wins_over_main_cf(instance):
     made = instance({"smtpd_banner": "a"}, ["smtpd_banner = $a"], SERVICES, [*OVERRIDES, "smtps/inet/smtpd_banner = b"])
     smtp, smtps = (made.service(name, "inet") for name in ("smtp", "smtps"))
-    assert [postfix.found_by(made, one)["smtpd_banner"] for one in (smtp, smtps)] == ["a", "b"]
+    assert [made.found(one)["smtpd_banner"] for one in (smtp, smtps)] == ["a", "b"]
     assert [postfix.seen_by(made, one).explicit["smtpd_banner"] for one in (None, smtp, smtps)] == ["$a", "$a", "b"]
 
 
