@@ -1,21 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Has the nodes try configurations, all at once: one connection to each, with the collection sent along."""
 
-import io
 import itertools
 import json
-import pathlib
 import subprocess
-import tarfile
 import threading
 
-import ansible
 from around import around
 from lab import TOP
 from mail import NODES
 from on_node import start
+from shipped import archive
 
-COLLECTION = "ansible_collections/mailfleet/smtp_hardening"
 HERE = TOP / "molecule" / "posture" / "node"
 SECONDS = 1800
 RUN = (
@@ -55,7 +51,7 @@ class Run:
                 self._more.notify_all()
 
     def _talk(self, node, jobs):
-        packed = _archive()
+        packed = archive((HERE, "."))
         command = RUN.format(length=len(packed), seconds=SECONDS)
         process = start(node, command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         lines = [around().request, *({"id": name, **job} for name, job in jobs.items())]
@@ -71,19 +67,3 @@ class Run:
     def end(self):
         for thread in self._threads:
             thread.join()
-
-
-def _archive():
-    """The collection, what Ansible would send along with a module, and the programs of the node."""
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as tar:
-        tar.addfile(tarfile.TarInfo("ansible/__init__.py"))
-        tar.add(pathlib.Path(ansible.__file__).parent / "module_utils", "ansible/module_utils", filter=_source)
-        tar.add(TOP / "plugins", f"{COLLECTION}/plugins", filter=_source)
-        tar.add(HERE, ".", filter=_source)
-    return packed.getvalue()
-
-
-def _source(member):
-    member.uid = member.gid = 0
-    return None if "__pycache__" in member.name else member

@@ -5,26 +5,22 @@ There they start modules without a controller, under strace, hundreds of times. 
 those that take long one by one, the others by file.
 """
 
-import io
 import os
-import pathlib
 import queue
 import re
 import shlex
 import subprocess
-import tarfile
 import threading
 import traceback
 from typing import NamedTuple
 from xml.etree import ElementTree
 
-import ansible
 import pytest
 from lab import TOP
 from mail import NODES
 from on_node import sh, start
+from shipped import archive
 
-COLLECTION = "ansible_collections/mailfleet/smtp_hardening"
 HERE = TOP / "molecule" / "faults" / "node"
 ALONE = "test_interrupted.py"
 """Each test in it takes a minute."""
@@ -53,7 +49,7 @@ class Outcome(NamedTuple):
 
 def collect():
     """The tests on the nodes, each as C(file::name), once they are there."""
-    packed = _archive()
+    packed = archive((HERE, "."), (TOP / "molecule" / "shared" / "explain.sh", "explain.sh"))
     # Compiled once: the tests start Python so often that they would spend a fifth of their time with it.
     unpack = "rm -rf /root/lab && mkdir /root/lab && tar x -C /root/lab && python3 -m compileall -q /root/lab"
     for node in NODES:
@@ -152,20 +148,3 @@ def _read(report):
                 text += child.text or ""
         test = f"{case.get('classname').rpartition('.')[2]}.py::{case.get('name')}"
         yield test, Outcome(word, text, float(case.get("time")))
-
-
-def _archive():
-    """The collection, what Ansible would send along with a module, and the tests."""
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as tar:
-        tar.addfile(tarfile.TarInfo("ansible/__init__.py"))
-        tar.add(pathlib.Path(ansible.__file__).parent / "module_utils", "ansible/module_utils", filter=_source)
-        tar.add(TOP / "plugins", f"{COLLECTION}/plugins", filter=_source)
-        tar.add(HERE, ".", filter=_source)
-        tar.add(TOP / "molecule" / "shared" / "explain.sh", "explain.sh", filter=_source)
-    return packed.getvalue()
-
-
-def _source(member):
-    member.uid = member.gid = 0
-    return None if "__pycache__" in member.name else member
