@@ -275,9 +275,9 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils._conduct import conduct
 from ..module_utils._edge import Options, Result
 from ..module_utils._model.allowance import read_allowance
-from ..module_utils._model.levels import CipherGrade, ClientCertificates, ClientLevel, Protocol, ServerLevel
-from ..module_utils._model.policies import as_facts, read_client_policy, read_server_policy
-from ..module_utils._model.services import read_services
+from ..module_utils._model.options import arguments
+from ..module_utils._model.policies import ClientPolicy, ServerPolicy, as_facts, read_client_policy, read_server_policy
+from ..module_utils._model.services import ServicePolicy, read_services
 from ..module_utils._postfix.commands import Postfix
 from ..module_utils._postfix.mode import ModePlan, Wish, plan_mode
 from ..module_utils._postfix.state import State, read_state
@@ -287,31 +287,7 @@ from ..module_utils._task.work import CHANGE_ARGUMENTS, bring_about, lock_again,
 from ..module_utils._transaction import ratchet
 from ..module_utils._transaction.journal import Author
 
-TLS_ARGUMENTS = {
-    "minimum_protocol": {"type": "str", "choices": Protocol.words()},
-    "ciphers": {"type": "str", "choices": CipherGrade.words()},
-    "exclude_ciphers": {"type": "list", "elements": "str"},
-    "ca_file": {"type": "path"},
-}
-SERVER_ARGUMENTS = {
-    "level": {"type": "str", "choices": ServerLevel.words()},
-    "client_certificates": {"type": "str", "choices": ClientCertificates.words()},
-    **TLS_ARGUMENTS,
-}
-CLIENT_ARGUMENTS = {
-    "level": {"type": "str", "choices": ClientLevel.words()},
-    "match": {"type": "list", "elements": "str"},
-    "connection_reuse": {"type": "bool"},
-    "tls_required_no": {"type": "bool"},
-    **TLS_ARGUMENTS,
-}
-SERVICE_ARGUMENTS = {
-    "name": {"type": "str", "required": True},
-    "level": {"type": "str", "choices": ClientLevel.words()},
-    "client_certificates": {"type": "str", "choices": ClientCertificates.words()},
-    "minimum_protocol": {"type": "str", "choices": Protocol.words()},
-    "wrapper_mode": {"type": "bool"},
-}
+SERVICE_ARGUMENTS = {"name": {"type": "str", "required": True}, **arguments(ServicePolicy)}
 
 
 def work(postfix: Postfix, options: Options, check_mode: bool) -> Union[Result, Callable[[], Result]]:
@@ -378,8 +354,8 @@ def main() -> None:
         work,
         argument_spec={
             "profile": {"type": "str", "choices": list(PROFILES)},
-            "server": {"type": "dict", "options": SERVER_ARGUMENTS},
-            "client": {"type": "dict", "options": CLIENT_ARGUMENTS},
+            "server": {"type": "dict", "options": arguments(ServerPolicy)},
+            "client": {"type": "dict", "options": arguments(ClientPolicy)},
             "services": {"type": "list", "elements": "dict", "options": SERVICE_ARGUMENTS},
             "dnssec_test": resolver.DNSSEC_ARGUMENTS,
             "allow_weaker": {"type": "raw", "default": False},

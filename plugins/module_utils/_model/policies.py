@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Collection, Dict, Optional, Tuple, TypeVar, Union
 
 from .._edge import Options
 from .._errors import InvalidValue
 from . import words
-from .levels import CipherGrade, ClientCertificates, ClientLevel, Protocol, ServerLevel, read_given
+from .levels import CipherGrade, ClientCertificates, ClientLevel, Protocol, ServerLevel
+from .options import items, path, read_options, switch, word
 
 P = TypeVar("P", "ServerPolicy", "ClientPolicy")
 
@@ -20,57 +21,40 @@ P = TypeVar("P", "ServerPolicy", "ClientPolicy")
 class ServerPolicy:
     """How this MTA protects mail that it receives. ``None`` means: not asked for, left alone."""
 
-    level: Optional[ServerLevel] = None
-    client_certificates: Optional[ClientCertificates] = None
-    minimum_protocol: Optional[Protocol] = None
-    ciphers: Optional[CipherGrade] = None
-    exclude_ciphers: Optional[Tuple[str, ...]] = None
-    ca_file: Optional[str] = None
+    level: Optional[ServerLevel] = field(default=None, metadata=word(ServerLevel))
+    client_certificates: Optional[ClientCertificates] = field(default=None, metadata=word(ClientCertificates))
+    minimum_protocol: Optional[Protocol] = field(default=None, metadata=word(Protocol))
+    ciphers: Optional[CipherGrade] = field(default=None, metadata=word(CipherGrade))
+    exclude_ciphers: Optional[Tuple[str, ...]] = field(default=None, metadata=items(words.cipher_name))
+    ca_file: Optional[str] = field(default=None, metadata=path(words.absolute_path))
 
 
 @dataclass(frozen=True)
 class ClientPolicy:
     """How this MTA protects mail that it sends. ``None`` means: not asked for, left alone."""
 
-    level: Optional[ClientLevel] = None
-    minimum_protocol: Optional[Protocol] = None
-    ciphers: Optional[CipherGrade] = None
-    exclude_ciphers: Optional[Tuple[str, ...]] = None
-    ca_file: Optional[str] = None
-    match: Optional[Tuple[str, ...]] = None
-    connection_reuse: Optional[bool] = None
-    tls_required_no: Optional[bool] = None
+    level: Optional[ClientLevel] = field(default=None, metadata=word(ClientLevel))
+    minimum_protocol: Optional[Protocol] = field(default=None, metadata=word(Protocol))
+    ciphers: Optional[CipherGrade] = field(default=None, metadata=word(CipherGrade))
+    exclude_ciphers: Optional[Tuple[str, ...]] = field(default=None, metadata=items(words.cipher_name))
+    ca_file: Optional[str] = field(default=None, metadata=path(words.absolute_path))
+    match: Optional[Tuple[str, ...]] = field(default=None, metadata=items(lambda _option, item: str(item)))
+    connection_reuse: Optional[bool] = field(default=None, metadata=switch("tls_connection_reuse"))
+    tls_required_no: Optional[bool] = field(default=None, metadata=switch())
     """Whether a message may ask by its header not to be held back (RFC 8689 section 5)."""
 
 
 def read_server_policy(options: Optional[Options]) -> ServerPolicy:
     """The option ``server`` of a task as a policy."""
-    given = options or {}
-    return ServerPolicy(
-        level=read_given(ServerLevel, "server", "level", given),
-        client_certificates=read_given(ClientCertificates, "server", "client_certificates", given),
-        minimum_protocol=read_given(Protocol, "server", "minimum_protocol", given),
-        ciphers=read_given(CipherGrade, "server", "ciphers", given),
-        exclude_ciphers=_excluded("server", given),
-        ca_file=_ca_file("server", given),
-    )
+    return ServerPolicy(**read_options(ServerPolicy, "server", options))
 
 
 def read_client_policy(options: Optional[Options]) -> ClientPolicy:
     """The option ``client`` of a task as a policy."""
-    given = options or {}
-    level = read_given(ClientLevel, "client", "level", given)
-    match = given.get("match")
-    return ClientPolicy(
-        level=level,
-        match=None if match is None else read_match("client.match", level, match),
-        connection_reuse=given.get("connection_reuse"),
-        tls_required_no=given.get("tls_required_no"),
-        minimum_protocol=read_given(Protocol, "client", "minimum_protocol", given),
-        ciphers=read_given(CipherGrade, "client", "ciphers", given),
-        exclude_ciphers=_excluded("client", given),
-        ca_file=_ca_file("client", given),
-    )
+    asked = ClientPolicy(**read_options(ClientPolicy, "client", options))
+    if asked.match is None:
+        return asked
+    return replace(asked, match=read_match("client.match", asked.level, asked.match))
 
 
 def read_match(option: str, level: Optional[ClientLevel], match: Collection[object]) -> Tuple[str, ...]:
@@ -151,13 +135,3 @@ def _plain(value: object) -> object:
     if isinstance(value, tuple):
         return [str(item) for item in value]
     return value if value is None or isinstance(value, bool) else str(value)
-
-
-def _excluded(side: str, given: Options) -> Optional[Tuple[str, ...]]:
-    excluded = given.get("exclude_ciphers")
-    return None if excluded is None else tuple(words.cipher_name(f"{side}.exclude_ciphers", item) for item in excluded)
-
-
-def _ca_file(side: str, given: Options) -> Optional[str]:
-    path = given.get("ca_file")
-    return None if path is None else words.absolute_path(f"{side}.ca_file", path)

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Iterable, Optional, Sequence, Tuple
 
 from .._edge import Options
 from .._errors import InvalidValue
-from .levels import ClientCertificates, ClientLevel, Protocol, read_given
+from .levels import ClientCertificates, ClientLevel, Protocol
+from .options import read_options, switch, word
 
 TYPES = ("inet", "unix", "fifo", "pass", "unix-dgram")
 """master(5)."""
@@ -23,11 +24,11 @@ class ServicePolicy:
 
     name: str
     """``name/type``, as postconf -M takes it."""
-    level: Optional[ClientLevel] = None
+    level: Optional[ClientLevel] = field(default=None, metadata=word(ClientLevel))
     """A server knows the first three levels only."""
-    client_certificates: Optional[ClientCertificates] = None
-    minimum_protocol: Optional[Protocol] = None
-    wrapper_mode: Optional[bool] = None
+    client_certificates: Optional[ClientCertificates] = field(default=None, metadata=word(ClientCertificates))
+    minimum_protocol: Optional[Protocol] = field(default=None, metadata=word(Protocol))
+    wrapper_mode: Optional[bool] = field(default=None, metadata=switch())
 
 
 def read_services(items: Optional[Iterable[Options]]) -> Tuple[ServicePolicy, ...]:
@@ -45,18 +46,12 @@ def check_listed_once(names: Sequence[str]) -> None:
 
 def _service(option: str, item: Options) -> ServicePolicy:
     name = read_service_name(f"{option}.name", item["name"])
-    given = {key: value for key, value in item.items() if key != "name" and value is not None}
-    if not given:
+    asked = read_options(ServicePolicy, option, item)
+    if not asked:
         raise InvalidValue(
             option, name, "says nothing about the service", "give it a level, client_certificates, a protocol or a mode"
         )
-    return ServicePolicy(
-        name,
-        level=read_given(ClientLevel, option, "level", given),
-        client_certificates=read_given(ClientCertificates, option, "client_certificates", given),
-        minimum_protocol=read_given(Protocol, option, "minimum_protocol", given),
-        wrapper_mode=given.get("wrapper_mode"),
-    )
+    return ServicePolicy(name, **asked)
 
 
 def read_service_name(option: str, value: object) -> str:

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from typing import Dict, Mapping, Optional, Sequence, Tuple, Union
 
+from .._edge import Options
 from .._model.levels import CipherGrade, ClientCertificates, ClientLevel, Protocol, ServerLevel
+from .._model.options import kinds
 from .._model.policies import ClientPolicy, ServerPolicy
 from .state import split_list
 from .values import FLOOR_SYNTAX_SINCE, client_level, colon_list, floor, is_yes, known, server_level
@@ -50,8 +52,6 @@ def client_parameters(policy: ClientPolicy, version: Version) -> Parameters:
             wanted.update(DANE_PARAMETERS)
     if policy.match is not None:
         wanted.update(_match(policy.level, policy.match))
-    if policy.connection_reuse is not None:
-        wanted["smtp_tls_connection_reuse"] = _yes(policy.connection_reuse)
     wanted.update(_common("smtp", policy, version))
     return wanted
 
@@ -75,6 +75,7 @@ def read_server(effective: Mapping[str, str]) -> ServerPolicy:
         ciphers=known(CipherGrade, effective[f"{prefix}_ciphers"]),
         exclude_ciphers=colon_list(effective["smtpd_tls_exclude_ciphers"]),
         ca_file=effective["smtpd_tls_CAfile"],
+        **_read_plain(ServerPolicy, "smtpd", effective),
     )
 
 
@@ -104,8 +105,8 @@ def read_client(effective: Mapping[str, str]) -> ClientPolicy:
         exclude_ciphers=colon_list(effective["smtp_tls_exclude_ciphers"]),
         ca_file=effective["smtp_tls_CAfile"],
         match=split_list(effective.get(MATCH_PARAMETER.get(level, ""), "")),
-        connection_reuse=is_yes(effective["smtp_tls_connection_reuse"]),
         tls_required_no=is_yes(effective["tls_required_enable"]) if "tls_required_enable" in effective else None,
+        **_read_plain(ClientPolicy, "smtp", effective),
     )
 
 
@@ -122,7 +123,7 @@ def _match(level: Optional[ClientLevel], match: Sequence[str]) -> Parameters:
 
 
 def _common(side: str, policy: Union[ServerPolicy, ClientPolicy], version: Version) -> Parameters:
-    wanted: Parameters = {}
+    wanted = _plain(side, policy)
     if policy.minimum_protocol is not None:
         floor = protocol_list(policy.minimum_protocol, version)
         wanted[f"{side}_tls_protocols"] = wanted[f"{side}_tls_mandatory_protocols"] = floor
@@ -136,6 +137,19 @@ def _common(side: str, policy: Union[ServerPolicy, ClientPolicy], version: Versi
         wanted[f"{side}_tls_CAfile"] = policy.ca_file
         wanted[f"{side}_tls_CApath"] = None
     return wanted
+
+
+def _plain(side: str, policy: Union[ServerPolicy, ClientPolicy]) -> Parameters:
+    """Options that are one parameter with the same value."""
+    asked = {kind.parameter: getattr(policy, name) for name, kind in kinds(type(policy)) if kind.parameter}
+    written = {name: value if value is None or isinstance(value, str) else _yes(value) for name, value in asked.items()}
+    return {f"{side}_{name}": str(value) for name, value in written.items() if value is not None}
+
+
+def _read_plain(policy: type, side: str, effective: Mapping[str, str]) -> Options:
+    """Their values as they are now."""
+    found = [(name, kind, effective[f"{side}_{kind.parameter}"]) for name, kind in kinds(policy) if kind.parameter]
+    return {name: known(kind.words, text) if kind.words else is_yes(text) for name, kind, text in found}
 
 
 def governing_prefix(side: str, mandatory: bool) -> str:

@@ -101,8 +101,8 @@ def _shortcomings(have: Policy, asked: Policy, named: Optional[ServicePolicy]) -
 
 
 def _falls_short(name: str, have: object, asked: object) -> bool:
-    if name in ("connection_reuse", "tls_required_no"):
-        return False  # no protection, and what the task says itself
+    if isinstance(asked, bool):
+        return False  # a switch protects nothing by itself
     if name == "exclude_ciphers" and isinstance(asked, tuple):
         return not set(asked) <= set(have if isinstance(have, tuple) else ())
     if isinstance(asked, Ordered):
