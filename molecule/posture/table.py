@@ -195,6 +195,9 @@ WAYS = {
     "a content filter with a default next hop": way(
         {"content_filter": "relay", "default_filter_nexthop": "[smart.test]"}, by="content_filter"
     ),
+    "an action of header checks": way(
+        {"header_checks": "static:{FILTER relay:[smart.test]}"}, by="FILTER relay:[smart.test] in header_checks"
+    ),
 }
 
 TRANSPORTS = {

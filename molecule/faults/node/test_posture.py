@@ -192,6 +192,15 @@ SINK = "192.0.2.25"
             {"parameters": {"smtpd_relay_restrictions": "Permit, reject", "smtpd_recipient_restrictions": ""}},
             "server.relay from",
         ),
+        ({"parameters": {"best_mx_transport": f"lmtp:inet:{SINK}:24"}}, "bank.example"),
+        (
+            {"parameters": {"header_checks": f"static:{{FILTER lmtp:inet:{SINK}:24}}"}},
+            f"FILTER lmtp:inet:{SINK}:24 in header_checks.level from may to none",
+        ),
+        (
+            {"services": [{"name": "smtp/inet", "parameters": {"smtpd_proxy_filter": f"{SINK}:10025"}}]},
+            "smtpd_proxy_filter of smtp/inet.level from may to none",
+        ),
     ],
 )
 def test_what_a_reviewer_has_found_open_is_closed(trusting, asked, said):

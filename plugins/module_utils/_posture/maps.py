@@ -24,7 +24,7 @@ _IN_FILES = (*INDEXED, "texthash", "cidr", "pcre", "regexp")
 _IN_PLACE = ("static", "inline", "fail")
 _BY_PATTERN = ("cidr", "pcre", "regexp")
 """Asked for whole addresses alone: what is a part of one must not match a pattern (DICT_FLAG_FIXED, mail_addr_find.c)."""
-_INDEXES = ("", ".cdb", ".db", ".dir", ".lmdb")
+INDEXES = ("", ".cdb", ".db", ".dir", ".lmdb")
 
 
 class Answer(NamedTuple):
@@ -115,8 +115,7 @@ class Maps:
         if path in self._planned:
             table = self._all(item)
             return {key: table[key.lower()] for key in keys if key.lower() in table}
-        in_place = kind in _IN_PLACE or (kind in _BY_PATTERN and path.startswith("{"))
-        if not in_place and (kind not in _IN_FILES or not _is_there(path)):
+        if not (_is_there(path) if is_a_file(item) else kind in (*_IN_PLACE, *_BY_PATTERN)):
             return None
         try:
             return dict(self._postfix.ask_table(path, kind, keys))
@@ -159,5 +158,11 @@ def has_patterns(item: str) -> bool:
     return kind_of(item) in (*_BY_PATTERN, "static")
 
 
+def is_a_file(item: str) -> bool:
+    """Whether its entries lie in a file, and not in main.cf itself or behind a server."""
+    kind, path = kind_of(item), path_of(item)
+    return kind in _IN_FILES and not (kind in _BY_PATTERN and path.startswith("{"))
+
+
 def _is_there(path: str) -> bool:
-    return any(_given.exists(f"{path}{suffix}") for suffix in _INDEXES)
+    return any(_given.exists(f"{path}{suffix}") for suffix in INDEXES)

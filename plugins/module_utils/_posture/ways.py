@@ -15,6 +15,7 @@ from .._model.levels import ClientLevel
 from .._postfix.state import Service, split_list
 from . import clients
 from .configuration import Configuration
+from .filters import ACTION, CONTENT_FILTER, PROXY_FILTER, content_filters, proxy_filters
 from .protections import Protections, Unknown, weakest
 from .routing import Choice, choices, keys_for, prepare_lists
 
@@ -23,10 +24,16 @@ OTHER = "other mail"
 _NOWHERE = "somebody@no-table-speaks-of-this.invalid"
 _RECIPIENTS = "the recipient's domain"
 """Of next hops, where a transport names none and mail of all domains may come (FILTER_README)."""
-_FILTER = "content_filter"
 _LOCAL_TRANSPORTS = ("mailbox_transport", "fallback_transport", "virtual_transport", "local_transport")
 """Parameters that hand local mail to another transport (local(8), postconf(5))."""
 _LOOPBACK = re.compile(r"\[?(?:inet:)?\[?(?:127\.[\d.]+|::1|localhost)\]?(?::\w+)?\Z|unix:|/")
+
+
+BEST_MX = "best_mx_transport"
+"""Where mail goes of which DNS says that this host is to take it (postconf(5))."""
+_PROXY = Service("smtpd", "inet", "-", "smtpd", {}, "")
+_NOTHING: Protections = {"level": ClientLevel.NONE}
+"""smtpd(8) as a client, which has no TLS of its own."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +98,7 @@ def read_destinations(configuration: Configuration, records: Iterable[DomainPoli
 
 def is_filter(name: str) -> bool:
     """Whether a way is none to a destination, but what a parameter names."""
-    return name.partition(" ")[0] in (_FILTER, *_LOCAL_TRANSPORTS)
+    return name.partition(" ")[0] in (CONTENT_FILTER, ACTION, PROXY_FILTER, *_LOCAL_TRANSPORTS)
 
 
 def recipient(destination: str) -> str:
@@ -107,15 +114,12 @@ def _others(configuration: Configuration, domains: Iterable[str]) -> Dict[str, L
     """Ways that no recipient's domain chooses: content filters, and transports behind local delivery. A filter without a next
     hop is a transport alone, for mail to each domain (postconf(5), default_filter_nexthop)."""
     found: Dict[str, List[Choice]] = {}
-    filters = {_FILTER: configuration.parameter(_FILTER)}
-    for service in configuration.state.services:
-        if _FILTER in service.overrides:
-            filters[f"{_FILTER} of {service.key}"] = service.overrides[_FILTER]
-    for name, text in filters.items():
-        if text:
-            default = configuration.parameter("default_filter_nexthop")
-            stated = [_stated(text, _FILTER, next_hop) for next_hop in ([default] if default else domains)]
-            found[name] = list(dict.fromkeys(stated))
+    default = configuration.parameter("default_filter_nexthop")
+    for name, text in content_filters(configuration).items():
+        stated = [_stated(text, name.partition(" ")[0], next_hop) for next_hop in ([default] if default else domains)]
+        found[name] = list(dict.fromkeys(stated))
+    for name, text in proxy_filters(configuration).items():
+        found[name] = [Choice(PROXY_FILTER, text, PROXY_FILTER)]
     for name in _LOCAL_TRANSPORTS:
         text = configuration.parameter(name)
         if ":" in text:
@@ -161,6 +165,9 @@ class _Hops:
 
     def _made(self, choice: Choice) -> Iterator[Hop]:
         service = self.services.get(choice.transport)
+        if choice.transport == PROXY_FILTER:
+            yield Hop(_PROXY, PROXY_FILTER, choice.next_hop, PROXY_FILTER, clients.Policy(), _NOTHING)
+            return
         if service is not None and service.command == "local":
             yield from self._behind(service)
         if service is None or not clients.is_client(service):
@@ -169,6 +176,9 @@ class _Hops:
         own = () if choice.next_hop == _RECIPIENTS else split_list(choice.next_hop)
         for next_hop in own or (choice.next_hop,):
             yield self._hop(service, next_hop, choice.by, choice.unknown)
+        best = self.configuration.parameter(BEST_MX, service)
+        if best and service.command == "smtp" and not choice.next_hop.startswith("["):
+            yield from self.after(_stated(best, BEST_MX, choice.next_hop))
         fallback = f"{service.command}_fallback_relay"
         for next_hop in split_list(self.configuration.parameter(fallback, service)):
             if service.command == "smtp" or not choice.next_hop.startswith("unix:"):

@@ -19,6 +19,7 @@ from .._postfix.commands import Postfix
 from .._postfix.levels import MATCH_PARAMETER
 from .._postfix.state import Service, State, split_list
 from .._postfix.values import colon_list
+from .._posture.filters import ACTION, CONTENT_FILTER
 from .._posture.posture import Posture
 from .._posture.protections import is_weaker
 from .._posture.ways import Hop, is_loopback, recipient
@@ -78,7 +79,7 @@ def refuse_cut_off(hops: Sequence[NextHop]) -> None:
     One that does not even answer is no matter of TLS.
     """
     for hop in hops:
-        local = is_loopback(hop.next_hop) or hop.by == "content_filter"
+        local = is_loopback(hop.next_hop) or hop.by in (CONTENT_FILTER, ACTION)
         if local and not hop.delivered and not _SILENT.search(hop.reason or ""):
             exception = f"state the exception in services, as {{name: {hop.service}, level: may}}"
             if hop.service in _SHARED:

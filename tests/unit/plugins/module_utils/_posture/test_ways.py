@@ -74,7 +74,10 @@ def test_a_destination_stands_for_an_address_there(destination, address):
         ("content_filter", True),
         ("content_filter of smtp/inet", True),
         ("virtual_transport", True),
+        ("FILTER smtp:[scan.example] in header_checks", True),
+        ("smtpd_proxy_filter of smtp/inet", True),
         ("a_b.example", False),
+        ("filter.example", False),
     ],
 )
 def test_a_filter_is_no_destination(name, filtering):
@@ -222,3 +225,16 @@ def test_tables_are_asked_once_however_many_destinations_there_are(node):
     del node.commands[:]
     read_ways(configuration, [f"d{number}.example" for number in range(50)])
     assert sorted(node.asked("postmap")) == sorted([transport, policy])
+
+
+@pytest.mark.parametrize(
+    ("relayhost", "found"),
+    [
+        ("", [("smtp/unix", "a.example", "default_transport"), ("relay/unix", "[store.example]", "best_mx_transport")]),
+        ("[hub.example]", [("smtp/unix", "[hub.example]", "relayhost")]),
+    ],
+)
+def test_mail_of_which_this_host_is_the_best_exchanger_goes_where_that_is_said(node, relayhost, found):
+    parameters = {"best_mx_transport": "relay:[store.example]", "relayhost": relayhost}
+    way = ways(node, parameters, "a.example")["a.example"]
+    assert [(hop.service.key, hop.next_hop, hop.by) for hop in way.hops] == found
