@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import os
 from types import MappingProxyType
-from typing import List, Mapping, NamedTuple, Optional, Protocol, Sequence, Tuple
+from typing import TYPE_CHECKING, Dict, List, Mapping, NamedTuple, Optional, Protocol, Sequence, Tuple
 
 from .. import _files as files
 from .._errors import HardeningError, PostfixError
+
+if TYPE_CHECKING:
+    from .state import State
 
 
 class Completed(NamedTuple):
@@ -28,13 +31,15 @@ class Run(Protocol):
 class Postfix:
     """One Postfix instance: its configuration directory and the commands to ask and change it."""
 
-    def __init__(self, run: Run, config_dir: str) -> None:
+    def __init__(self, run: Run, config_dir: str, known: Optional[Dict[Tuple[str, ...], State]] = None) -> None:
         self.run = run
         self.config_dir = config_dir
+        self.known = {} if known is None else known
+        """What has been read in this run, by folder and content (state.py)."""
 
     def at(self, config_dir: str) -> Postfix:
         """The same commands on another configuration directory, as on a staged copy."""
-        return Postfix(self.run, config_dir)
+        return Postfix(self.run, config_dir, self.known)
 
     def postconf(self, *arguments: str) -> str:
         return self._must("postconf", *arguments)

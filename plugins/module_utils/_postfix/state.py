@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from dataclasses import dataclass, field
@@ -101,9 +102,13 @@ class State:
 
 
 def read_state(postfix: Postfix) -> State:
-    """Everything that the rooms above need to know, before anything is written."""
+    """Everything that the rooms above need to know, before anything is written. Postfix is asked once for files that say
+    the same."""
     check_instance(postfix.config_dir)
     for _attempt in range(_ATTEMPTS):
+        known = recalled(postfix, postfix.config_dir)
+        if known is not None:
+            return known
         state = _read(postfix)
         if state.contents == read_contents(postfix.config_dir):
             break
@@ -114,7 +119,21 @@ def read_state(postfix: Postfix) -> State:
         )
     if "mail_version" not in state.effective:
         raise PostfixError(f"postconf -c {postfix.config_dir} shows no mail_version; is this Postfix?")
-    return state
+    return remembered(postfix, state)
+
+
+def recalled(postfix: Postfix, place: str) -> Optional[State]:
+    """What is known of the files in the instance's folder, would they lie in ``place``."""
+    return postfix.known.get(_key(place, read_contents(postfix.config_dir)))
+
+
+def remembered(postfix: Postfix, state: State) -> State:
+    """The state, which is not read again in this run while its files say the same."""
+    return postfix.known.setdefault(_key(state.config_dir, state.contents), state)
+
+
+def _key(place: str, contents: Mapping[str, bytes]) -> Tuple[str, ...]:
+    return (place, *(hashlib.sha256(contents[name]).hexdigest() for name in CONFIGURATION))
 
 
 _ATTEMPTS = 3

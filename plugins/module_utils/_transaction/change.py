@@ -26,14 +26,14 @@ from .._errors import HardeningError, PostfixError
 from .._postfix.commands import Postfix
 from .._postfix.plan import NewFile, Plan
 from .._postfix.processes import daemons
-from .._postfix.state import State, check_instance, read_state
+from .._postfix.state import State, check_instance
 from .._postfix.tables import Table, parse_table
 from . import handover, history, journal, twin
 from .guard import guarded
 from .journal import Author
 from .lock import locked
 from .mirror import mirror_configuration
-from .ratchet import put_staged
+from .ratchet import in_its_place, put_staged
 
 LONGEST = 900.0
 """Seconds in which a change must be proven, or it is undone: also where nobody waits for it any more."""
@@ -213,7 +213,7 @@ class _Transaction:
             raise PostfixError(f"Postfix warns of the new configuration: {'; '.join(sorted(fresh))}.")
 
     def _prove_twin(self, proofs: Proofs) -> None:
-        staged = read_state(self.postfix.at(self.stage))
+        staged = in_its_place(self.postfix, self.stage, self.state.config_dir)
         proofs.master(self.postfix, staged)
         with twin.running(self.postfix, staged, self.stage) as second:
             try:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Dict, List, Mapping, Optional, TypedDict
 
 from .._postfix.commands import Postfix
-from .._postfix.state import State, read_state
+from .._postfix.state import State
 from .._posture.posture import Posture
 from . import history
-from .ratchet import posture, relocated
+from .ratchet import in_its_place, posture
 
 Difference = Dict[str, Optional[str]]
 
@@ -30,7 +30,7 @@ def drift(postfix: Postfix, now: State, seen: Posture) -> Optional[Drift]:
     if not proven:
         return None
     last = proven[-1]
-    then = relocated(read_state(postfix.at(last.folder)), last.folder, now.config_dir)
+    then = in_its_place(postfix, last.folder, now.config_dir)
     return {
         "since": last.as_facts(),
         "differs": [*_differences(then.explicit, now.explicit), *_differences(_entries(then), _entries(now))],

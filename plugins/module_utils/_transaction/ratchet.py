@@ -20,7 +20,7 @@ from .._errors import HardeningError, PostfixError
 from .._model.allowance import Allowance
 from .._postfix.commands import Postfix
 from .._postfix.plan import Plan
-from .._postfix.state import CONFIGURATION, State, read_state
+from .._postfix.state import CONFIGURATION, State, read_state, recalled, remembered
 from .._posture.configuration import Configuration
 from .._posture.in_force import broken
 from .._posture.maps import Maps
@@ -92,7 +92,7 @@ def staged(postfix: Postfix, state: State, plan: Plan) -> Iterator[State]:
     files.make_folder(folder, 0o700)
     try:
         put_staged(postfix, folder, state, plan)
-        yield relocated(read_state(postfix.at(folder)), folder, state.config_dir)
+        yield in_its_place(postfix, folder, state.config_dir)
     finally:
         files.remove(folder)
 
@@ -105,6 +105,12 @@ def put_staged(postfix: Postfix, folder: str, state: State, plan: Plan) -> None:
     postfix.at(folder).edit(plan.set, plan.unset, plan.services, plan.overrides, plan.gone)
     for name in CONFIGURATION:
         files.age(os.path.join(folder, name))
+
+
+def in_its_place(postfix: Postfix, folder: str, config_dir: str) -> State:
+    """What a copy in ``folder`` says, as it reads where Postfix will find it."""
+    copy = postfix.at(folder)
+    return recalled(copy, config_dir) or remembered(postfix, relocated(read_state(copy), folder, config_dir))
 
 
 def relocated(state: State, folder: str, config_dir: str) -> State:

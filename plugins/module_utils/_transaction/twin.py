@@ -43,7 +43,7 @@ def folder(queue_dir: str) -> str:
 
 @contextmanager
 def running(postfix: Postfix, state: State, stage: str) -> Iterator[Postfix]:
-    """The twin of ``stage``, which is gone afterwards whatever happens. ``state`` is the stage's own."""
+    """The twin of ``stage``, which is gone afterwards whatever happens. ``state`` is the stage's, as it reads in its place."""
     queue_dir = state.effective["queue_directory"]
     try:
         twin = _build(postfix, state, queue_dir, stage)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import shutil
+
 import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import InvalidValue, PostfixError
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import (
@@ -8,6 +10,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.
     read_state,
     read_version,
 )
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import write
 
 
 @pytest.mark.parametrize(("text", "version"), [("3.5.25", (3, 5)), ("3.10.13", (3, 10)), ("3.12-20260101", (3, 12))])
@@ -23,6 +26,27 @@ def test_a_folder_without_main_cf_is_named(node, tmp_path):
 def test_state_is_read_with_five_commands(node):
     read_state(node.postfix)
     assert [argv[3:] for argv in node.commands] == [["-n"], ["-M"], ["-Px"], ["-x"], ["-dx"]]
+
+
+def test_postfix_is_asked_once_for_files_that_say_the_same(node):
+    postfix = node.postfix
+    first = read_state(postfix)
+    node.commands.clear()
+    assert read_state(postfix) is first
+    assert node.commands == []
+    assert read_state(node.postfix) is not first  # in another run
+
+
+@pytest.mark.parametrize("name", ["main.cf", "master.cf"])
+def test_files_that_say_something_else_are_read_again(node, name):
+    postfix = node.postfix
+    before = read_state(postfix)
+    write(node.path(name), before.contents[name].decode() + "# edited\n")
+    node.commands.clear()
+    assert read_state(postfix).contents != before.contents
+    assert [argv[3] for argv in node.commands] == ["-n", "-M", "-Px", "-x", "-dx"]
+    shutil.copytree(node.config_dir, node.path("copy"))
+    assert read_state(postfix.at(node.path("copy"))).config_dir == node.path("copy")
 
 
 def test_overrides_of_master_cf_stand_with_their_service(node):

@@ -8,6 +8,7 @@ import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils import _files
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import HardeningError, PostfixError
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.plan import NewFile, Plan
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import read_state
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction import history, ratchet
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.changes import patched
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.domain_tasks import PARTNER, TODAY, TOMORROW, apply, plan
@@ -198,6 +199,18 @@ def test_a_staged_state_reads_as_it_will_in_its_place(strict):
         assert then.service("smtp", "inet").overrides["smtpd_tls_CAfile"] == strict.path("ca.pem")
         assert then.explicit["smtpd_tls_security_level"] == "encrypt"
         assert strict.state.explicit.keys() == {"compatibility_level", *LAXER, "smtpd_tls_mandatory_protocols"}
+
+
+def test_what_was_staged_is_known_when_it_is_live(strict):
+    """Files that say the same are read once: what was compared, what the twin gets, and what the wire must show."""
+    postfix, wanted = strict.postfix, Plan(set={"mail_name": "x"})
+    compared = ratchet.check(postfix, read_state(postfix), wanted, ratchet.Allowance())
+    strict.postfix.edit(wanted.set)
+    strict.commands.clear()
+    assert read_state(postfix) is compared.then
+    assert ratchet.in_its_place(postfix, strict.config_dir, strict.config_dir) is compared.then
+    assert strict.commands == []
+    assert compared.then == strict.state
 
 
 def test_what_is_compared_is_what_a_change_then_brings(strict):
