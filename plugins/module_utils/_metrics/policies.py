@@ -1,18 +1,20 @@
 # SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What protects mail, in the words of labels. All that this program knows of levels and floors it has from here."""
+"""What protects mail, in the words of labels: the posture's. All that this program knows of levels and floors it has from here."""
 
 from __future__ import annotations
 
 from typing import NamedTuple, Optional
 
-from .._model.levels import ClientLevel, Protocol, ServerLevel
-from .._postfix.levels import governing_prefix, read_server
 from .._postfix.services import is_client
 from .._postfix.state import Service, State
-from .._postfix.values import client_level, floor, is_yes
-from .instance import enabled
+from .._postfix.values import is_yes
+from .._posture import clients, listeners
+from .._posture.configuration import Configuration
+from .._posture.maps import Maps
+from .._posture.protections import Protections
+from .instance import commands, enabled
 from .output import Metrics
 
 
@@ -25,19 +27,14 @@ class Policy(NamedTuple):
 
 def server_policy(state: State, service: Optional[Service]) -> Policy:
     """What holds for a server; without one, what main.cf says."""
-    policy = read_server(state.found(service))
-    if policy.level is ServerLevel.NONE:
-        return Policy("none", "", "ignore")
-    return Policy(str(policy.level), _floor(policy.minimum_protocol), str(policy.client_certificates))
+    found = listeners.protections(_configuration(state), service)
+    return Policy(str(found["level"]), _floor(found), str(found.get("client_certificates", "ignore")))
 
 
 def client_policy(state: State, service: Optional[Service]) -> Policy:
     """What holds for a client: smtp(8), or lmtp(8), whose parameters have the same names but for the first letters."""
-    found, side = state.found(service), "lmtp" if service and service.command == "lmtp" else "smtp"
-    level = client_level(found, side)
-    if level is ClientLevel.NONE:
-        return Policy("none", "")
-    return Policy(str(level), _floor(floor(found, f"{governing_prefix(side, level.is_mandatory)}_protocols")))
+    found = clients.protections(_configuration(state), service, clients.Policy())
+    return Policy(str(found["level"]), _floor(found))
 
 
 def in_wrapper_mode(state: State, service: Service) -> bool:
@@ -63,5 +60,9 @@ def tell_policies(state: State, metrics: Metrics) -> None:
             metrics.add("client_policy_info", 1, service=name, level=level, minimum_protocol=floor)
 
 
-def _floor(lowest: Optional[Protocol]) -> str:
-    return str(lowest or "other")
+def _configuration(state: State) -> Configuration:
+    return Configuration(state, Maps(commands(state.config_dir), {}))
+
+
+def _floor(found: Protections) -> str:
+    return str(found["minimum_protocol"] or "other") if "minimum_protocol" in found else ""

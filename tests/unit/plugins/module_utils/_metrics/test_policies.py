@@ -59,7 +59,16 @@ def test_services_that_differ_are_told_beside_main_cf(instance):
     [
         ({}, ("may", "TLSv1.2", "")),
         ({"smtp_tls_security_level": "none"}, ("none", "", "")),
-        ({"smtp_tls_security_level": "dane", "smtp_tls_mandatory_protocols": ">=TLSv1.3"}, ("dane", "TLSv1.3", "")),
+        (
+            {
+                "smtp_tls_security_level": "dane",
+                "smtp_dns_support_level": "dnssec",
+                "smtp_tls_mandatory_protocols": ">=TLSv1.3",
+            },
+            ("dane", "TLSv1.3", ""),
+        ),
+        ({"smtp_tls_security_level": "dane"}, ("may", "TLSv1.2", "")),  # without DNSSEC it is no more
+        ({"smtp_discard_ehlo_keywords": "starttls"}, ("none", "", "")),
         ({"smtp_tls_security_level": "", "smtp_enforce_tls": "yes"}, ("encrypt", "TLSv1.2", "")),
         ({"smtp_tls_protocols": "TLSv1.2"}, ("may", "TLSv1.2", "")),
         ({"smtp_tls_protocols": "TLSv9"}, ("may", "other", "")),
@@ -88,3 +97,18 @@ def test_an_override_is_what_holds_for_a_service(instance):
         "encrypt",
     ]
     assert [policies.in_wrapper_mode(made, one) for one in (smtp, smtps, submission)] == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "level"),
+    [
+        ([], "may"),
+        (["smtpd/pass/smtpd_tls_security_level = encrypt"], "may"),
+        (["25/inet/postscreen_tls_security_level = encrypt"], "encrypt"),
+        (["25/inet/postscreen_tls_security_level = none"], "none"),
+        (["25/inet/smtpd_tls_security_level = encrypt"], "encrypt"),
+    ],
+)
+def test_postscreen_has_a_level_of_its_own(instance, overrides, level):
+    state = instance(master="25 inet n - y - 1 postscreen\nsmtpd pass - - y - - smtpd\n", overrides=overrides)
+    assert policies.server_policy(state, state.service("25", "inet")).level == level
