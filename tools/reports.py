@@ -25,7 +25,9 @@ class Outcome(NamedTuple):
     passed: bool
     seconds: float
     cpu: float
-    """Seconds of the controller's; what nodes do is not in it."""
+    """Seconds of the controller's."""
+    nodes: float = 0.0
+    """Seconds of the lab's nodes since they were started."""
 
 
 class Test(NamedTuple):
@@ -91,7 +93,7 @@ def tell(logs: pathlib.Path, outcomes: Mapping[str, Outcome], seconds: float) ->
     closing = [line for name in outcomes for line in (f"-- {name}", *filter(SUMMARY.match, _log(logs, name)))]
     slow = sorted(tests(logs, outcomes), key=lambda test: test.seconds, reverse=True)[:SLOWEST]
     rows = [
-        f"{outcome.seconds:7.0f} s {outcome.cpu:7.0f} s  {name}{'' if outcome.passed else '  FAILED'}"
+        _times(outcome.seconds, outcome.cpu, outcome.nodes, f"{name}{'' if outcome.passed else '  FAILED'}")
         for name, outcome in outcomes.items()
     ]
     return "\n".join(
@@ -101,12 +103,16 @@ def tell(logs: pathlib.Path, outcomes: Mapping[str, Outcome], seconds: float) ->
             *closing,
             f"\n==> the {SLOWEST} slowest tests",
             *(f"{test.seconds:7.1f} s  {test.job}: {test.name}" for test in slow),
-            "\n==> jobs: time, and CPU time without that of nodes",
+            "\n==> jobs: time, CPU time of this machine's programs, and of the nodes",
             *rows,
-            f"{seconds:7.0f} s {sum(outcome.cpu for outcome in outcomes.values()):7.0f} s  in all",
+            _times(seconds, sum(o.cpu for o in outcomes.values()), sum(o.nodes for o in outcomes.values()), "in all"),
             f"==> failed: {', '.join(bad)}" if bad else "==> all passed",
         ]
     )
+
+
+def _times(seconds: float, cpu: float, nodes: float, of: str) -> str:
+    return f"{seconds:7.0f} s {cpu:7.0f} s {nodes:7.0f} s  {of}"
 
 
 def _log(logs: pathlib.Path, name: str) -> list[str]:

@@ -37,6 +37,7 @@ BUSY = [sys.executable, "-c", "while True: pass"]
 DESTROY = ["ansible-playbook", "-i", "molecule/inventory/hosts.yml", "molecule/default/destroy.yml"]
 DESTROY += ["-e", "lab_spare_others=true"]  # of the same name, which another checkout may have made
 EXPLAIN = ["python", "molecule/shared/explain.py"]
+SPENT = ["python", "molecule/shared/spent.py"]
 
 NODES = "nodes"
 """The job that prepares the nodes all labs begin with. It comes first, and whoever needs no lab beside it."""
@@ -267,8 +268,12 @@ def attempt(job: Job, shown: bool = False) -> reports.Outcome:
         no_test = all(test.passed for test in reports.tests(job.logs, [job.title]))
         if job.name in SCENARIOS and not ended.well and no_test:
             run(EXPLAIN)
+    said: list[str] = []
+    if job.name in SCENARIOS:
+        processes.run(SPENT, TOP, job.environment, said.append, SETTINGS.deadline)
+    nodes = float(said[-1]) if said and said[-1].strip().isdigit() else 0.0
     print(f"==> {job.title} {'passed' if ended.well else 'FAILED'} after {ended.seconds:.0f} s", flush=True)
-    return reports.Outcome(ended.well, ended.seconds, ended.cpu)
+    return reports.Outcome(ended.well, ended.seconds, ended.cpu, nodes)
 
 
 def close(logs: pathlib.Path, outcomes: dict[str, reports.Outcome], seconds: float) -> int:
