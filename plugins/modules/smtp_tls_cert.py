@@ -80,7 +80,9 @@ options:
     type: int
     default: 30
   renew_now:
-    description: Make the certificate anew, however many days it has left. Every such run does.
+    description:
+      - Make the certificate anew, however many days it has left. Every such run does.
+      - Where the new key has to wait (see RV(awaits)), it waits for any later run, with or without this option.
     type: bool
     default: false
   renew_key:
@@ -115,7 +117,11 @@ options:
     description:
       - The TLSA records that DNS answers for this node now, each as in a zone file, C(3 1 1 9C41...).
       - Where any are listed, no certificate is served that none of them matches (RFC 7672). A renewal with a new key makes
-        that key, returns its record in RV(next.tlsa), and waits until the record is listed here.
+        that key, returns its record in RV(next.tlsa), and waits until the record is listed here. The first run that lists it
+        puts the key in use, whatever else it asks.
+      - A list that matches neither what is served nor the key that would be served in its place is refused. Of an ECDSA and an
+        RSA certificate side by side, both must be matched.
+      - A run that lists nothing knows of no DANE, and serves a new key at once.
     type: list
     elements: str
     default: []
@@ -425,12 +431,12 @@ reason:
 awaits:
   description: >-
     What a new certificate waits for: V(signature) of a CA for RV(next.csr), or V(announcement) of RV(next.tlsa) in
-    O(published_tlsa). The stored certificate stays meanwhile.
+    O(published_tlsa). The stored certificate stays meanwhile. Told by each run until it has come, whichever run began it.
   returned: success; null where nothing is awaited
   type: str
   sample: signature
 next:
-  description: The keys that are made and wait on the node, by their public halves.
+  description: The keys that are made and wait on the node, by their public halves, whichever run made them.
   returned: success; null where there are none
   type: dict
   contains:

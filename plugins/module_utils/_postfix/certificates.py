@@ -14,7 +14,7 @@ from .._bytes import to_bytes
 from .._certificates import fitness, tlsa
 from .._certificates.chain import Chains, chains_pem, is_issued_by
 from .._certificates.describe import CertificateFacts, describe, public_key_fingerprint
-from .._certificates.keys import public_key_of
+from .._certificates.keys import public_bytes, public_key_of
 from .._certificates.validity import utc_now
 from .._errors import CertificateError, InvalidValue
 from .._model.certificates import CertificateWish
@@ -94,14 +94,17 @@ def plan_certificate(state: State, asked: Asked, run: Run, check_mode: bool) -> 
         judged = supplied.chains if renewed else chains
         _refuse_strange_keys(run, provider, judged)
         _refuse_flaws(state, asked, run, judged, _served(state, active, hosts))
-        _refuse_unannounced(wish, judged, active["server"] or bool(hosts))
+    if not signed_soon:
+        brought = supplied.chains if renewed else stored
+        seen = _seen_by_senders(state, wish, active["server"] or bool(hosts), brought)
+        _refuse_unannounced(wish, seen, bool(brought) and (renewed or began))
     served = sni.plan_sni(state, wish.name, hosts if path else (), path)
     trusted = trust.plan_trust(state, wish.trust, wish.accept)
     plan = plan_parameters(
         state,
         {**_activations(state, active, uses, path), **served.parameters, **trusted.parameters},
         files=_chain_file(path, supplied.chains if renewed else ()) + trusted.files + served.files,
-        obsolete=_obsolete(state, wish) if renewed else (),
+        obsolete=_obsolete(state, wish, supplied.chains) if renewed else (),
         shown=_shown(asked, stored, supplied, reason) + served.shown + trusted.shown,
     )
     return CertificatePlan(
@@ -113,7 +116,7 @@ def plan_certificate(state: State, asked: Asked, run: Run, check_mode: bool) -> 
         {use: active[use] and path is not None for use in store.USES},
         tuple(hosts) if path else (),
         supplied.awaits,
-        supplied.next if supplied.awaits else None,
+        supplied.next if supplied.awaits else _kept(state, wish.name) if not renewed else None,
         bool(supplied.awaits) and (supplied.next is None or not _is_kept(state, wish.name, supplied.next)),
     )
 
@@ -234,14 +237,33 @@ def _refuse_strange_keys(run: Run, provider: Provider, chains: Chains) -> None:
             )
 
 
-def _refuse_unannounced(wish: CertificateWish, chains: Chains, served: bool) -> None:
+def _seen_by_senders(state: State, wish: CertificateWish, served: bool, chains: Chains) -> Chains:
+    """What is shown once the task has ended: this certificate, or while it waits to be, what is there instead."""
+    if chains:
+        return chains if served else ()
+    if "server" not in wish.use:
+        return ()
+    try:
+        return tuple(chain for _path, chain in store.active_chains(state, "server"))
+    except CertificateError:
+        return ()
+
+
+def _refuse_unannounced(wish: CertificateWish, served: Chains, is_new: bool) -> None:
     """A client that finds only other TLSA records does not send its mail (RFC 7672 section 3.1)."""
-    if served and not supply.announced(wish, chains):
-        wanted = "; ".join(tlsa.of_key(public_key_of(chain.leaf)) for chain in chains)
+    lacking = [chain for chain in served if not supply.announced(wish, (chain,))]
+    if not lacking:
+        return
+    wanted = "; ".join(tlsa.of_key(public_key_of(chain.leaf)) for chain in lacking)
+    if is_new:
         raise CertificateError(
             f"published_tlsa: no record matches the certificate that would be served; publish {wanted} beside the old "
             "record first, wait until the old answer has left all caches (its TTL), then list it in published_tlsa."
         )
+    raise CertificateError(
+        "published_tlsa: no record matches the certificate that is served, so senders with DANE hold their mail (RFC 7672 "
+        f"section 2.2); publish {wanted} at once and list it beside the others, or list nothing where DNS has no TLSA record."
+    )
 
 
 def _check_withdrawal(state: State, wish: CertificateWish, uses: Dict[str, bool]) -> None:
@@ -271,12 +293,25 @@ def _is_kept(state: State, name: str, found: Next) -> bool:
     return kept is not None and kept.request == found.request
 
 
+def _kept(state: State, name: str) -> Optional[Next]:
+    """What waits on the node, whatever this task asks; whoever needs it says what is wrong with it."""
+    try:
+        return supply.next_kept(state, name)
+    except CertificateError:
+        return None
+
+
 def _chain_file(path: Optional[str], chains: Chains) -> Tuple[NewFile, ...]:
     return (NewFile(path, chains_pem(chains), 0o600),) if path and chains else ()
 
 
-def _obsolete(state: State, wish: CertificateWish) -> Tuple[str, ...]:
-    """Keys that were kept for what is now there."""
+def _obsolete(state: State, wish: CertificateWish, brought: Chains) -> Tuple[str, ...]:
+    """Keys that were kept for what is now there. Those that DNS announces, and nobody has brought, are waited for."""
+    kept = _kept(state, wish.name)
+    if kept is not None and wish.published_tlsa and supply.is_listed(wish, kept):
+        served = {public_bytes(public_key_of(chain.leaf)) for chain in brought}
+        if served.isdisjoint(public_bytes(key.public_key()) for key in kept.keys):
+            return ()
     paths = (store.next_key(state, wish.name), store.next_request(state, wish.name))
     return tuple(path for path in paths if files.exists(path))
 

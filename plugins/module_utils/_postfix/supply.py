@@ -137,6 +137,11 @@ def announced(wish: CertificateWish, chains: Chains) -> bool:
     )
 
 
+def is_listed(wish: CertificateWish, found: Next) -> bool:
+    """Whether published TLSA records name each of these keys."""
+    return all(tlsa.holds(wish.published_tlsa, key.public_key(), ()) for key in found.keys)
+
+
 def next_kept(state: State, name: str) -> Optional[Next]:
     """The keys that the store keeps for later, with their requests."""
     key_path, request_path = store.next_key(state, name), store.next_request(state, name)

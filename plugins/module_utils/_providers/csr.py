@@ -34,7 +34,7 @@ class Csr(MadeHere):
         """A CA that others run may add names of its own."""
         if self.new(stored):
             return "another certificate is given"
-        return self.unlike(stored, exactly=False) or self.age(wish, stored)
+        return self.unlike(stored, exactly=False) or self.age(state, wish, stored) or self.begun(state, wish)
 
     def provide(self, state: State, wish: CertificateWish, stored: Chains, check_mode: bool) -> Supply:
         found = self.to_certify(state, wish, stored, check_mode)

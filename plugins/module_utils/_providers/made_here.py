@@ -29,6 +29,7 @@ from .._postfix.supply import (
     Supply,
     announced,
     completed,
+    is_listed,
     next_kept,
 )
 
@@ -74,14 +75,18 @@ class MadeHere(Provider):
             return "the stored certificate has other names"
         return None
 
-    def age(self, wish: CertificateWish, stored: Chains) -> Optional[str]:
+    def age(self, state: State, wish: CertificateWish, stored: Chains) -> Optional[str]:
         """Why stored certificates are due for renewal; ``None`` where they are not."""
         if wish.renew_now:
             return "renew_now is set"
         left = min((not_after(chain.leaf) - utc_now()).days for chain in stored)
         if left < wish.renew_before and (left < 0 or not self.ends_with_its_ca(stored)):
             return f"the stored certificate has {left} days left, fewer than renew_before"
-        return None
+        return self.begun(state, wish) if wish.published_tlsa else None
+
+    def begun(self, state: State, wish: CertificateWish) -> Optional[str]:
+        """Whether a renewal waits: it goes on with each run, and not with those alone that would begin one."""
+        return "a renewal has begun, and its key waits on the node" if self._kept(state, wish) else None
 
     def new(self, stored: Chains) -> List[Certificate]:
         """What a CA has signed beyond the certificates that are stored already."""
@@ -96,13 +101,15 @@ class MadeHere(Provider):
 
         ``None`` in check mode where they would have to be made.
         """
-        kept = next_kept(state, wish.name)
-        if kept is not None and not self._fits(kept.keys):
-            kept = None
+        kept, signed = self._kept(state, wish), self.new(stored)
         own: Tuple[PrivateKey, ...] = ()
         if self._fits([chain.key for chain in stored]):
             own = tuple(able_to_sign(wish.name, chain.key) for chain in stored)
-        if own and (not wish.renew_key or _are_certified(own, self.new(stored))):
+        if _are_certified(own, signed):
+            keys = own
+        elif kept is not None and is_listed(wish, kept):
+            keys = kept.keys
+        elif own and not wish.renew_key:
             keys = own
         elif kept is not None:
             keys = kept.keys
@@ -140,6 +147,11 @@ class MadeHere(Provider):
         if sent is None and any(record.usage == 2 for record in wish.published_tlsa):
             return True
         return all(tlsa.holds(wish.published_tlsa, key.public_key(), sent or ()) for key in keys)
+
+    def _kept(self, state: State, wish: CertificateWish) -> Optional[Next]:
+        """Keys that the store keeps for later, of the kind that is asked for now."""
+        kept = next_kept(state, wish.name)
+        return kept if kept is not None and self._fits(kept.keys) else None
 
     def _fits(self, keys: Sequence[ServedKey]) -> bool:
         return len(keys) == len(self.keys) and all(

@@ -92,7 +92,7 @@ class OwnCa(MadeHere):
             issuers.append(read_certificates("own_ca.next_ca.ca_certificate", self.next_ca)[0])
         if not all(any(is_issued_by(chain.leaf, ca) for ca in issuers) for chain in stored):
             return "the stored certificate is not issued by this CA"
-        return self.unlike(stored, exactly=True) or self.age(wish, stored)
+        return self.unlike(stored, exactly=True) or self.age(state, wish, stored)
 
     def provide(self, state: State, wish: CertificateWish, stored: Chains, check_mode: bool) -> Supply:
         found = self.to_certify(state, wish, stored, check_mode)

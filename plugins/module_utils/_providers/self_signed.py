@@ -40,7 +40,7 @@ class SelfSigned(MadeHere):
     def why(self, state: State, wish: CertificateWish, stored: Chains) -> Optional[str]:
         if not all(is_issued_by(chain.leaf, chain.leaf) for chain in stored):
             return "the stored certificate is not self-signed"
-        return self.unlike(stored, exactly=True) or self.age(wish, stored)
+        return self.unlike(stored, exactly=True) or self.age(state, wish, stored)
 
     def provide(self, state: State, wish: CertificateWish, stored: Chains, check_mode: bool) -> Supply:
         found = self.to_certify(state, wish, stored, check_mode)
