@@ -5,35 +5,42 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Dict, List, Mapping, Optional, Sequence
+from typing import Dict, List, Mapping, Sequence
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._edge import Facts, Filters
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._edge import Filters
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import HardeningError, InvalidValue
 from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils import _dns_answers as answers
+from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils import _dns_differences as differences
 from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils import _dns_records as records
+
+_FACTS = ("active", "certificates", "server", "sni")
+"""What is read of what smtp_tls_info returns."""
 
 
 def dns_records(
-    hosts: Sequence[str],
-    hostvars: Mapping[str, Facts],
+    hosts: object,
+    hostvars: object,
     *,
     domains: object = (),
-    result: str = "smtp_tls_info",
-    mx_names: Optional[Mapping[str, object]] = None,
-    mode: str = "testing",
-    max_age: int = 604800,
+    result: object = "smtp_tls_info",
+    mx_names: object = None,
+    mode: object = "testing",
+    max_age: object = 604800,
     rua: object = (),
-    ttl: int = 3600,
-    port: int = 25,
-    compare: bool = False,
+    ttl: object = 3600,
+    port: object = 25,
+    compare: object = False,
     resolvers: object = (),
-    timeout: int = 5,
+    timeout: object = 5,
 ) -> Dict[str, object]:
     """What to publish; with ``compare``, what DNS says otherwise as well."""
     try:
-        nodes = [_node(host, hostvars, result, mx_names or {}) for host in map(str, records.listed(hosts))]
+        variables, names = (
+            records.read_mapping("hostvars", hostvars),
+            records.read_mapping("mx_names", mx_names),
+        )
+        nodes = [_node(host, variables, str(result), names) for host in map(str, records.listed(hosts))]
         sts = records.Sts(records.read_mode(mode), records.read_number("max_age", max_age, 0, records.MAX_AGE))
         served = records.read_domains(domains, records.fleet_names(nodes), sts.mode)
         seconds = records.read_number("ttl", ttl, 0, records.MAX_TTL)
@@ -43,22 +50,33 @@ def dns_records(
             *records.tlsa_records(nodes, seconds, number),
             *records.domain_records(served, sts, reports, seconds),
         ]
-        also_right = records.tlsa_of_authorities(nodes, number)
+        right = records.right_records(nodes, number)
+        warnings = records.warnings(nodes, served, sts)
         said: Dict[str, object] = {
-            "records": [_facts(record) for record in wanted],
+            "records": [record.facts() for record in wanted],
             "policies": {domain.name: sts.policy(domain) for domain in served},
             "zone": "".join(f"{record.line()}\n" for record in wanted),
-            "warnings": records.warnings(nodes, served, sts),
+            "warnings": warnings,
         }
-        return {**said, **_compared(wanted, also_right, records.listed(resolvers), timeout)} if compare else said
+        if not records.read_flag("compare", compare):
+            return said
+        questions = [(name, "TLSA") for name in right] + [(record.name, record.type) for record in wanted]
+        questions += [(f"{domain.name}.", "MX") for domain in served]
+        found = answers.ask(questions, records.listed(resolvers), timeout)
+        return {
+            **said,
+            "records": _compared(wanted, found),
+            "warnings": [*warnings, *differences.unvouched(found)],
+            "differences": [one._asdict() for one in differences.differences(wanted, right, served, seconds, found)],
+        }
     except HardeningError as problem:
         raise AnsibleFilterError(f"smtp_dns_records: {problem}") from problem
 
 
-def _node(host: str, hostvars: Mapping[str, Facts], result: str, mx_names: Mapping[str, object]) -> records.Node:
+def _node(host: str, hostvars: Mapping[str, object], result: str, mx_names: Mapping[str, object]) -> records.Node:
     variables = hostvars[host] if host in hostvars else {}
-    info = variables[result] if result in variables else {}
-    if "active" not in info or "certificates" not in info:
+    info = variables[result] if isinstance(variables, Mapping) and result in variables else {}
+    if not isinstance(info, Mapping) or not all(isinstance(info.get(name), Mapping) for name in _FACTS):
         raise InvalidValue(
             "result",
             result,
@@ -81,27 +99,19 @@ def _mx_name(host: str, name: object) -> str:
         ) from None
 
 
-def _facts(record: records.Record) -> Dict[str, object]:
-    return {name: value for name, value in asdict(record).items() if name != "announced"}
-
-
 def _compared(
-    wanted: Sequence[records.Record], also_right: Mapping[str, Sequence[str]], resolvers: List[object], timeout: int
-) -> Dict[str, object]:
-    """Each node's name is asked for, even where no key is served, since a stale TLSA record there stops mail."""
-    questions = [(name, "TLSA") for name in also_right] + [(record.name, record.type) for record in wanted]
-    found = answers.ask(questions, resolvers, timeout)
-    return {
-        "records": [
-            {
-                **_facts(record),
-                "published": answers.is_published(record, found[record.name, record.type]),
-                "authenticated": found[record.name, record.type].authenticated,
-            }
-            for record in wanted
-        ],
-        "differences": [one._asdict() for one in answers.differences(wanted, also_right, found)],
-    }
+    wanted: Sequence[records.Record], found: Mapping[answers.Question, answers.Answer]
+) -> List[Dict[str, object]]:
+    """The records, each with whether it is there. A node's name is asked for even where no key is served, since a stale TLSA
+    record there stops mail."""
+    return [
+        {
+            **record.facts(),
+            "published": differences.is_published(record, found[record.name, record.type]),
+            "authenticated": found[record.name, record.type].authenticated,
+        }
+        for record in wanted
+    ]
 
 
 class FilterModule:

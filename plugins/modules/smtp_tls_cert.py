@@ -406,6 +406,7 @@ certificate:
     certificate_sha256: "5A:0F:(32 pairs)"
     public_key_sha256: "9C:41:(32 pairs)"
     tlsa: ["3 1 1 9C41(64 digits)"]
+    tlsa_alternatives: ["3 0 1 5A0F(64 digits)", "3 0 2 77E1(128 digits)", "3 1 2 C0D2(128 digits)"]
     chain: "-----BEGIN CERTIFICATE-----..."
 certificates:
   description: The same of each certificate under the name.
@@ -457,6 +458,12 @@ next:
       elements: str
       returned: always
       sample: ["3 1 1 9C41(64 digits)"]
+    tlsa_alternatives:
+      description: For each key in turn, the record by SHA-512 that may be published instead.
+      type: list
+      elements: str
+      returned: always
+      sample: ["3 1 2 C0D2(128 digits)"]
 active:
   description: For which side the certificate is active.
   returned: success

@@ -8,12 +8,13 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
-from typing import Dict, Iterable, Iterator, List, Mapping, Sequence, Tuple
+from typing import AbstractSet, Dict, FrozenSet, Iterable, Iterator, List, Mapping, Sequence, Tuple
 
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.fitness import covers
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._edge import Facts, Options
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import InvalidValue
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model import words
+from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils._dns_tlsa import is_of_end_entity
 
 MODES = ("enforce", "testing", "none")
 MAX_AGE = 31557600
@@ -40,6 +41,19 @@ class Record:
     value: str
     announced: bool = False
     """Whether it is of a key that is made and not served yet."""
+    matching: Tuple[FrozenSet[str], ...] = ()
+    """Of a TLSA record: for each certificate with its key, or for a key alone, all records that match."""
+
+    def is_said_by(self, values: AbstractSet[str]) -> bool:
+        """Whether records of end entities name each certificate with this key."""
+        return all(any(map(is_of_end_entity, one & values)) for one in self.matching)
+
+    def is_taken_by(self, values: AbstractSet[str]) -> bool:
+        """Whether each of them is matched, be it by a record of a CA that is sent along."""
+        return all(one & values for one in self.matching)
+
+    def facts(self) -> Dict[str, object]:
+        return {"name": self.name, "type": self.type, "ttl": self.ttl, "value": self.value}
 
     def line(self) -> str:
         """As a zone file has it (RFC 1035 section 5.1)."""
@@ -61,13 +75,14 @@ class Node:
         served: List[Facts] = self.info["certificates"][stored]["chains"] if stored else self.info["active"]["server"]
         return served
 
-    def announced(self, name: str) -> Iterator[str]:
-        """TLSA records of keys that may be served under ``name`` next: those of a certificate that is now, and of one
-        that is not used at all yet."""
+    def announced(self, name: str) -> Iterator[Tuple[str, FrozenSet[str]]]:
+        """TLSA records of keys that may be served under ``name`` next, each with all that match: those of a certificate that is
+        now, and of one that is not used at all yet."""
         here = {self._by_sni(name) or one["name"] for one in self.served(name)}
         for stored, facts in self.info["certificates"].items():
             if facts["next"] and (stored in here or not (facts["sni"] or any(facts["active"].values()))):
-                yield from facts["next"]["tlsa"]
+                records, others = facts["next"]["tlsa"], facts["next"]["tlsa_alternatives"]
+                yield from ((record, frozenset([record, other])) for record, other in zip(records, others))
 
     def _by_sni(self, name: str) -> str:
         """The name in the store of the certificate for this host name: its own, or that of a domain above."""
@@ -107,6 +122,23 @@ def listed(value: object) -> List[object]:
     if value is None:
         return []
     return list(value) if isinstance(value, Iterable) and not isinstance(value, (str, Mapping)) else [value]
+
+
+def read_mapping(option: str, value: object) -> Mapping[str, object]:
+    """What is given by host; nothing for none."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InvalidValue(option, value, "is no dictionary", "give a value for each host by its name in the inventory")
+    return value
+
+
+def read_flag(option: str, value: object) -> bool:
+    """A boolean, which Jinja may hand over as text."""
+    text = str(value).strip().lower()
+    if text not in ("true", "false", "yes", "no"):
+        raise InvalidValue(option, value, "is neither true nor false", "write one of the two")
+    return text in ("true", "yes")
 
 
 def read_number(option: str, value: object, least: int, most: int) -> int:
@@ -190,21 +222,29 @@ def tlsa_records(nodes: Sequence[Node], ttl: int, port: int) -> Iterator[Record]
     """C(3 1 1) of every key that is served or will be (RFC 7672 section 3.1). Nodes may share a name."""
     for name in fleet_names(nodes):
         holders = [node for node in nodes if name in node.names]
-        served = (one for node in holders for shown in node.served(name) for one in shown["tlsa"])
-        values = dict.fromkeys(filter(_is_of_key, served), False)
-        for value in (one for node in holders for one in node.announced(name)):
-            values.setdefault(value, True)
-        yield from (Record(tlsa_name(name, port), "TLSA", ttl, *known) for known in values.items())
+        served: Dict[str, List[FrozenSet[str]]] = {}
+        for shown in (one for node in holders for one in node.served(name)):
+            for value in filter(_is_of_key, shown["tlsa"]):
+                served.setdefault(value, []).append(_matching(shown))
+        announced = dict(one for node in holders for one in node.announced(name) if one[0] not in served)
+        where = tlsa_name(name, port)
+        yield from (Record(where, "TLSA", ttl, value, False, tuple(known)) for value, known in served.items())
+        yield from (Record(where, "TLSA", ttl, value, True, (known,)) for value, known in announced.items())
 
 
-def tlsa_of_authorities(nodes: Sequence[Node], port: int) -> Dict[str, List[str]]:
-    """By TLSA name, what is not published but would be right too: C(2 1 1) of CAs that are sent along."""
-    found: Dict[str, List[str]] = {tlsa_name(name, port): [] for name in fleet_names(nodes)}
+def right_records(nodes: Sequence[Node], port: int) -> Dict[str, FrozenSet[str]]:
+    """By TLSA name, all that matches what is served or announced there, to be published or not; nothing where no key is served."""
+    found: Dict[str, FrozenSet[str]] = {tlsa_name(name, port): frozenset() for name in fleet_names(nodes)}
     for node in nodes:
         for name in node.names:
-            for shown in node.served(name):
-                found[tlsa_name(name, port)] += [one for one in shown["tlsa"] if not _is_of_key(one)]
+            served = (_matching(shown) for shown in node.served(name))
+            announced = (known for _value, known in node.announced(name))
+            found[tlsa_name(name, port)] = found[tlsa_name(name, port)].union(*served, *announced)
     return found
+
+
+def _matching(shown: Facts) -> FrozenSet[str]:
+    return frozenset([*shown["tlsa"], *shown["tlsa_alternatives"]])
 
 
 def domain_records(domains: Iterable[Domain], sts: Sts, rua: Sequence[str], ttl: int) -> Iterator[Record]:

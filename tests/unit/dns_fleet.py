@@ -21,6 +21,20 @@ def of_ca(digits):
     return f"2 1 1 {digits * 32}"
 
 
+def by_sha512(digits):
+    return f"3 1 2 {digits * 64}"
+
+
+def of_whole(digits):
+    return f"3 0 1 {digits * 32}"
+
+
+def alternatives(record):
+    """What says the same as C(3 1 1) or C(2 1 1)."""
+    usage, digits = record[0], record[6:8]
+    return [f"{usage} 0 1 {digits * 32}", f"{usage} 1 2 {digits * 64}"]
+
+
 def certificate(*tlsa, **over):
     found = {
         "name": "default",
@@ -29,7 +43,12 @@ def certificate(*tlsa, **over):
         "not_after": "2026-04-01T00:00:00Z",
         "days_left": 89,
     }
-    return {**found, "tlsa": list(tlsa), **over}
+    others = [other for record in tlsa for other in alternatives(record)]
+    return {**found, "tlsa": list(tlsa), "tlsa_alternatives": others, **over}
+
+
+def next_keys(announced):
+    return {"tlsa": list(announced), "tlsa_alternatives": [alternatives(record)[1] for record in announced]}
 
 
 def stored(*chains, server=False, client=False, sni=(), announced=()):
@@ -37,7 +56,7 @@ def stored(*chains, server=False, client=False, sni=(), announced=()):
         "active": {"server": server, "client": client},
         "sni": list(sni),
         "chains": list(chains),
-        "next": {"tlsa": list(announced)} if announced else None,
+        "next": next_keys(announced) if announced else None,
     }
 
 

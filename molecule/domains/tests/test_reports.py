@@ -64,9 +64,14 @@ def test_what_is_to_be_published_is_what_dns_then_answers_until_a_key_changes(tm
     serve("fleet", [Zone("fleet.test", ())])
     before = records(tmp_path)
     assert {difference["problem"] for difference in before["differences"]} == {"missing"}
-    serve("fleet", [Zone("fleet.test", tuple(before["zone"].splitlines()))])
+    exchanges = tuple(f"@ 5 MX 10 {fqdn(node)}." for node in NODES)
+    lines = tuple(before["zone"].splitlines()) + exchanges
+    serve("fleet", [Zone("fleet.test", lines, signed=False)])
+    assert {difference["problem"] for difference in records(tmp_path)["differences"]} == {"unauthenticated"}
+    serve("fleet", [Zone("fleet.test", lines)])
     published = records(tmp_path)
     assert not published["differences"] and all(record["published"] for record in published["records"])
+    assert any("vouches for nothing" in warning for warning in published["warnings"])
     key = succeed(NODE, "smtp_tls_cert", name="fleet", provider="own_ca", own_ca=FLEET_CA, renew_now=True)[
         "certificate"
     ]

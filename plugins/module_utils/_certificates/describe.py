@@ -43,6 +43,8 @@ class CertificateFacts(TypedDict):
     certificate_sha256: str
     public_key_sha256: str
     tlsa: List[str]
+    tlsa_alternatives: List[str]
+    """What DNS may say instead."""
     chain: str
 
 
@@ -66,6 +68,7 @@ def describe(certificates: Sequence[Certificate], now: datetime.datetime) -> Cer
         "certificate_sha256": certificate_fingerprint(leaf),
         "public_key_sha256": public_key_fingerprint(key),
         "tlsa": tlsa.records(certificates),
+        "tlsa_alternatives": tlsa.alternatives(certificates),
         "chain": certificates_pem(certificates).decode(),
     }
 

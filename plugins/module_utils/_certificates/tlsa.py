@@ -62,9 +62,20 @@ def records(certificates: Sequence[Certificate]) -> List[str]:
     ]
 
 
-def of_key(public_key: ShownKey) -> str:
-    """C(3 1 1) of a key, known before any certificate is made for it."""
-    return str(Record(3, 1, 1, _data(1, public_bytes(public_key))))
+def of_key(public_key: ShownKey, matching: int = 1) -> str:
+    """C(3 1 1) of a key, or C(3 1 2), known before any certificate is made for it."""
+    return str(Record(3, 1, matching, _data(matching, public_bytes(public_key))))
+
+
+def alternatives(certificates: Sequence[Certificate]) -> List[str]:
+    """What else could be published for a chain and would match it, as digests (RFC 6698 section 2.1)."""
+    kinds = [(selector, matching) for selector in (0, 1) for matching in (1, 2)]
+    return [
+        str(Record(usage, selector, matching, _data(matching, _selected(selector, certificate))))
+        for usage, certificate in zip([3, *[2] * (len(certificates) - 1)], certificates)
+        for selector, matching in kinds
+        if (selector, matching) != (1, 1)
+    ]
 
 
 def holds(
@@ -82,16 +93,16 @@ def holds(
 
 def _matches(record: Record, public_key: ShownKey, issuers: Sequence[Certificate], leaf: Optional[Certificate]) -> bool:
     if record.usage == 2:
-        found = [_selected(record, ca) for ca in issuers]
+        found = [_selected(record.selector, ca) for ca in issuers]
     elif record.selector == 1:
         found = [public_bytes(public_key)]
     else:
-        found = [] if leaf is None else [_selected(record, leaf)]
+        found = [] if leaf is None else [_selected(record.selector, leaf)]
     return record.data in [_data(record.matching, der) for der in found]
 
 
-def _selected(record: Record, certificate: Certificate) -> bytes:
-    if record.selector == 1:
+def _selected(selector: int, certificate: Certificate) -> bytes:
+    if selector == 1:
         return public_bytes(public_key_of(certificate))
     return certificate.public_bytes(serialization.Encoding.DER)
 

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from .._certificates.kinds import Certificate
 
 
+_NOT_IN_DIFFS = ("chain", "days_left", "tlsa_alternatives")
+
+
 @dataclass(frozen=True)
 class CertificatePlan:
     """The plan, with what it means for the certificate."""
@@ -56,6 +59,7 @@ class NextFacts(TypedDict):
 
     public_key_sha256: List[str]
     tlsa: List[str]
+    tlsa_alternatives: List[str]
     csr: str
 
 
@@ -169,6 +173,7 @@ def describe_next(found: Optional[Next]) -> Optional[NextFacts]:
     return {
         "public_key_sha256": [public_key_fingerprint(key.public_key()) for key in found.keys],
         "tlsa": [tlsa.of_key(key.public_key()) for key in found.keys],
+        "tlsa_alternatives": [tlsa.of_key(key.public_key(), 2) for key in found.keys],
         "csr": found.request.decode(),
     }
 
@@ -327,7 +332,7 @@ def _text(chains: Chains) -> str:
     lines: List[str] = []
     for chain in chains:
         facts = describe(chain.certificates, utc_now()).items()
-        lines += (f"{name}: {_word(value)}\n" for name, value in facts if name not in ("chain", "days_left"))
+        lines += (f"{name}: {_word(value)}\n" for name, value in facts if name not in _NOT_IN_DIFFS)
     return "".join(lines)
 
 

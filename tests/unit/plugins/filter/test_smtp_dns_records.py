@@ -243,6 +243,19 @@ def test_a_self_signed_certificate_is_fine_where_only_dane_counts(options):
         ({"domains": [{"name": "a.example", "mx": []}]}, "domains: 'a.example' has no MX host"),
         ({"domains": [{"name": "a.example", "mx": ["192.0.2.1"]}]}, "domains.mx: '192.0.2.1' is no full domain name"),
         ({"mx_names": {MX1: "mx1"}}, "mx_names: 'mx1' cannot be the name of mx1.example.com in an MX record; give"),
+        ({"mx_names": 5}, "mx_names: 5 is no dictionary; give a value for each host by its name in the inventory"),
+        ({"mx_names": ["mx1.example.com"]}, "is no dictionary"),
+        ({"mx_names": {MX1: 5}}, "mx_names: 5 cannot be the name of mx1.example.com in an MX record"),
+        ({"mx_names": {MX1: {"name": MX1}}}, "cannot be the name of mx1.example.com in an MX record"),
+        ({"compare": "perhaps"}, "compare: 'perhaps' is neither true nor false; write one of the two"),
+        ({"compare": None}, "compare: None is neither true nor false"),
+        ({"result": 5}, "result: '5' is not what smtp_tls_info returns on mx1.example.com"),
+        ({"result": ["seen"]}, "is not what smtp_tls_info returns on mx1.example.com"),
+        ({"max_age": None}, "max_age: None is out of range"),
+        ({"mode": ["testing"]}, "is no mode of MTA-STS"),
+        ({"rua": 5}, "rua: 5 is no address for reports"),
+        ({"domains": [{"name": "a.example", "mx": 5}]}, "domains.mx: '5' is no full domain name"),
+        ({"domains": [["a.example"]]}, "is not a domain name"),
         ({"result": "seen"}, "result: 'seen' is not what smtp_tls_info returns on mx1.example.com; run mailfleet"),
         ({"compare": True, "resolvers": ["ns1"]}, "resolvers: 'ns1' is no address; write ADDRESS or ADDRESS@PORT"),
         ({"compare": True, "resolvers": ["127.0.0.1@x"]}, "resolvers: 'x' is out of range"),
@@ -259,6 +272,17 @@ def test_a_wrong_option_is_refused_in_a_sentence(options, sentence, monkeypatch)
     with pytest.raises(AnsibleFilterError, match=re.escape(sentence)) as caught:
         said(ONE, **options)
     assert str(caught.value).startswith("smtp_dns_records: ")
+
+
+@pytest.mark.parametrize("hostvars", [5, None, "mx1", {MX1: 5}, {MX1: {"smtp_tls_info": "active certificates"}}])
+def test_variables_that_are_none_are_refused_in_a_sentence(hostvars):
+    with pytest.raises(AnsibleFilterError, match="^smtp_dns_records: (hostvars: .* is no dictionary|result: )"):
+        dns_records([MX1], hostvars)
+
+
+@pytest.mark.parametrize("compare", [False, "false", "no"])
+def test_dns_is_not_asked_where_that_is_not_wanted_in_whatever_words(compare):
+    assert "differences" not in said(ONE, compare=compare)
 
 
 @pytest.mark.parametrize("variables", [{}, {"smtp_tls_info": {"failed": True, "msg": "no"}}])

@@ -46,6 +46,7 @@ def test_a_certificate_is_described_in_full(issue):
         "certificate_sha256": ":".join(digest[i : i + 2] for i in range(0, 64, 2)),
         "public_key_sha256": public_key_fingerprint(chain.key.public_key()),
         "tlsa": [tlsa.of_key(chain.key.public_key())],
+        "tlsa_alternatives": tlsa.alternatives(chain.certificates),
         "chain": pem,
     }
 

@@ -76,6 +76,22 @@ def test_a_chain_is_published_by_its_key_and_by_each_ca_that_is_sent_along(issue
     ]
 
 
+def test_everything_else_that_would_match_a_chain_is_listed_as_its_alternatives(issue, fleet_ca):
+    chain, other = issue(), issue(kind=("rsa", 2048))
+    certificates = [chain.leaf, fleet_ca[0]]
+    found = tlsa.alternatives(certificates)
+    kinds = [(usage, selector, matching) for usage in (3, 2) for selector in (0, 1) for matching in (1, 2)]
+    assert sorted([*found, *tlsa.records(certificates)]) == sorted(
+        f"{usage} {selector} {matching} {data(certificates[3 - usage], selector, matching)}"
+        for usage, selector, matching in kinds
+    )
+    for record in found:
+        read = [tlsa.read_record("published_tlsa[0]", record)]
+        assert tlsa.holds(read, chain.leaf.public_key(), [fleet_ca[0]], chain.leaf)
+        assert not tlsa.holds(read, other.leaf.public_key(), [], other.leaf)
+    assert tlsa.of_key(chain.leaf.public_key(), 2) in found
+
+
 def test_a_record_of_a_key_is_known_before_any_certificate(issue):
     chain = issue()
     assert tlsa.of_key(chain.key.public_key()) == tlsa.records(chain.certificates)[0]
