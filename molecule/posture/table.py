@@ -366,6 +366,16 @@ DANES = {
     ),
     "by policy": policy("dane", "dane.test", main=DNS, **TO_DANE),
     "by policy, only": policy("dane-only", "dane.test", main=DNS, **TO_DANE),
+    "lookups off beside its security": row({**DANE, "disable_dns_lookups": "yes"}, **TO_DANE),
+    "lookups off": row(
+        {**DANE, "smtp_dns_support_level": "", "disable_dns_lookups": "yes"}, to="somebody@mx.dane.test"
+    ),
+    "no digest that the records have": row({**DANE, "tls_dane_digests": "sha512"}, **TO_DANE, peers=FEW[1:]),
+    "digests in another order": row({**DANE, "tls_dane_digests": "SHA256, sha512=2"}, **TO_DANE),
+    "a digest that nobody knows": row({**DANE, "tls_dane_digests": "sha512 sha256 md9=9"}, **TO_DANE),
+    "DANE only, no digest that the records have": row(
+        {**DANE, "smtp_tls_security_level": "dane-only", "tls_dane_digests": "sha512"}, **TO_DANE, peers=FEW[:2]
+    ),
     "a list of its own": row({**DANE, "smtp_tls_mandatory_protocols": "TLSv1.3"}, **TO_DANE),
 }
 

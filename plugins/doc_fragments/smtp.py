@@ -39,6 +39,8 @@ options:
         names it, such as C(client.level) or C(domain bank.example.level); C(client) covers all of its own.
       - Without it a change is refused after which a server, a client, or the way of a domain's mail (transport, next hop and
         policy, as Postfix would choose them) guaranteed less. The error lists each item before and after.
+      - Tables that somebody else keeps (socketmap, ldap, ...) are asked for the TLS policies of the domains that a change touches,
+        unless everything may fall. Where they do not answer within 30 seconds, the item C(policy_sources) of the domain falls.
     type: raw
     default: false
 """

@@ -149,7 +149,7 @@ options:
     description:
       - Maps that Postfix asks last for a TLS policy, after these records and the operator's own maps, such as a resolver
         of MTA-STS policies (RFC 8461 section 2). They are kept at the end of C(smtp_tls_policy_maps); an empty list takes
-        them away again.
+        them away again, which lowers protection (O(allow_weaker), C(other mail.policy_sources)).
     type: list
     elements: str
   tls_required_no:

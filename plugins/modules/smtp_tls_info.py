@@ -113,6 +113,7 @@ posture:
     What protects mail in fact. C(servers) and C(clients): C(main.cf) and each service of C(master.cf), with the values that
     hold there as Postfix reads them. C(ways): where mail for each domain that a table or record speaks of goes (C(hops), each
     with what has chosen it and the key of its TLS policy), and what holds on all of these; C(other mail) is the rest.
+    C(policy_sources) are tables that somebody else keeps, who may ask for more protection; they are not asked.
   returned: success; null where a finding says why
   type: dict
   sample:

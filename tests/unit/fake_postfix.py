@@ -74,6 +74,8 @@ class FakePostfix:
         self.tables = {}
         self.check_answer = self.start_answer = self.systemctl_answer = Completed(0, "", "")
         self.running = True
+        self.sources = {}
+        """By name of a table that others keep: its rows, or what its client complains of."""
         self.unused = []
         """Parameters that this Postfix does not know."""
         for folder in ("postfix", "spool", "data", "daemons"):
@@ -119,7 +121,7 @@ class FakePostfix:
         """The last words of every call of one command."""
         return [argv[-1] for argv in self.commands if argv[0] == command]
 
-    def run(self, argv, stdin=None):
+    def run(self, argv, stdin=None, seconds=None):
         self.commands.append(argv)
         if argv[0] == "postconf":
             return self._postconf(argv[2], argv[3], argv[4:])
@@ -139,7 +141,12 @@ class FakePostfix:
         return self.check_answer if argv[-1] == "check" else Completed(0, "", "")
 
     def _postmap(self, argv, stdin):
-        """Build a table, or with ``-q -`` ask one for keys, or with ``-s`` list one."""
+        """Build a table, or with ``-q -`` ask one for keys, or with ``-s`` list one; with ``-q KEY`` ask what others keep."""
+        if "-q" in argv and argv[-2] != "-":
+            rows = self.sources.get(argv[-1], "connection refused")
+            if isinstance(rows, str):
+                return Completed(1, "", f"postmap: fatal: table {argv[-1]}: query error: {rows}\n")
+            return Completed(0, f"{rows[argv[-2]]}\n", "") if argv[-2] in rows else Completed(1, "", "")
         kind, _colon, path = argv[-1].partition(":")
         if "-q" in argv:
             asked = [(key, answer(self.tables, kind, path, key)) for key in stdin.splitlines()]

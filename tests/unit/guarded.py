@@ -7,6 +7,8 @@ import datetime
 from unittest import mock
 
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.allowance import read_allowance
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._posture.sources import Unheard
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.sources import hear
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction import ratchet
 
 
@@ -19,8 +21,13 @@ def guarded(node, plan, allow_weaker=False, *, said=(), today=None):
         return None
     now = datetime.datetime.now(datetime.timezone.utc)
     day = now if today is None else now.replace(year=today.year, month=today.month, day=today.day)
+    postfix, allowance = node.postfix, read_allowance(allow_weaker, frozenset(said))
     with mock.patch.object(ratchet, "utc_now", lambda: day):
-        return ratchet.check(node.postfix, node.state, plan, read_allowance(allow_weaker, frozenset(said)))
+        try:
+            return ratchet.check(postfix, node.state, plan, allowance)
+        except Unheard as lacking:
+            hear(postfix, lacking.questions)
+            return ratchet.check(postfix, node.state, plan, allowance)
 
 
 def remedy(names):

@@ -85,11 +85,17 @@ def test_values_are_compared_as_postfix_reads_them(found, then, lowered):
         {"smtp_dns_support_level": "enabled"},
         {"smtp_host_lookup": "native"},
         {"ignore_mx_lookup_error": True},
+        {"smtp_dns_support_level": "", "disable_dns_lookups": True},
+        {"tls_dane_digests": ""},
+        {"tls_dane_digests": "sha512"},
     ],
 )
 def test_dane_keeps_what_it_needs(parameters):
     set_up("smtp_dns_support_level=dnssec", "smtp_tls_security_level=dane", "smtp_host_lookup=dns")
     assert "client.level from dane to may" in refuse(SETTINGS, parameters=parameters)
+    if "" not in parameters.values():
+        service = {"name": "smtp/unix", "parameters": parameters}
+        assert "smtp/unix.level from dane to may" in refuse(SETTINGS, services=[service])
 
 
 def test_a_service_does_not_leave_the_policies_of_others(trusting):

@@ -28,8 +28,8 @@ def commands(config_dir: str) -> Postfix:
     return Postfix(_run, config_dir)
 
 
-def _run(argv: List[str], stdin: Optional[str] = None) -> Completed:
-    return _command.run(argv, stdin, COMMAND)
+def _run(argv: List[str], stdin: Optional[str] = None, seconds: Optional[float] = None) -> Completed:
+    return _command.run(argv, stdin, COMMAND if seconds is None else seconds)
 
 
 def enabled(state: State) -> List[Service]:

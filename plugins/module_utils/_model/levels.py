@@ -94,6 +94,11 @@ class ClientLevel(Ordered):
     def trusts_a_ca(self) -> bool:
         return self in (ClientLevel.VERIFY, ClientLevel.SECURE)
 
+    @property
+    def is_strongest(self) -> bool:
+        """Whether no level guarantees anything more."""
+        return not any(self.is_weaker_than(other) for other in ClientLevel)
+
     def is_weaker_than(self, other: Ordered) -> bool:
         """Whether something that ``other`` guarantees is lost. ``encrypt`` and ``dane`` each lose
         something of the other: dane falls back to plaintext, encrypt knows no peer."""

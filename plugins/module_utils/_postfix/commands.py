@@ -23,23 +23,39 @@ class Completed(NamedTuple):
 
 
 class Run(Protocol):
-    """How a room starts a command; each module brings its own."""
+    """How a room starts a command; each module brings its own. After ``seconds``, where they are given, it is ended."""
 
-    def __call__(self, argv: List[str], stdin: Optional[str] = None) -> Completed: ...
+    def __call__(self, argv: List[str], stdin: Optional[str] = None, seconds: Optional[float] = None) -> Completed: ...
+
+
+Question = Tuple[str, str]
+"""A table that somebody else keeps, as main.cf names it, and a key."""
+
+
+class Heard(NamedTuple):
+    """What such a table has said."""
+
+    answered: bool
+    value: Optional[str] = None
+    """``None`` where it knows nothing of the key."""
 
 
 class Postfix:
     """One Postfix instance: its configuration directory and the commands to ask and change it."""
 
-    def __init__(self, run: Run, config_dir: str, known: Optional[Dict[Tuple[str, ...], State]] = None) -> None:
+    def __init__(self, run: Run, config_dir: str) -> None:
         self.run = run
         self.config_dir = config_dir
-        self.known = {} if known is None else known
+        self.known: Dict[Tuple[str, ...], State] = {}
         """What has been read in this run, by folder and content (state.py)."""
+        self.heard: Dict[Question, Heard] = {}
+        """What tables of others have said to this run."""
 
     def at(self, config_dir: str) -> Postfix:
         """The same commands on another configuration directory, as on a staged copy."""
-        return Postfix(self.run, config_dir, self.known)
+        other = Postfix(self.run, config_dir)
+        other.known, other.heard = self.known, self.heard
+        return other
 
     def postconf(self, *arguments: str) -> str:
         return self._must("postconf", *arguments)
@@ -100,6 +116,18 @@ class Postfix:
         if done.rc not in (0, 1):
             raise PostfixError(f"postmap -q {kind}:{path} fails: {_one_line(done)}.")
         return _rows(done.stdout)
+
+    def ask_others(self, question: Question, seconds: float) -> Heard:
+        """What a table says that somebody else keeps (``postmap -q``). That it knows nothing is an exit status too, so only words
+        tell that from a failure."""
+        table, key = question
+        try:
+            done = self.run(["postmap", "-c", self.config_dir, "-q", key, table], seconds=seconds)
+        except HardeningError:
+            return Heard(False)
+        if done.rc == 0:
+            return Heard(True, done.stdout.rstrip("\n"))
+        return Heard(done.rc == 1 and not done.stderr.strip())
 
     def list_table(self, path: str, kind: str) -> Tuple[Tuple[str, str], ...]:
         """Everything that an indexed table holds (``postmap -s``)."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Dict, FrozenSet, Iterator, List, Mapping, Optional, Tuple
 
 from .._model.levels import CipherGrade, ClientLevel
 from .._model.words import domains_above
-from .._postfix.levels import MATCH_PARAMETER, excluded_ciphers, governing_prefix
+from .._postfix.levels import DANE, MATCH_PARAMETER, excluded_ciphers, governing_prefix
 from .._postfix.state import Service, split_list
 from .._postfix.tls_required import demands
 from .._postfix.values import admitted, client_level, colon_list, is_yes, known, lowest
@@ -57,13 +57,16 @@ def policy_keys(next_hop: str) -> List[str]:
     return [next_hop, *(f".{domain}" for domain in domains_above(next_hop))]
 
 
+def keys_asked(service: Service, next_hop: str) -> List[str]:
+    """The same for a service: lmtp(8) knows hosts and sockets apart (smtp_connect.c)."""
+    return policy_keys(re.sub(r"\A(?:inet|unix):", "", next_hop) if service.command == "lmtp" else next_hop)
+
+
 def find_policy(configuration: Configuration, service: Service, next_hop: str) -> Policy:
     """The first entry that speaks of the next hop."""
     maps = configuration.parameter(f"{service.command}_tls_policy_maps", service)
     unknown: List[str] = []
-    if service.command == "lmtp":  # which knows hosts and sockets apart (smtp_connect.c)
-        next_hop = re.sub(r"\A(?:inet|unix):", "", next_hop)
-    for key in policy_keys(next_hop):
+    for key in keys_asked(service, next_hop):
         answer = configuration.maps.find(maps, key)
         unknown.extend(answer.unknown)
         if answer.value is not None:
@@ -147,6 +150,8 @@ def protections(
         values["match"] = _match(found, side, level, policy)
     if level.trusts_a_ca:
         values["trust"] = trusted(configuration, found, side, policy.attributes.get("tafile"))
+    if level in DANE:
+        values["dane_digests"] = AtLeast(_digests(found))
     if level is ClientLevel.DANE:
         values["insecure_mx"] = known(ClientLevel, found.get(f"{side}_tls_dane_insecure_mx_policy", ""))
     if _may_be_lowered(level, client_level(found, side)) and version >= TLS_REQUIRED_SINCE:
@@ -197,7 +202,15 @@ def looks_at_dnssec(found: Mapping[str, str], side: str = "smtp") -> bool:
         and "dns" in split_list(found.get(f"{side}_host_lookup", "dns").lower())
         and not is_yes(found.get("ignore_mx_lookup_error", "no"))
         and not {"res_defnames", "res_dnsrch"} & set(resolver_options)
+        and "sha256" in _digests(found)
     )
+
+
+def _digests(found: Mapping[str, str]) -> FrozenSet[str]:
+    """By which TLSA records are compared: at C(dane), one by another is as good as none, and SHA-256 is what almost all have
+    (RFC 7672 section 3.1.3). Each may stand with the number of its matching type (postconf(5), tls_dane_digests)."""
+    named = split_list(found.get("tls_dane_digests", "sha512 sha256").lower())
+    return frozenset(word.partition("=")[0] for word in named) & {"sha256", "sha512"}
 
 
 def _excluded(found: Mapping[str, str], side: str, level: ClientLevel, policy: Policy) -> AtLeast:

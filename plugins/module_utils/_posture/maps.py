@@ -63,11 +63,18 @@ class Maps:
                 continue
             self._ask(item, [key])
             known = self._answers[item]
-            if known is None:
-                unknown.append(item)
-            elif known[key] is not None:
-                return Answer(known[key], tuple(unknown))
+            value = self._heard(item, key, unknown) if known is None else known[key]
+            if value is not None:
+                return Answer(value, tuple(unknown))
         return Answer(None, tuple(unknown))
+
+    def _heard(self, item: str, key: str, unknown: List[str]) -> Optional[str]:
+        """What somebody else has said of a key; where nobody has, the map is one of those that are ``unknown``."""
+        heard = self._postfix.heard.get((item, key))
+        if heard is None or not heard.answered:
+            unknown.append(item)
+            return None
+        return heard.value
 
     def entries(self, maps: str) -> Table:
         """All that the indexed tables of a list hold; the first entry for a key counts."""
@@ -151,6 +158,12 @@ def _bare(item: str) -> str:
 
 def _can_be_listed(item: str) -> bool:
     return kind_of(item) in LISTABLE and (kind_of(item) == "inline" or _is_there(path_of(item)))
+
+
+def is_kept_by_others(item: str) -> bool:
+    """Whether Postfix asks somebody else, on this node or another one: who is asked before a change, and only of what it touches
+    (sources.py)."""
+    return kind_of(item) not in (*_IN_FILES, *_IN_PLACE)
 
 
 def has_patterns(item: str) -> bool:

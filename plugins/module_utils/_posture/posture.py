@@ -24,7 +24,7 @@ from .._postfix.incoming import read_unlisted
 from . import clients, listeners
 from .configuration import Configuration
 from .protections import AtLeast, Protection, Protections, is_weaker
-from .ways import OTHER, Way, is_filter, read_destinations, read_ways
+from .ways import OTHER, SOURCES, Way, is_filter, read_destinations, read_ways
 
 SERVER, CLIENT = "server", "client"
 
@@ -68,7 +68,7 @@ class Posture:
 
 
 def read_posture(configuration: Configuration, today: datetime.date) -> Posture:
-    """What protects mail under a configuration. Nothing is written, nobody but this node is asked."""
+    """What protects mail under a configuration. Nothing is written, and nobody is asked but this node."""
     state = configuration.state
     records = tuple(record.in_force(today) for record in configuration.records())
     ways = read_ways(configuration, read_destinations(configuration, records))
@@ -101,6 +101,9 @@ def _compare(owner: str, before: Protections, after: Protections) -> Iterator[It
     }
     if fallen.get("mandatory_protocol") == fallen.get("minimum_protocol"):
         fallen.pop("mandatory_protocol", None)
+    level = after.get("level")
+    if fallen.get(SOURCES) == fallen.get("policy") or (isinstance(level, ClientLevel) and level.is_strongest):
+        fallen.pop(SOURCES, None)
     return (Item(f"{owner}.{name}", *values) for name, values in fallen.items())
 
 
@@ -148,27 +151,29 @@ def _is_private(service: str) -> bool:
 
 def _compare_ways(before: Posture, after: Posture) -> Iterator[Item]:
     """Each destination that either speaks of, and filters, of which only one may."""
-    other = dict(_pairs(before.clients[CLIENT], after.clients[CLIENT]))
+    clients_too = dict(_pairs(before.clients[CLIENT], after.clients[CLIENT]))
     names = list(dict.fromkeys([*before.ways, *after.ways]))
-    ways = [_ways_to(posture, names) for posture in (before, after)]
+    ways = [ways_to(posture, names) for posture in (before, after)]
+    sources = dict(_pairs(*(found[OTHER].protections for found in ways))).get(SOURCES)
     for name in names:
-        was, will = (protections[name] for protections in ways)
+        was, will = (found[name].protections for found in ways)
         if was == will or _is_handed_to_a_store(before, after, name):
             continue
         label = name if name == OTHER or is_filter(name) else f"domain {name}"
         pairs = dict(_pairs(was, will))
+        other = clients_too if name == OTHER else {**clients_too, SOURCES: sources}
         for item in _compare(label, was, will):
             part = item.name.rpartition(".")[2]
             if pairs[part] != other.get(part):
                 yield item
 
 
-def _ways_to(posture: Posture, names: Sequence[str]) -> Dict[str, Protections]:
+def ways_to(posture: Posture, names: Sequence[str]) -> Dict[str, Way]:
     """By name, those too of which only the other posture speaks; a filter that is not there leaves the mail to the rest."""
-    missing = [name for name in names if name not in posture.ways]
+    missing = [name for name in names if name not in posture.hops]
     read = read_ways(posture.configuration, [name for name in missing if not is_filter(name)]) if missing else {}
-    found = {name: read[name].protections if name in read else posture.ways[OTHER] for name in missing}
-    return {**found, **posture.ways}
+    found = {name: read[name] if name in read else posture.hops[OTHER] for name in missing}
+    return {**found, **posture.hops}
 
 
 _STORES = ("transport_maps", "virtual_transport", "local_transport", "mailbox_transport", "fallback_transport")

@@ -16,11 +16,14 @@ from .._postfix.state import Service, split_list
 from . import clients
 from .configuration import Configuration
 from .filters import ACTION, CONTENT_FILTER, PROXY_FILTER, content_filters, proxy_filters
-from .protections import Protections, Unknown, weakest
+from .maps import is_kept_by_others
+from .protections import AtLeast, Protections, Unknown, weakest
 from .routing import Choice, choices, keys_for, prepare_lists
 
 OTHER = "other mail"
 """Mail for domains of which no table speaks."""
+SOURCES = "policy_sources"
+"""Those who may ask for more protection than is known here."""
 _NOWHERE = "somebody@no-table-speaks-of-this.invalid"
 _RECIPIENTS = "the recipient's domain"
 """Of next hops, where a transport names none and mail of all domains may come (FILTER_README)."""
@@ -204,4 +207,5 @@ class _Hops:
         values = self.judged[alike]
         if unknown or values["level"] is not ClientLevel.NONE:
             values = {**values, "next_hop": Unknown(frozenset(unknown))}
+        values = {**values, SOURCES: AtLeast(frozenset(filter(is_kept_by_others, policy.unknown)))}
         return Hop(service, service.name, next_hop, by, policy, values, unknown)

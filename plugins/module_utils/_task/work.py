@@ -18,7 +18,9 @@ from .._model.allowance import NOTHING, Allowance
 from .._postfix.commands import Postfix, Run
 from .._postfix.plan import Diff, Plan
 from .._postfix.state import State, read_contents
+from .._posture.sources import Unheard
 from .._proof.prove import check_master, prove, prove_twin
+from .._proof.sources import hear
 from .._shown import all_shown, shown
 from .._transaction import ratchet
 from .._transaction.change import Interrupted, Proofs, carry_out, turn
@@ -51,7 +53,7 @@ def attempt(work: Work, options: Options, check_mode: bool, run: Optional[Run] =
     """Do the work of a module; what a person must know becomes a failure of one sentence.
 
     One run at a time on one instance: the lock is held from before the first read to the end, but not while strangers
-    are talked to.
+    are talked to. Where the work finds that others must be asked, nothing is written yet, and it begins anew with what they say.
     """
     run = run or command.run
     if check_mode and "task" in options and not _is_installed(options["config_dir"], run):
@@ -61,10 +63,16 @@ def attempt(work: Work, options: Options, check_mode: bool, run: Optional[Run] =
         return Outcome(True, {"msg": sentence, "exception": library.MISSING}, [])
     postfix = Postfix(run, options["config_dir"])
     interrupted: Optional[Interrupted] = None
+    result: Optional[Result] = None
     try:
-        with turn(postfix, check_mode) as interrupted:
-            found = work(postfix, options, check_mode)
-        result = found() if callable(found) else found
+        while result is None:
+            try:
+                with turn(postfix, check_mode) as left:
+                    interrupted = interrupted or left
+                    found = work(postfix, options, check_mode)
+                result = found() if callable(found) else found
+            except Unheard as lacking:
+                hear(postfix, lacking.questions)
     except HardeningError as problem:
         return _failure(str(problem), interrupted, **problem.facts)
     except OSError as problem:

@@ -25,6 +25,7 @@ from .._posture.configuration import Configuration
 from .._posture.in_force import broken
 from .._posture.maps import Maps
 from .._posture.posture import Item, Posture, read_posture
+from .._posture.sources import Unheard, questions
 from .lock import place_of
 
 
@@ -42,13 +43,17 @@ class Compared:
 
 
 def check(postfix: Postfix, state: State, plan: Plan, allowance: Allowance) -> Compared:
-    """Refuse a plan that lowers protection; what else there is to say of it."""
+    """Refuse a plan that lowers protection; what else there is to say of it. ``Unheard`` where others must be asked first."""
     today = utc_now().date()
     planned = {new.path: new.content for new in plan.files}
     live = _live(postfix, state, allowance)
     with staged(postfix, state, plan) as then:
         new = configuration(postfix, then, planned)
         before, after = (read_posture(one, today) for one in (live, new))
+    if not allowance.everything:
+        unheard = [question for question in questions(before, after) if question not in postfix.heard]
+        if unheard:
+            raise Unheard(unheard)
     lost = broken(before, after)
     told = {f"domain {name}" for name in lost}
     fallen = [item for item in after.weaker_than(before) if item.owner not in told]

@@ -39,6 +39,7 @@ def shadowed(tls_node, tmp_path):
             write(own + suffix, "")
         tls_node.tables[own] = {"bank.example": "may"}
         tls_node.append(f"smtp_tls_policy_maps = {table.format(own)}\n")
+        tls_node.sources[table.format(own)] = {}
         planned = plan(tls_node, {"name": "bank.example", "level": "encrypt"})
         try:
             check_shadowed(tls_node.postfix, tls_node.state, planned.plan)

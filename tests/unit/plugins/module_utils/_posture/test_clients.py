@@ -16,6 +16,7 @@ from ansible_collections.mailfleet.smtp_hardening.tests.unit.plugins.module_util
     said,
     service,
     table,
+    weaker,
 )
 
 MTA_STS = "socketmap:inet:127.0.0.1:8461:postfix"
@@ -216,11 +217,20 @@ def test_braces_around_an_attribute_came_with_3_10(node, version, valid):
         ({"smtp_tls_security_level": "dane", **DNSSEC, "smtp_dns_resolver_options": "RES_DEFNAMES"}, "may"),
         ({"smtp_tls_security_level": "dane", "smtp_dns_support_level": "enabled"}, "may"),
         ({"smtp_tls_security_level": "dane", "smtp_dns_support_level": "DNSSEC"}, "dane"),
+        ({"smtp_tls_security_level": "dane", **DNSSEC, "disable_dns_lookups": "yes"}, "dane"),
+        ({"smtp_tls_security_level": "dane", **DNSSEC, "tls_dane_digests": ""}, "may"),
+        ({"smtp_tls_security_level": "dane", **DNSSEC, "tls_dane_digests": "sha512"}, "may"),
+        ({"smtp_tls_security_level": "dane", **DNSSEC, "tls_dane_digests": "SHA256=1, sha512=2"}, "dane"),
         ({"smtp_tls_security_level": "dane-only"}, "dane-only"),
     ],
 )
 def test_a_level_is_what_the_client_does_and_dane_without_dnssec_is_may(node, parameters, level):
     assert protections(node, parameters)["level"] == level
+
+
+def test_a_digest_that_is_not_looked_at_any_more_is_told(node):
+    node.append("".join(f"{n} = {v}\n" for n, v in {"smtp_tls_security_level": "dane", **DNSSEC}.items()))
+    assert weaker(node, {"tls_dane_digests": "sha256"}) == ["client.dane_digests from sha256, sha512 to sha256"]
 
 
 @pytest.mark.parametrize(("entry", "level"), [("dane", "may"), ("dane-only", "dane-only"), ("secure", "secure")])

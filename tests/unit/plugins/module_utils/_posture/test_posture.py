@@ -237,7 +237,11 @@ def test_a_client_that_is_there_is_held_to_what_it_was(node):
             ["other mail.level from may to none"],
         ),
         ({}, {"smtp_tls_policy_maps": "ldap:/a.cf"}, ["other mail.policy from nothing to ldap:/a.cf"]),
-        ({"smtp_tls_policy_maps": "ldap:/a.cf"}, {"smtp_tls_policy_maps": ""}, []),
+        (
+            {"smtp_tls_policy_maps": "ldap:/a.cf"},
+            {"smtp_tls_policy_maps": ""},
+            ["other mail.policy_sources from ldap:/a.cf to nothing"],
+        ),
         (
             {"smtp_tls_policy_maps": "ldap:/a.cf"},
             {"smtp_tls_policy_maps": "ldap:/b.cf"},

@@ -216,7 +216,7 @@ def test_what_nobody_can_ask_about_the_next_hop_counts_where_tls_is_used(node):
     node.postfix.edit({"transport_maps": ""})
     assert said(ways(node)[OTHER].protections)["next_hop"] == "nothing"
     node.postfix.edit({"smtp_tls_security_level": "none"})
-    assert said(ways(node)[OTHER].protections) == {"level": "none"}
+    assert said(ways(node)[OTHER].protections) == {"level": "none", "policy_sources": "nothing"}
 
 
 def test_tables_are_asked_once_however_many_destinations_there_are(node):

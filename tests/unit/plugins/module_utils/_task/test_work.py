@@ -18,6 +18,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.al
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.commands import Completed
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.plan import Plan, plan_parameters
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import read_state
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._posture.sources import Unheard
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._task import work as task_work
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction import change as changing
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction import history, journal, lock
@@ -412,3 +413,27 @@ def test_what_strangers_said_reaches_a_terminal_as_text(failed):
         told.append, lambda **result: told.append((True, result)), lambda **result: told.append((False, result))
     )
     assert told == [r"CN=\x9b1m", (failed, {"msg": r"450 \x1b[2J", "proof": [{"banner": r"a\rb"}]})]
+
+
+# What others must be asked.
+
+
+def test_others_are_asked_without_the_lock_and_the_work_begins_anew(interrupted, monkeypatch):
+    """What an interrupted run had left is undone once, and told at the end."""
+    node, asked = interrupted, []
+    question = ("socketmap:inet:127.0.0.1:8462:policy", "a.example")
+
+    def hear(postfix, questions):
+        with lock.locked(node.config_dir):
+            asked.append(questions)
+
+    def judge(postfix, options, check_mode):
+        if not asked:
+            raise Unheard([question])
+        return {"changed": False}
+
+    monkeypatch.setattr(lock, "LOCK_SECONDS", 1)
+    monkeypatch.setattr(task_work, "hear", hear)
+    outcome = attempt(node, judge)
+    assert (outcome.failed, outcome.result["changed"], asked) == (False, True, [(question,)])
+    assert outcome.result["interrupted"] == UNDONE
