@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Dict, List, Mapping, NamedTuple, Optional, Protocol, Sequence, Tuple
 
@@ -14,6 +15,8 @@ from .._errors import HardeningError, PostfixError
 
 if TYPE_CHECKING:
     from .state import State
+_LINE_OR_VALUE = re.compile(r", line \d+(?=: )|(?<=\w)=.*")
+"""What differs between two warnings of the same thing."""
 
 
 class Completed(NamedTuple):
@@ -83,10 +86,13 @@ class Postfix:
         if done.rc:
             raise PostfixError(f"postfix check refuses the new configuration: {_one_line(done)}.")
 
-    def warnings(self) -> List[str]:
-        """What postconf warns of in main.cf and master.cf: parameters that nothing uses or defines."""
+    def warnings(self) -> Dict[str, str]:
+        """What postconf warns of in main.cf and master.cf, as parameters that nothing uses or defines: each warning by what it
+        is of, in whichever line that stands and with whatever value."""
         said = "".join(self.run(["postconf", "-c", self.config_dir, option]).stderr for option in ("-n", "-P"))
-        return [line.replace(f"{self.config_dir}/", "") for line in said.split("\n") if line]
+        return {
+            _LINE_OR_VALUE.sub("", line): line.replace(f"{self.config_dir}/", "") for line in said.split("\n") if line
+        }
 
     def is_running(self) -> bool:
         return self.run(["postfix", "-c", self.config_dir, "status"]).rc == 0

@@ -130,6 +130,8 @@ class _Transaction:
         self.stage = os.path.join(journal.folder(state.config_dir), "stage")
         self.there: Dict[str, bytes] = {}
         """What this change knows to be in main.cf and master.cf."""
+        self.warned: Dict[str, str] = {}
+        """What Postfix has warned of before."""
 
     def run(self, proofs: Proofs) -> Seen:
         with _signals_raise():
@@ -181,9 +183,12 @@ class _Transaction:
                 raise journal.edited(live)
 
     def _stage(self) -> None:
-        """A copy of the configuration with the plan applied."""
+        """A copy of the configuration with the plan applied. It is looked at in the same place without the plan first (or as a
+        state that comes back was), since warnings name places."""
         files.make_folder(self.stage, 0o700)
         mirror_configuration(self.state.config_dir, self.stage)
+        put_staged(self.postfix, self.stage, self.state, Plan(contents=self.plan.contents))
+        self.warned = self.postfix.at(self.stage).warnings()
         put_staged(self.postfix, self.stage, self.state, self.plan)
 
     def _put_files(self) -> None:
@@ -208,7 +213,7 @@ class _Transaction:
         """What Postfix itself finds wrong, unless it found that before."""
         staged = self.postfix.at(self.stage)
         staged.check()
-        fresh = set(staged.warnings()) - set(self.postfix.warnings())
+        fresh = [warning for about, warning in staged.warnings().items() if about not in self.warned]
         if fresh:
             raise PostfixError(f"Postfix warns of the new configuration: {'; '.join(sorted(fresh))}.")
 

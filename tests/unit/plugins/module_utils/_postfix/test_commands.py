@@ -89,8 +89,25 @@ def test_a_command_that_fails_is_quoted_in_one_line(answer, sentence):
 
 def test_what_postconf_warns_of_in_both_files_is_told_without_the_folder():
     recorder = Recorder(0, "", "postconf: warning: /p/main.cf: unused parameter: a=1\n")
-    assert Postfix(recorder, "/p").warnings() == ["postconf: warning: main.cf: unused parameter: a=1"] * 2
+    assert list(Postfix(recorder, "/p").warnings().values()) == ["postconf: warning: main.cf: unused parameter: a=1"]
     assert [argv for argv, _stdin in recorder.asked] == [["postconf", "-c", "/p", "-n"], ["postconf", "-c", "/p", "-P"]]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("main.cf: unused parameter: a=hash:/p/x", "main.cf: unused parameter: a=hash:/p/y", True),
+        ("main.cf, line 7: overriding earlier entry: a=1", "main.cf, line 5: overriding earlier entry: a=2", True),
+        ("main.cf: unused parameter: a=1", "main.cf: unused parameter: b=1", False),
+        ("main.cf: unused parameter: a=1", "quota.cf: unused parameter: a=1", False),
+        ("main.cf: undefined parameter: a", "main.cf: unused parameter: a=1", False),
+    ],
+)
+def test_a_warning_of_the_same_thing_is_the_same_in_another_line_and_with_another_value(one, other, same):
+    about = [
+        list(Postfix(Recorder(0, "", f"postconf: warning: /p/{said}\n"), "/p").warnings()) for said in (one, other)
+    ]
+    assert (about[0] == about[1]) is same
 
 
 def test_a_check_that_only_warns_refuses_nothing(recorder):

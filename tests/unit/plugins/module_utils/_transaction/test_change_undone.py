@@ -221,6 +221,21 @@ def test_an_undo_that_fails_says_where_the_old_files_lie_and_the_next_run_brings
     assert everything(node) == before
 
 
+def test_what_postfix_warned_of_before_refuses_nothing(node):
+    """Whatever its value, the configuration's own path among them, and whatever becomes of it."""
+    node.unused = ["virtual_mailbox_limit_maps", "my_note"]
+    node.append(f"virtual_mailbox_limit_maps = hash:{node.path('quota')}\nmy_note = 1\n")
+    change(node, plan(node, set={"my_note": "2", "smtpd_tls_security_level": "may"}))
+    assert node.state.explicit["my_note"] == "2"
+
+
+def test_a_state_that_comes_back_brings_its_own_warnings(node):
+    node.unused = ["my_note"]
+    before = {"main.cf": b"my_note = 1\n", "master.cf": node.services.encode()}
+    change(node, plan(node, contents=before))
+    assert node.state.explicit["my_note"] == "1"
+
+
 @pytest.mark.parametrize("unused", [["smtpd_tls_bogus"], ["smtpd_tls_bogus", "my_note"]])
 def test_a_parameter_that_this_postfix_does_not_know_never_goes_live(node, unused):
     node.unused = unused
