@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import os
-from typing import Optional
+from typing import Iterator, Optional, Sequence
 
 from ansible.errors import AnsibleActionFail, AnsibleError
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._edge import Arguments, Variables
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._edge import Arguments, Result, Variables
+from ansible_collections.mailfleet.smtp_hardening.plugins.modules.smtp_domain_policy import DOMAIN_ARGUMENTS
 from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils._named_task import ActionModule as NamedTask
 from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils._record_file import read_records
 
@@ -17,10 +19,18 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils._record_f
 class ActionModule(NamedTask):
     """Gives the node the contents of the controller's file as ``domains``."""
 
+    records: Sequence[object] = ()
+
+    def act(self, task_vars: Variables) -> Result:
+        result = super().act(task_vars)
+        wrong = next(_named(self.records), None) if result.get("failed") else None
+        return result if wrong is None else {**result, "msg": wrong}
+
     def arguments(self, task_vars: Variables) -> Arguments:
         given = super().arguments(task_vars)
         src: Optional[str] = given.get("src")
         if src is None:
+            self.records = given.get("domains") or ()
             return given
         if not isinstance(src, str):
             raise AnsibleActionFail(f"src: {src!r} is not a path; name a file on the controller.")
@@ -32,7 +42,17 @@ class ActionModule(NamedTask):
                 records = read_records(os.path.splitext(path)[1], handle.read())
         except (AnsibleError, OSError, ValueError) as problem:
             raise AnsibleActionFail(f"src: {src!r} cannot be read: {problem}") from problem
+        self.records = records
         return {**{name: value for name, value in given.items() if name != "src"}, "domains": records}
+
+
+def _named(records: Sequence[object]) -> Iterator[str]:
+    """What Ansible refuses in each record, by the domain's name: its own words say only that this was found in domains."""
+    validator = ArgumentSpecValidator(DOMAIN_ARGUMENTS)
+    for record in records:
+        if isinstance(record, dict) and "name" in record:
+            for message in validator.validate(record).error_messages[:1]:
+                yield f"domains[{record['name']}]: {message}"
 
 
 __all__ = ["ActionModule"]

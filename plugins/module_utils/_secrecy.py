@@ -85,7 +85,7 @@ def holds_password(parameter: str, text: str) -> bool:
 
 def tellable(option: str, value: object) -> object:
     """``value`` as a sentence about ``option`` may repeat it."""
-    name = re.sub(r"\[\d+\]", "", option).rpartition(".")[2]
+    name = re.sub(r"\[.*\]", "", option).rpartition(".")[2]
     return NOT_SHOWN if name != ENTRIES and any(_in_option(name, {}, value)) else value
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 import re
 from dataclasses import dataclass, replace
-from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
 from .._edge import Options
 from .._errors import InvalidValue
@@ -137,24 +137,21 @@ def read_domains(items: Iterable[Options]) -> Tuple[List[DomainPolicy], List[str
     """The option ``domains`` as (wanted records, names to remove); each name may occur once."""
     present: List[DomainPolicy] = []
     absent: List[str] = []
-    seen: Dict[str, int] = {}
+    seen: Set[str] = set()
     for index, item in enumerate(items):
-        option = f"domains[{index}]"
-        name = words.domain_or_below(f"{option}.name", item["name"])
+        name = words.domain_or_below(f"domains[{index}].name", item["name"])
         if name in seen:
-            raise InvalidValue(
-                f"{option}.name", name, f"stands in domains[{seen[name]}] too", "keep one record per domain"
-            )
-        seen[name] = index
+            raise InvalidValue("domains", name, "is listed twice", "keep one record per domain")
+        seen.add(name)
         if item.get("state") == "absent":
             absent.append(name)
         else:
-            present.append(read_domain(option, item))
+            present.append(read_domain(f"domains[{name}]", item))
     return present, absent
 
 
 def read_domain(option: str, item: Options) -> DomainPolicy:
-    """One item of ``domains``; errors name the item by its place in the list."""
+    """One item of ``domains``, which errors call ``option``."""
     level = read_given(ClientLevel, option, "level", item)
     policy = DomainPolicy(
         name=words.domain_or_below(f"{option}.name", item["name"]),

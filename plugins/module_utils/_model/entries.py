@@ -38,15 +38,16 @@ class EntryWish:
 
 def read_entries(items: Optional[Iterable[Options]], public: Iterable[object] = ()) -> Tuple[EntryWish, ...]:
     """The option ``services`` of C(smtp_settings); ``public`` are the public ranges that may relay."""
-    read = tuple(_entry(f"services[{index}]", item) for index, item in enumerate(items or ()))
-    for index, entry in enumerate(read):
-        check_networks(f"services[{index}].parameters.mynetworks", entry.overrides.get("mynetworks"), public)
+    read = tuple(_entry(index, item) for index, item in enumerate(items or ()))
+    for entry in read:
+        check_networks(f"services[{entry.name}].parameters.mynetworks", entry.overrides.get("mynetworks"), public)
     check_listed_once([entry.name for entry in read])
     return read
 
 
-def _entry(option: str, item: Options) -> EntryWish:
-    name = read_service_name(f"{option}.name", item["name"])
+def _entry(index: int, item: Options) -> EntryWish:
+    name = read_service_name(f"services[{index}].name", item["name"])
+    option = f"services[{name}]"
     command = item.get("command")
     if command is not None and not re.match(r"[a-z][a-z-]*\Z", command):
         raise InvalidValue(

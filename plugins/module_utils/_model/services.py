@@ -33,7 +33,7 @@ class ServicePolicy:
 
 def read_services(items: Optional[Iterable[Options]]) -> Tuple[ServicePolicy, ...]:
     """The option ``services`` of a task."""
-    read = tuple(_service(f"services[{index}]", item) for index, item in enumerate(items or ()))
+    read = tuple(_service(index, item) for index, item in enumerate(items or ()))
     check_listed_once([service.name for service in read])
     return read
 
@@ -44,12 +44,15 @@ def check_listed_once(names: Sequence[str]) -> None:
         raise InvalidValue("services", twice[0], "is listed twice", "keep one entry per service")
 
 
-def _service(option: str, item: Options) -> ServicePolicy:
-    name = read_service_name(f"{option}.name", item["name"])
-    asked = read_options(ServicePolicy, option, item)
+def _service(index: int, item: Options) -> ServicePolicy:
+    name = read_service_name(f"services[{index}].name", item["name"])
+    asked = read_options(ServicePolicy, f"services[{name}]", item)
     if not asked:
         raise InvalidValue(
-            option, name, "says nothing about the service", "give it a level, client_certificates, a protocol or a mode"
+            "services",
+            name,
+            "says nothing about the service",
+            "give it a level, client_certificates, a protocol or a mode",
         )
     return ServicePolicy(name, **asked)
 

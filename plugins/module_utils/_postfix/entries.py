@@ -35,12 +35,12 @@ def entry_changes(state: State, wanted: Sequence[EntryWish]) -> EntryChanges:
     services: List[str] = []
     overrides: Parameters = {}
     gone: List[str] = []
-    for index, wish in enumerate(wanted):
+    for wish in wanted:
         service = state.service(*wish.name.rsplit("/", 1))
         if not wish.wanted:
             gone += [wish.name] if service else []
             continue
-        entry = _entry(f"services[{index}]", state, service, wish)
+        entry = _entry(f"services[{wish.name}]", state, service, wish)
         if service is None or entry != service.entry:
             services.append(f"{wish.name}={entry}")
         overrides.update((f"{wish.name}/{parameter}", value) for parameter, value in wish.overrides.items())
@@ -71,9 +71,7 @@ def _columns(option: str, state: State, service: Optional[Service], wish: EntryW
     SMTP client is."""
     if service is None:
         if wish.command is None:
-            raise InvalidValue(
-                f"{option}.name", wish.name, "is not in master.cf", "give its command, or its right name"
-            )
+            raise InvalidValue("services", wish.name, "is not in master.cf", "give its command, or its right name")
         smtp = state.service("smtp", "unix")
         private = "n" if wish.kind == "inet" else "-"
         return [*wish.name.rsplit("/", 1), private, "-", smtp.chroot if smtp else "-", "-", "-", wish.command]

@@ -73,9 +73,9 @@ def plan_mode(state: State, wish: Wish, run: Run) -> ModePlan:
     client, kept_too = keep_stricter(state.effective, "client", client, wish.client, wish.allowance)
     server_before, client_before = read_server(state.effective), read_client(state.effective)
     check_demands_can_be_met(state, "server", server.level, server.client_certificates)
-    for index, service in enumerate(wish.services):
+    for service in wish.services:
         if service.name.endswith("/inet"):
-            check_demands_can_be_met(state, f"services[{index}]", service.level, service.client_certificates)
+            check_demands_can_be_met(state, f"services[{service.name}]", service.level, service.client_certificates)
     _check_combinations(overlay(server_before, server), server, overlay(client_before, client), client)
     plan = plan_parameters(
         state,

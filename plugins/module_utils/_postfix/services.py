@@ -42,9 +42,9 @@ def offering_tls(state: State) -> List[str]:
 def service_overrides(state: State, wanted: Sequence[ServicePolicy]) -> Parameters:
     """The overrides that bring services in line, as ``service/type/name``."""
     made: Parameters = {}
-    for index, policy in enumerate(wanted):
-        service = _find(state, index, policy)
-        made.update((f"{service.key}/{name}", value) for name, value in _parameters(state, index, service, policy))
+    for policy in wanted:
+        service = _find(state, policy)
+        made.update((f"{service.key}/{name}", value) for name, value in _parameters(state, service, policy))
     return made
 
 
@@ -114,20 +114,16 @@ def _word(value: object) -> str:
     return ", ".join(value) if isinstance(value, tuple) else str("" if value is None else value)
 
 
-def _find(state: State, index: int, policy: ServicePolicy) -> Service:
+def _find(state: State, policy: ServicePolicy) -> Service:
     service = next((s for s in _protected(state) if s.key == policy.name), None)
     if service is None:
         known = ", ".join(s.key for s in _protected(state))
-        raise InvalidValue(
-            f"services[{index}].name", policy.name, "speaks no SMTP in master.cf", f"name one of {known}"
-        )
+        raise InvalidValue("services", policy.name, "speaks no SMTP in master.cf", f"name one of {known}")
     return service
 
 
-def _parameters(
-    state: State, index: int, service: Service, policy: ServicePolicy
-) -> Iterator[Tuple[str, Optional[str]]]:
-    option = f"services[{index}]"
+def _parameters(state: State, service: Service, policy: ServicePolicy) -> Iterator[Tuple[str, Optional[str]]]:
+    option = f"services[{policy.name}]"
     if is_client(service):
         for name in ("client_certificates", "wrapper_mode"):
             if getattr(policy, name) is not None:

@@ -124,7 +124,7 @@ BLANK = (
 def test_a_refusal_names_the_entry_the_value_and_the_way_out(given, option, value, problem):
     with pytest.raises(InvalidValue) as refusal:
         read_entries([{"name": "smtp"}, {"name": "submission", **given}])
-    assert str(refusal.value) == f"services[1].{option}: {value!r} {problem}"
+    assert str(refusal.value) == f"services[submission/inet].{option}: {value!r} {problem}"
 
 
 def test_the_entry_that_is_listed_twice_is_named():

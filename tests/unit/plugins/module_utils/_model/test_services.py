@@ -63,15 +63,18 @@ def test_what_is_asked_of_a_service_is_read_in_postfixs_words():
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ({"level": "strict"}, "services[0].level: 'strict' is not known; use one of none, may, encrypt, dane"),
-        ({"client_certificates": "yes"}, "services[0].client_certificates: 'yes' is not known; use one of ignore"),
+        ({"level": "strict"}, "services[smtp/inet].level: 'strict' is not known; use one of none, may, encrypt, dane"),
+        (
+            {"client_certificates": "yes"},
+            "services[smtp/inet].client_certificates: 'yes' is not known; use one of ignore",
+        ),
         (
             {"minimum_protocol": "SSLv3"},
-            "services[0].minimum_protocol: 'SSLv3' is not known; use one of TLSv1, TLSv1.1",
+            "services[smtp/inet].minimum_protocol: 'SSLv3' is not known; use one of TLSv1, TLSv1.1",
         ),
     ],
 )
-def test_a_word_that_is_not_known_is_refused_with_its_place(given, sentence):
+def test_a_word_that_is_not_known_is_refused_with_its_service(given, sentence):
     with pytest.raises(InvalidValue) as refusal:
         read_services([{"name": "smtp", **given}])
     assert str(refusal.value).startswith(sentence)
@@ -82,7 +85,7 @@ def test_a_service_of_which_nothing_is_said_is_refused(given):
     with pytest.raises(InvalidValue) as refusal:
         read_services([{"name": "smtp", **given}])
     assert str(refusal.value) == (
-        "services[0]: 'smtp/inet' says nothing about the service; "
+        "services: 'smtp/inet' says nothing about the service; "
         "give it a level, client_certificates, a protocol or a mode."
     )
 

@@ -143,7 +143,7 @@ def test_another_program_does_not_silently_lose_what_the_present_one_is_told(sub
     with pytest.raises(InvalidValue) as refusal:
         changes(submitting, {"name": "smtp"}, {"name": "submission", "command": "postscreen", "parameters": named})
     assert str(refusal.value) == (
-        f"services[1].command: 'postscreen' would lose what master.cf overrides for smtpd: {left}; "
+        f"services[submission/inet].command: 'postscreen' would lose what master.cf overrides for smtpd: {left}; "
         "name these parameters in the task (none takes one out), or take them out of master.cf."
     )
 
@@ -165,7 +165,7 @@ def test_an_entry_that_is_not_there_needs_a_command_or_its_right_name(node):
     with pytest.raises(InvalidValue) as refusal:
         changes(node, {"name": "smtp"}, {"name": "submision", "parameters": {"syslog_name": "x"}})
     assert str(refusal.value) == (
-        "services[1].name: 'submision/inet' is not in master.cf; give its command, or its right name."
+        "services: 'submision/inet' is not in master.cf; give its command, or its right name."
     )
 
 

@@ -271,24 +271,24 @@ def test_a_service_of_postfix_3_5_gets_the_floor_it_understands(old_node):
     [
         (
             {"name": "smtp/unix", "wrapper_mode": True},
-            "services[0].wrapper_mode: 'True' is for servers, and smtp/unix is a client; leave it out.",
+            "services[smtp/unix].wrapper_mode: 'True' is for servers, and smtp/unix is a client; leave it out.",
         ),
         (
             {"name": "smtp/unix", "client_certificates": "require"},
-            "services[0].client_certificates: 'require' is for servers, and smtp/unix is a client; leave it out.",
+            "services[smtp/unix].client_certificates: 'require' is for servers, and smtp/unix is a client; leave it out.",
         ),
         (
             {"name": "submission", "level": "secure"},
-            "services[0].level: 'secure' is not known; use one of none, may, encrypt.",
+            "services[submission/inet].level: 'secure' is not known; use one of none, may, encrypt.",
         ),
         (
             {"name": "smtps", "level": "may"},
-            "services[0].name: 'smtps/inet' speaks no SMTP in master.cf; name one of smtp/inet, submission/inet, "
+            "services: 'smtps/inet' speaks no SMTP in master.cf; name one of smtp/inet, submission/inet, "
             "465/inet, 10025/inet, smtp/unix, relay/unix.",
         ),
         (
             {"name": "cleanup/unix", "level": "may"},
-            "services[0].name: 'cleanup/unix' speaks no SMTP in master.cf; name one of smtp/inet, submission/inet, "
+            "services: 'cleanup/unix' speaks no SMTP in master.cf; name one of smtp/inet, submission/inet, "
             "465/inet, 10025/inet, smtp/unix, relay/unix.",
         ),
     ],
@@ -303,7 +303,7 @@ def test_what_a_service_cannot_be_asked_is_refused_in_one_sentence(mixed, wanted
 def test_a_client_takes_no_demand_for_client_certificates(mixed, demand):
     wanted = read_services([{"name": "smtp", "level": "may"}, {"name": "smtp/unix", "client_certificates": demand}])
     with pytest.raises(
-        InvalidValue, match=r"^services\[1\]\.client_certificates: .+ smtp/unix is a client; leave it out"
+        InvalidValue, match=r"^services\[smtp/unix\].client_certificates: .+ smtp/unix is a client; leave it out"
     ):
         services.service_overrides(mixed.state, wanted)
 
