@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
@@ -51,9 +51,9 @@ class Service:
         """Whether SMTP clients of the network talk to it."""
         return self.kind == "inet" and self.is_server
 
-    def entry_at(self, name: str) -> str:
-        """The same entry under another name, which for ``inet`` is an address."""
-        return f"{name} {self.entry.split(None, 1)[1]}"
+    def at(self, name: str) -> Service:
+        """The same under another name, which for ``inet`` is an address."""
+        return replace(self, name=name, entry=f"{name} {self.entry.split(None, 1)[1]}")
 
 
 @dataclass(frozen=True)

@@ -16,14 +16,14 @@ import signal
 import socket
 import time
 from contextlib import ExitStack, contextmanager
-from typing import Iterator, List, Mapping
+from typing import Dict, Iterator, List, Mapping
 
 from .. import _files as files
 from .._bytes import to_bytes, to_text
 from .._errors import PostfixError
 from .._folder import Folder, like, open_folder
 from .._postfix.commands import Postfix
-from .._postfix.state import STORE, State
+from .._postfix.state import STORE, Service, State
 from .mirror import mirror_configuration, mirror_queue
 
 LIFETIME = 120
@@ -34,7 +34,11 @@ HELPERS = frozenset(
 )
 """Programs that a listener asks. None of them delivers mail or listens to the network."""
 
-POSTLOG = "postlog unix-dgram n - n - 1 postlogd"
+_CACHE = re.compile(r"\w+_cache_(?:database|map|name)\Z|address_verify_map\Z")
+_IN_A_FILE = re.compile(r"(?:proxy:)?(?:btree|cdb|dbm|hash|lmdb|sdbm):")
+"""Types of tables, as DATABASE_README names them."""
+
+POSTLOG = Service("postlog", "unix-dgram", "n", "postlogd", {}, "postlog unix-dgram n - n - 1 postlogd")
 
 
 def folder(queue_dir: str) -> str:
@@ -118,9 +122,15 @@ def _build(postfix: Postfix, state: State, queue_dir: str, stage: str) -> Postfi
         _make_folders(state, queue, here)
         mirror_configuration(stage, draft)
         files.write(os.path.join(draft, "main.cf"), _main_cf(state), 0o600)
-        files.write(os.path.join(draft, "master.cf"), to_bytes(_services(state)), 0o600)
+        services = _services(state)
+        files.write(os.path.join(draft, "master.cf"), to_bytes("".join(f"{s.entry}\n" for s in services)), 0o600)
         files.write(os.path.join(place, "log"), b"", 0o600)
-        postfix.at(draft).edit(_parameters(place, spool, data))
+        postfix.at(draft).edit(
+            {**_caches(state.effective, data), **_parameters(place, spool, data)},
+            overrides={
+                f"{service.key}/{k}": v for service in services for k, v in _caches(service.overrides, data).items()
+            },
+        )
         for name in ("main.cf", "master.cf"):
             files.age(os.path.join(draft, name))
         # Complete or not there: until its main.cf names its own queue, its lock would be the live one's.
@@ -153,6 +163,19 @@ def _parameters(here: str, spool: str, data: str) -> Mapping[str, str]:
     }
 
 
+def _caches(values: Mapping[str, str], data: str) -> Dict[str, str]:
+    """Each cache, in a file of its own and of the same type: a program that has one open for writing lets no other in
+    (dict_open(3), DICT_FLAG_OPEN_LOCK). What is no file is shared, as servers and the tables that ask them are."""
+    found: Dict[str, str] = {}
+    for name, value in values.items():
+        in_a_file = _IN_A_FILE.match(value)
+        if _CACHE.match(name) and in_a_file:
+            found[name] = f"{in_a_file.group()}{os.path.join(data, name)}"
+        elif name == "tls_random_exchange_name":
+            found[name] = os.path.join(data, name)
+    return found
+
+
 def _main_cf(state: State) -> bytes:
     """What main.cf sets, each parameter once. Of a duplicate every process warns at its start, and postlogd,
     which takes these warnings, ends in a deadlock over ten of its own."""
@@ -161,15 +184,13 @@ def _main_cf(state: State) -> bytes:
     )
 
 
-def _services(state: State) -> str:
+def _services(state: State) -> List[Service]:
     """master.cf of the twin: each listener on a loopback port of its own, and what listeners ask."""
-    lines = [POSTLOG] if not any(service.command == "postlogd" for service in state.services) else []
+    found = [] if any(service.command == "postlogd" for service in state.services) else [POSTLOG]
     listeners = [service for service in state.services if service.is_listener]
-    lines += [service.entry_at(address) for service, address in zip(listeners, _free_addresses(state, len(listeners)))]
-    for service in state.services:
-        if service.kind != "inet" and (service.command in HELPERS or service.command == "smtpd"):
-            lines.append(service.entry)
-    return "".join(f"{line}\n" for line in lines)
+    found += [service.at(address) for service, address in zip(listeners, _free_addresses(state, len(listeners)))]
+    asked = (service for service in state.services if service.command in HELPERS or service.command == "smtpd")
+    return [*found, *(service for service in asked if service.kind != "inet")]
 
 
 def _free_addresses(state: State, count: int) -> List[str]:

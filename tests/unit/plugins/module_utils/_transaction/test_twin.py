@@ -152,6 +152,38 @@ def test_a_twin_has_queue_data_and_log_of_its_own_and_disables_no_service(staged
     }
 
 
+CACHES = """\
+smtpd_tls_session_cache_database = btree:/var/lib/postfix/smtpd_scache
+smtp_tls_session_cache_database = lmdb:$data_directory/smtp_scache
+lmtp_tls_session_cache_database =
+postscreen_cache_map = proxy:btree:/var/lib/postfix/postscreen_cache
+address_verify_map = memcache:/etc/postfix/verify.cf
+smtp_sasl_auth_cache_name = hash:/var/lib/postfix/sasl
+tls_random_exchange_name = /var/lib/postfix/prng_exch
+virtual_alias_maps = hash:/etc/postfix/virtual
+"""
+
+
+def test_a_twin_fights_for_no_cache_of_the_live_one(staged):
+    write(os.path.join(staged.stage, "main.cf"), CACHES)
+    staged.services += "verify unix - - y - 1 verify -o address_verify_map=btree:/var/lib/verify\n"
+    write(os.path.join(staged.stage, "master.cf"), staged.services)
+    with running(staged) as second:
+        state = read_state(second)
+    data = f"{staged.here}/data"
+    assert {name: state.explicit[name] for name in re.findall(r"(\w+) =", CACHES)} == {
+        "smtpd_tls_session_cache_database": f"btree:{data}/smtpd_tls_session_cache_database",
+        "smtp_tls_session_cache_database": f"lmdb:{data}/smtp_tls_session_cache_database",
+        "lmtp_tls_session_cache_database": "",
+        "postscreen_cache_map": f"proxy:btree:{data}/postscreen_cache_map",
+        "address_verify_map": "memcache:/etc/postfix/verify.cf",
+        "smtp_sasl_auth_cache_name": f"hash:{data}/smtp_sasl_auth_cache_name",
+        "tls_random_exchange_name": f"{data}/tls_random_exchange_name",
+        "virtual_alias_maps": "hash:/etc/postfix/virtual",
+    }
+    assert state.service("verify", "unix").overrides == {"address_verify_map": f"btree:{data}/address_verify_map"}
+
+
 def test_other_files_of_the_configuration_are_the_live_ones_under_a_second_name(staged):
     with running(staged) as second:
         assert os.path.samefile(os.path.join(second.config_dir, "virtual"), staged.path("virtual"))
