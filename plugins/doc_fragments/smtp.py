@@ -29,6 +29,15 @@ options:
     description:
       - Who makes this change, for the journal and the history that the node keeps. The task's name where it is left out.
     type: str
+  unproven:
+    description:
+      - Listeners (C(name/type) in C(master.cf)) whose proof may fail, since they treat every address of the node otherwise than
+        their clients. What was seen there stands in the result (C(unproven)) and in every later one, with a warning.
+      - A listener that turns the node away, or hides STARTTLS from it, is first asked from the node's other addresses, and where
+        connections are counted, from addresses of loopback that no client has.
+      - Left out, those of the last proven change, as long as they cannot be proven. An empty list has all of them proven again.
+    type: list
+    elements: str
 """
 
     RATCHET = r"""

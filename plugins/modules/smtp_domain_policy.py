@@ -253,6 +253,14 @@ proof:
   type: list
   elements: dict
   sample: []
+unproven:
+  description: >-
+    The listeners that the last proven change let pass by name (O(unproven)), each with the C(problem) that stood in the way of
+    its proof. Of this run, or of an earlier one.
+  returned: success
+  type: list
+  elements: dict
+  sample: []
 restored:
   description: The configuration was brought back to what it was.
   returned: when a change failed after something was written
@@ -340,7 +348,15 @@ def work(postfix: Postfix, options: Options, check_mode: bool) -> Result:
     expired = domains.expired(today)
     author = Author("smtp_domain_policy", options["task"])
     allowance = read_allowance(options["allow_weaker"], _said(options))
-    brought = bring_about(postfix, state, domains.plan, check_mode=check_mode, author=author, allowance=allowance)
+    brought = bring_about(
+        postfix,
+        state,
+        domains.plan,
+        check_mode=check_mode,
+        author=author,
+        allowance=allowance,
+        unproven=options.get("unproven"),
+    )
     return {
         **brought,
         "before": [record.as_facts() for record in domains.before],

@@ -78,6 +78,14 @@ proof:
   type: list
   elements: dict
   sample: []
+unproven:
+  description: >-
+    The listeners that the last proven change let pass by name (O(unproven)), each with the C(problem) that stood in the way of
+    its proof. Of this run, or of an earlier one.
+  returned: success
+  type: list
+  elements: dict
+  sample: []
 restored:
   description: The configuration was brought back to what it was.
   returned: when a change failed after something was written
@@ -111,7 +119,15 @@ def work(postfix: Postfix, options: Options, check_mode: bool) -> Result:
     now, then = read_state(postfix), read_state(postfix.at(past.folder))
     plan = plan_rollback(now, contents(postfix.config_dir, past))
     author, allowance = Author("smtp_rollback", options["task"]), read_allowance(options["allow_weaker"])
-    result = bring_about(postfix, now, plan, check_mode=check_mode, author=author, allowance=allowance)
+    result = bring_about(
+        postfix,
+        now,
+        plan,
+        check_mode=check_mode,
+        author=author,
+        allowance=allowance,
+        unproven=options.get("unproven"),
+    )
     restarting = restart(needs_restart(now, then))
     warnings = [*result["warnings"], *restarting["warnings"]]
     return {**result, "to": past.as_facts(), **restarting, "warnings": warnings}

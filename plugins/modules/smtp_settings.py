@@ -137,6 +137,14 @@ proof:
   type: list
   elements: dict
   sample: []
+unproven:
+  description: >-
+    The listeners that the last proven change let pass by name (O(unproven)), each with the C(problem) that stood in the way of
+    its proof. Of this run, or of an earlier one.
+  returned: success
+  type: list
+  elements: dict
+  sample: []
 restored:
   description: The configuration was brought back to what it was.
   returned: when a change failed after something was written
@@ -185,7 +193,15 @@ def work(postfix: Postfix, options: Options, check_mode: bool) -> Result:
     state = read_state(postfix)
     plan = plan_settings(state, wish)
     author = Author("smtp_settings", options["task"])
-    result = bring_about(postfix, state, plan, check_mode=check_mode, author=author, allowance=_allowance(options))
+    result = bring_about(
+        postfix,
+        state,
+        plan,
+        check_mode=check_mode,
+        author=author,
+        allowance=_allowance(options),
+        unproven=options.get("unproven"),
+    )
     restarting = restart(plan.needs_restart)
     return {**result, **restarting, "warnings": [*result["warnings"], *restarting["warnings"]]}
 

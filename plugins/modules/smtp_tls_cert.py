@@ -497,6 +497,14 @@ proof:
   type: list
   elements: dict
   sample: []
+unproven:
+  description: >-
+    The listeners that the last proven change let pass by name (O(unproven)), each with the C(problem) that stood in the way of
+    its proof. Of this run, or of an earlier one.
+  returned: success
+  type: list
+  elements: dict
+  sample: []
 restored:
   description: The configuration was brought back to what it was.
   returned: when a change failed after something was written

@@ -140,6 +140,13 @@ pending:
   returned: success
   type: dict
   sample: {mode: {changed: true, set: {smtp_tls_security_level: may}, refused: null}, domains: null}
+unproven:
+  description: The listeners that the last proven change let pass by name, each with the C(problem) that stood in the way of its proof.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - {service: 10025/inet, problem: "turns this host away: 554 5.7.1 <localhost[127.0.0.1]>: Client host rejected: Access denied"}
 history:
   description: The last proven states of the node, oldest first, to which M(mailfleet.smtp_hardening.smtp_rollback) goes back.
   returned: success
@@ -192,7 +199,7 @@ from ..module_utils._profiles import PROFILES, find_profile
 from ..module_utils._task.hooks import renewed_by
 from ..module_utils._task.work import COMMON_ARGUMENTS
 from ..module_utils._transaction.drift import drift
-from ..module_utils._transaction.history import past
+from ..module_utils._transaction.history import past, unproven_facts
 from ..module_utils._transaction.ratchet import posture
 
 T = TypeVar("T")
@@ -260,6 +267,7 @@ def work(postfix: Postfix, options: Options, check_mode: bool) -> Result:
         },
         "domains": findings.told("domains", lambda: domains(state, seen, now.date(), findings)) or [],
         "unlisted_senders": read_unlisted(state).value,
+        "unproven": unproven_facts(postfix.config_dir),
         "history": [state.as_facts() for state in past(postfix.config_dir)],
         "findings": findings.found,
     }
@@ -280,10 +288,10 @@ def certificates(state: State, now: datetime.datetime, findings: Findings) -> Re
     """The store, and what of it and beside it is shown to whom."""
     active: Dict[str, List[Result]] = {use: [] for use in store.USES}
     for use in store.USES:
-        for path, key_path in store.active_files(state, use):
-            chains = findings.told(f"active.{use}", partial(store.read_active, path, key_path)) or ()
+        for source in store.active_sources(state, use):
             active[use] += [
-                {"file": path, "name": store.stored_name(state, path), **describe(c.certificates, now)} for c in chains
+                {"file": path, "name": store.stored_name(state, path), **describe(chain.certificates, now)}
+                for path, chain in findings.told(f"active.{use}", source.chains) or ()
             ]
     kept = {
         name: findings.told(f"certificates.{name}", partial(stored, state, name, now)) for name in store.names(state)

@@ -252,7 +252,18 @@ proof:
       with_own_certificate: null
       verified: null
       verify_error: null
+      source: null
+      proxy_protocol: {}
       error: null
+      unproven: null
+unproven:
+  description: >-
+    The listeners that the last proven change let pass by name (O(unproven)), each with the C(problem) that stood in the way of
+    its proof. Of this run, or of an earlier one.
+  returned: success
+  type: list
+  elements: dict
+  sample: []
 restored:
   description: The configuration was brought back to what it was.
   returned: when a change failed after something was written
@@ -330,7 +341,15 @@ def carry_out(postfix: Postfix, state: State, planned: Planned, options: Options
     dnssec = resolver.unmet(state, options["dnssec_test"]) if wish.uses_dane else None
     lacking = unmet(check_mode, mode.unmet, dnssec)
     author = Author("smtp_tls_mode", options["task"])
-    brought = bring_about(postfix, state, mode.plan, check_mode=check_mode, author=author, compared=compared)
+    brought = bring_about(
+        postfix,
+        state,
+        mode.plan,
+        check_mode=check_mode,
+        author=author,
+        compared=compared,
+        unproven=options.get("unproven"),
+    )
     return {
         **brought,
         "before": {"server": as_facts(mode.server_before), "client": as_facts(mode.client_before)},

@@ -41,6 +41,13 @@ options:
         description: Whether TLS begins before SMTP does, as on port 465 (RFC 8314).
         type: bool
         default: false
+      proxy_protocol:
+        description:
+          - The version of the PROXY protocol in whose header a load balancer tells the listener who its client is, as with
+            C(smtpd_upstream_proxy_protocol=haproxy). The node sends that header in its place. The node's own listeners are
+            asked as C(main.cf) and C(master.cf) say.
+        type: int
+        choices: [1, 2]
   ca_file:
     description: PEM file on the node with the CAs to verify what the listeners show. Left out, nothing is verified.
     type: path
@@ -99,6 +106,8 @@ observations:
       with_own_certificate: true
       verified: true
       verify_error: null
+      source: null
+      proxy_protocol: {}
       error: null
 deliveries:
   description: What became of each message of O(deliver).
@@ -148,7 +157,7 @@ from ..module_utils._postfix import store
 from ..module_utils._postfix.commands import Postfix
 from ..module_utils._postfix.records import current_folder, read_records
 from ..module_utils._postfix.state import State, read_state
-from ..module_utils._proof.conversation import Target
+from ..module_utils._proof.connection import BINARY, TEXT, Target
 from ..module_utils._proof.delivery import deliver
 from ..module_utils._proof.listeners import own_listeners
 from ..module_utils._proof.observe import observe
@@ -160,6 +169,7 @@ TARGET_ARGUMENTS = {
     "port": {"type": "int", "default": 25},
     "name": {"type": "str"},
     "implicit_tls": {"type": "bool", "default": False},
+    "proxy_protocol": {"type": "int", "choices": [TEXT, BINARY]},
 }
 
 
@@ -190,10 +200,11 @@ def talk(postfix: Postfix, state: State, options: Options, wanted: List[DomainPo
         targets = [listener.target for listener in own_listeners(state)]
     else:
         targets = [
-            Target(t["address"], t["port"], t["name"] or t["address"], t["implicit_tls"]) for t in options["targets"]
+            Target(t["address"], t["port"], t["name"] or t["address"], t["implicit_tls"], t.get("proxy_protocol"))
+            for t in options["targets"]
         ]
-    own_chain = store.own_client_chain(state)
-    seen = [observe(postfix.run, target, ca_file=options["ca_file"], own_chain=own_chain) for target in targets]
+    own_pem = store.own_client_pem(state)
+    seen = [observe(postfix.run, target, ca_file=options["ca_file"], own_pem=own_pem) for target in targets]
     sender = options["sender"] or f"postmaster@{state.effective['myhostname']}"
     recipients = [] if check_mode else options["deliver"]
     sent = deliver(postfix, state, sender, recipients, options["timeout"]) if recipients else []

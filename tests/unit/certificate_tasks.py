@@ -31,6 +31,7 @@ DEFAULTS = {
     "accept": [],
     "send_root": False,
     "published_tlsa": [],
+    "unproven": None,
     "trust": None,
     **dict.fromkeys(["self_signed", "csr", "own_ca", "pem", "pkcs12", "external"]),
     "task": None,

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import datetime
+import socket
 import socketserver
 import ssl
 import threading
@@ -102,10 +103,13 @@ class Listener(socketserver.ThreadingTCPServer):
 
     daemon_threads = True
 
-    def __init__(self, level="may", certificates="ignore", context=None, implicit_tls=False):
+    def __init__(self, level="may", certificates="ignore", context=None, implicit_tls=False, proxied=False):
         super().__init__(("127.0.0.1", 0), Dialogue)
         self.level, self.certificates, self.context, self.implicit_tls = level, certificates, context, implicit_tls
         self.to_recipient = "250 2.1.0 Ok"
+        self.proxied = proxied
+        self.greets = lambda client: "220 mx1.example.com ESMTP"
+        self.offers_starttls_to = lambda client: self.level != "none"
         self.heard = []
 
     @property
@@ -124,17 +128,30 @@ class Dialogue(socketserver.BaseRequestHandler):
     def handle(self):
         self.encrypted = self.aborted = False
         try:
+            self.client = self.client_address[0]
             self.speak_over(self.request)
+            if self.server.proxied:
+                self.hear_proxy()
             if self.server.implicit_tls:
                 self.start_tls()
-            self.say("220 mx1.example.com ESMTP")
-            while self.answer(self.lines.readline()):
+            greeting = self.server.greets(self.client)
+            self.say(greeting)
+            while greeting.startswith("220") and self.answer(self.lines.readline()):
                 pass
         except OSError:
             pass  # a client that goes away, or a handshake that fails
 
     def speak_over(self, sock):
         self.sock, self.lines = sock, sock.makefile("rb")
+
+    def hear_proxy(self):
+        """The header of a proxy, which says in words or in octets who the client is."""
+        if self.request.recv(1, socket.MSG_PEEK) == b"P":
+            self.client = self.lines.readline().split()[2].decode()
+            return
+        header = self.lines.read(16)
+        addresses = self.lines.read(int.from_bytes(header[14:], "big"))
+        self.client = socket.inet_ntoa(addresses[:4])
 
     def start_tls(self):
         sock = self.server.context.wrap_socket(self.sock, server_side=True)
@@ -152,7 +169,7 @@ class Dialogue(socketserver.BaseRequestHandler):
             self.say("421 4.7.1 mx1.example.com Error: Client TLS certificate not trusted")
             return False
         if verb.startswith("EHLO"):
-            offers = self.server.level != "none" and not self.encrypted
+            offers = self.server.offers_starttls_to(self.client) and not self.encrypted
             self.say("250-mx1.example.com\r\n" + ("250-STARTTLS\r\n" if offers else "") + "250 8BITMIME")
         elif verb == "STARTTLS":
             self.say("220 2.0.0 Ready to start TLS")

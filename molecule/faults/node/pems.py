@@ -19,6 +19,7 @@ def openssl(*words, when="now"):
 def key(kind="ec"):
     options = {
         "ec": ["EC", "-pkeyopt", "ec_paramgen_curve:P-256"],
+        "rsa": ["RSA", "-pkeyopt", "rsa_keygen_bits:2048"],
         "rsa1024": ["RSA", "-pkeyopt", "rsa_keygen_bits:1024"],
     }
     return openssl("genpkey", "-algorithm", *options[kind])

@@ -28,7 +28,8 @@ try:
 except ImportError:  # pragma: no cover - library.MISSING says so before a function here is called
     pass
 
-Found = TypeVar("Found", bound="x509.ExtensionType")
+Extension = TypeVar("Extension", bound="x509.ExtensionType")
+Found = TypeVar("Found")
 
 _CERTIFICATE = re.compile(
     rb"-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----.+?-----END (?:X509 |TRUSTED )?CERTIFICATE-----", re.S
@@ -55,6 +56,13 @@ Chains = Tuple[Chain, ...]
 """What stands under one name: one chain, or one each for an ECDSA and an RSA key, which Postfix serves side by side."""
 
 
+Pem = Tuple[str, bytes]
+"""A file and what is in it."""
+
+Located = Tuple[str, Found]
+"""Something, and the file it is in."""
+
+
 def chains_pem(chains: Chains) -> bytes:
     return b"".join(chain.to_pem() for chain in chains)
 
@@ -72,10 +80,11 @@ def read_certificates(option: str, pem: bytes) -> Tuple[Certificate, ...]:
         ) from None
 
 
-def certificates_by_key(option: str, pem: bytes) -> Tuple[Tuple[Certificate, ...], ...]:
-    """The certificates after each key in ``pem``, and those before the first; one at least. Keys are not read."""
-    parts = [part for part in KEY.split(pem) if _CERTIFICATE.search(part)]
-    return tuple(read_certificates(option, part) for part in parts or [b""])
+def certificates_by_key(pems: Sequence[Pem]) -> Tuple[Located[Tuple[Certificate, ...]], ...]:
+    """The certificates after each key in files that are read as one, and those before the first, each with the file that they
+    begin in; one at least. Keys are not read."""
+    found = [_certificates_in(part) for part in _by_key(pems) if any(_CERTIFICATE.search(text) for _path, text in part)]
+    return tuple(found) or (_certificates_in(pems[:1]),)
 
 
 def readable_certificates(pem: bytes) -> Tuple[Certificate, ...]:
@@ -117,23 +126,49 @@ def build_chain(option: str, key: ServedKey, certificates: Sequence[Certificate]
 
 def read_chain_file(path: str, content: bytes) -> Chains:
     """A chain file that Postfix is told to use: each key, and after it its certificates."""
-    starts = [match.start() for match in KEY.finditer(content)]
-    if not starts:
+    return tuple(chain for _path, chain in read_chain_files([(path, content)]))
+
+
+def read_chain_files(pems: Sequence[Pem]) -> Tuple[Located[Chain], ...]:
+    """Chain files that Postfix reads as one, each chain with the file of its leaf: a key, and in the same file or in the next
+    ones its certificates (postconf(5), smtpd_tls_chain_files)."""
+    _before, *parts = _by_key(pems)
+    if not parts:
         raise CertificateError(
-            f"{path}: holds no private key; a chain file begins with one (postconf(5), smtpd_tls_chain_files)."
+            f"{pems[0][0]}: holds no private key; a chain file begins with one (postconf(5), smtpd_tls_chain_files)."
         )
-    ends = [*starts[1:], len(content)]
-    return tuple(_read_part(path, content[start:end]) for start, end in zip(starts, ends))
+    return tuple(map(_read_part, parts))
 
 
-def _read_part(path: str, part: bytes) -> Chain:
-    key = read_any_key(path, present(KEY.search(part)).group())
-    certificates = read_certificates(path, part)
+def _read_part(part: Sequence[Pem]) -> Located[Chain]:
+    key_path, text = part[0]
+    key = read_any_key(key_path, present(KEY.search(text)).group())
+    path, certificates = _certificates_in(part)
     if not belong_together(key, certificates[0]):
+        key_file = "" if path == key_path else f" in {key_path}"
+        follows = "" if key_file else " that follows it"
         raise CertificateError(
-            f"{path}: the private key does not match the certificate that follows it; put the right pair there, or make the certificate anew."
+            f"{path}: the private key{key_file} does not match the certificate{follows}; put the right pair there, or make the "
+            "certificate anew."
         )
-    return Chain(key, certificates)
+    return path, Chain(key, certificates)
+
+
+def _by_key(pems: Sequence[Pem]) -> List[List[Pem]]:
+    """What stands before the first key, and then each key with what follows it until the next, whichever files that is in."""
+    parts: List[List[Pem]] = [[]]
+    for path, pem in pems:
+        starts = [match.start() for match in KEY.finditer(pem)]
+        first, *others = [pem[start:end] for start, end in zip([0, *starts], [*starts, len(pem)])]
+        parts[-1].append((path, first))
+        parts += ([(path, other)] for other in others)
+    return parts
+
+
+def _certificates_in(part: Sequence[Pem]) -> Located[Tuple[Certificate, ...]]:
+    """All of them, and the file of the first; one at least."""
+    holding = [(path, text) for path, text in part if _CERTIFICATE.search(text)] or part[:1]
+    return holding[0][0], tuple(c for path, text in holding for c in read_certificates(path, text))
 
 
 def order(leaf: Certificate, others: Sequence[Certificate]) -> Tuple[Certificate, ...]:
@@ -178,7 +213,7 @@ def _points_to(certificate: Certificate, issuer: Certificate) -> bool:
     return authority.key_identifier == subject.digest
 
 
-def extension(certificate: Named, kind: Type[Found]) -> Optional[Found]:
+def extension(certificate: Named, kind: Type[Extension]) -> Optional[Extension]:
     """What one extension says; ``None`` where it is not there, or says nothing that can be read."""
     try:
         return certificate.extensions.get_extension_for_class(kind).value

@@ -15,7 +15,7 @@ from .._postfix.services import is_client
 from .._postfix.state import State
 from .._postfix.tables import parse_table
 from . import files
-from .instance import enabled, seen_by
+from .instance import enabled
 from .output import Metrics
 from .policies import client_policy, server_policy
 
@@ -46,7 +46,7 @@ class InUse(NamedTuple):
 def certificates(state: State) -> List[InUse]:
     """Every chain that is shown, and the store's CAs that peers are verified with. OSError, ValueError or a sentence where one
     cannot be read."""
-    return sorted({one for use, path in _files_in_use(state) for one in _read(state, use, path)})
+    return sorted({one for use, source in _files_in_use(state) for one in _read(state, use, source)})
 
 
 def tell_certificates(chains: Sequence[InUse], now: float, metrics: Metrics) -> None:
@@ -57,23 +57,23 @@ def tell_certificates(chains: Sequence[InUse], now: float, metrics: Metrics) -> 
         metrics.add("certificate_days_left", (chain.not_after - now) / DAY, **labels)
 
 
-def _files_in_use(state: State) -> List[Tuple[str, str]]:
-    found: Set[Tuple[str, str]] = set()
+def _files_in_use(state: State) -> Set[Tuple[str, store.Source]]:
+    found: Set[Tuple[str, store.Source]] = set()
     for service in [None, *enabled(state)]:
-        seen = seen_by(state, service)
+        seen = state.seen_by(service)
         if (not service or service.is_server) and server_policy(state, service).level != "none":
             found.update(_of_side(seen, "server"))
-            found.update(("server", path) for path in _served_by_name(seen))
+            found.update(("server", store.Source((path,))) for path in _served_by_name(seen))
         if (not service or is_client(service)) and client_policy(state, service).level != "none":
             found.update(_of_side(seen, "client"))
-    return sorted(found)
+    return found
 
 
-def _of_side(state: State, use: str) -> Iterator[Tuple[str, str]]:
-    yield from ((use, path) for path in store.active_paths(state, use))
+def _of_side(state: State, use: str) -> Iterator[Tuple[str, store.Source]]:
+    yield from ((use, source) for source in store.active_sources(state, use))
     ca_file = state.effective[_CA_FILE[use]]
     if store.trust_kind(state, ca_file) == store.TRUST:
-        yield "trust", ca_file
+        yield "trust", store.Source((ca_file,))
 
 
 def _served_by_name(state: State) -> Iterator[str]:
@@ -82,12 +82,12 @@ def _served_by_name(state: State) -> Iterator[str]:
     yield from parse_table(files.read(table)).values() if table else ()
 
 
-def _read(state: State, use: str, path: str) -> Iterator[InUse]:
+def _read(state: State, use: str, source: store.Source) -> Iterator[InUse]:
     """A chain begins after each key; without keys there is one, or a set of CAs."""
-    chains = certificates_by_key(path, files.read(path))
+    chains = certificates_by_key([(path, files.read(path)) for path in source.certificate_paths])
     if use == "trust":
-        chains = tuple((certificate,) for chain in chains for certificate in chain)
-    for chain in chains:
+        chains = tuple((path, (certificate,)) for path, chain in chains for certificate in chain)
+    for path, chain in chains:
         moment = min(not_after(certificate).timestamp() for certificate in chain)
         yield InUse(use, _name(state, path), _key_type(chain[0]), _subject(chain[0]), moment)
 

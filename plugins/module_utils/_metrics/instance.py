@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import List, Optional
 
 from .. import _command
@@ -35,13 +34,6 @@ def _run(argv: List[str], stdin: Optional[str] = None, seconds: Optional[float] 
 def enabled(state: State) -> List[Service]:
     """The services that Postfix runs."""
     return [service for service in state.services if not is_disabled(state, service)]
-
-
-def seen_by(state: State, service: Optional[Service]) -> State:
-    """The state as one service has it; without one, as main.cf says."""
-    if service is None:
-        return state
-    return replace(state, effective=state.found(service), explicit={**state.explicit, **service.overrides})
 
 
 def label_in(state: State, tag: str) -> str:

@@ -12,11 +12,15 @@ import ssl
 import time
 from typing import Dict
 
+from .._bytes import to_text
 from .._errors import HardeningError
 from .._postfix.processes import name_of
 from .._postfix.state import Service, State
+from .._proof.connection import Target, connect
 from .._proof.conversation import unverified
 from .._proof.listeners import listener_of
+from .._proof.vantages import TURNED_AWAY, vantages
+from .._transaction import history
 from .instance import commands, enabled
 from .policies import in_wrapper_mode, server_policy
 
@@ -38,24 +42,35 @@ def check_listeners(state: State, runs: bool) -> Dict[str, bool]:
     listeners = [service for service in enabled(state) if service.is_listener]
     if not runs:
         return {service.key: False for service in listeners}
+    unproven = history.unproven(state.config_dir)
     with concurrent.futures.ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-        return dict(zip([s.key for s in listeners], pool.map(lambda s: greets(state, s), listeners)))
+        up = pool.map(lambda s: greets(state, s, answers_suffice=s.key in unproven), listeners)
+        return dict(zip([s.key for s in listeners], up))
 
 
-def greets(state: State, service: Service) -> bool:
-    """Whether a listener says 220, or 421 where that is right, while there is time."""
+def greets(state: State, service: Service, answers_suffice: bool = False) -> bool:
+    """Whether a listener says 220, or 421 where that is right, while there is time: to this client of the host or to that.
+    Where that is known to be done for none of them (C(unproven)), any answer suffices."""
     expected = b"421" if turns_us_away(state, service) else b"220"
     end = time.monotonic() + SECONDS
     try:
         target = listener_of(state, service).target
-        with socket.create_connection((target.address, target.port), SECONDS) as sock:
-            if state.found(service).get(f"{service.command}_upstream_proxy_protocol") == "haproxy":
-                sock.sendall(b"PROXY TCP4 127.0.0.1 127.0.0.1 25 25\r\n")
-            sock.settimeout(_left(end))
-            with _any_tls().wrap_socket(sock) if target.implicit_tls else contextlib.nullcontext(sock) as spoken:
-                return _says(spoken, end) == expected
+        for client in vantages(target, state.found(service)):
+            heard = _heard(client, end)
+            if heard[:3] == expected or (answers_suffice and heard[:3].isdigit()):
+                return True
+            if not TURNED_AWAY.match(to_text(heard)):
+                return False
     except (OSError, ValueError, HardeningError):
-        return False
+        pass
+    return False
+
+
+def _heard(target: Target, end: float) -> bytes:
+    with connect(target, _left(end)) as sock:
+        sock.settimeout(_left(end))
+        with _any_tls().wrap_socket(sock) if target.implicit_tls else contextlib.nullcontext(sock) as spoken:
+            return _says(spoken, end)
 
 
 def turns_us_away(state: State, service: Service) -> bool:
@@ -82,7 +97,7 @@ def _left(end: float) -> float:
 
 
 def _says(sock: socket.socket, end: float) -> bytes:
-    """The code of the greeting. Leaving without QUIT would be logged as a lost connection."""
+    """The greeting, or its first line. Leaving without QUIT would be logged as a lost connection."""
     heard = _hear(sock, b"", end)
     while heard[3:4] == b"-":  # postscreen's teaser: who answers now speaks too early
         heard = _hear(sock, heard.partition(b"\n")[2], end)
@@ -90,7 +105,7 @@ def _says(sock: socket.socket, end: float) -> bytes:
         with contextlib.suppress(OSError):
             sock.sendall(b"QUIT\r\n")
             _hear(sock, b"", end)
-    return heard[:3]
+    return heard
 
 
 def _hear(sock: socket.socket, heard: bytes, end: float) -> bytes:

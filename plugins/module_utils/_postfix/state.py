@@ -80,6 +80,12 @@ class State:
             return self.effective
         return {**self.expanded.get(service.key, self.effective), **service.overrides}
 
+    def seen_by(self, service: Optional[Service]) -> State:
+        """The state as one service has it; without one, as main.cf says."""
+        if service is None:
+            return self
+        return replace(self, effective=self.found(service), explicit={**self.explicit, **service.overrides})
+
     @property
     def store(self) -> str:
         return os.path.join(self.config_dir, STORE)

@@ -21,13 +21,23 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Tuple
 
 from .. import _files as files
 from .. import _given
-from .._certificates.chain import Chain, Chains, build_chain, read_certificates, read_chain_file
+from .._certificates.chain import (
+    Chain,
+    Chains,
+    Located,
+    build_chain,
+    certificates_by_key,
+    read_certificates,
+    read_chain_file,
+    read_chain_files,
+)
 from .._certificates.keys import read_any_key
-from .._errors import CertificateError, InvalidValue, present
+from .._errors import CertificateError, HardeningError, InvalidValue, present
 from .levels import Parameters
 from .state import STORE, State, split_list
 
@@ -140,44 +150,69 @@ def unnamed(config_dir: str, contents: Sequence[bytes]) -> List[str]:
     return [path for path in older if path not in kept]
 
 
-def active_paths(state: State, use: str) -> Tuple[str, ...]:
-    """The chain files that main.cf names; where it names none, the legacy certificate files."""
-    return tuple(path for path, _key_path in active_files(state, use))
+@dataclass(frozen=True)
+class Source:
+    """Files that Postfix reads as one: chain files, in which each key stands before its chain, in a file of its own or not; or
+    the two files of a legacy pair, of certificates and of their key."""
+
+    paths: Tuple[str, ...]
+    legacy: bool = False
+
+    @property
+    def certificate_paths(self) -> Tuple[str, ...]:
+        """Where certificates may stand: not in the file of a legacy key."""
+        return self.paths[:1] if self.legacy else self.paths
+
+    def chains(self) -> Tuple[Located[Chain], ...]:
+        """Each chain with the file of its leaf; a sentence where one cannot be used."""
+        pems = [(path, read(path)) for path in self.paths]
+        if not self.legacy:
+            return read_chain_files(pems)
+        (path, pem), (key_path, key_pem) = pems[0], pems[-1]
+        return ((path, build_chain(path, read_any_key(key_path, key_pem), read_certificates(path, pem))),)
+
+    def certificates(self) -> Tuple[Located[Tuple[Certificate, ...]], ...]:
+        """The certificates of each chain with the file of the first; keys are not read."""
+        return certificates_by_key([(path, read(path)) for path in self.certificate_paths])
 
 
-def active_chains(state: State, use: str) -> Tuple[Tuple[str, Chain], ...]:
-    """Each active chain with the file it stands in; a sentence where one cannot be used."""
-    return tuple((path, chain) for path, key_path in active_files(state, use) for chain in read_active(path, key_path))
-
-
-def active_certificates(state: State, use: str) -> Tuple[Tuple[Certificate, ...], ...]:
-    """All certificates of each active file; keys are not read."""
-    return tuple(read_certificates(path, read(path)) for path in active_paths(state, use))
-
-
-def own_client_chain(state: State) -> Optional[str]:
-    """The file with which this node shows who it is when it sends, key included."""
-    return next(iter(active_paths(state, "client")), None)
-
-
-def active_files(state: State, use: str) -> List[Tuple[str, Optional[str]]]:
-    """(certificate file, key file); no key file where the key stands before its chain."""
+def active_sources(state: State, use: str) -> List[Source]:
+    """The chain files that main.cf names; where it names none, the legacy pairs."""
     side = _SIDE[use]
     chain_files = split_list(state.effective.get(f"{side}_tls_chain_files", ""))
     if chain_files:
-        return [(path, None) for path in chain_files]
+        return [Source(chain_files)]
     named = (
         (state.effective.get(f"{side}_tls_{c}", ""), state.effective.get(f"{side}_tls_{k}", ""))
         for c, k in _LEGACY_PAIRS
     )
-    return [(path, key_path or path) for path, key_path in named if path and path != "none"]
+    return [Source((path, key_path or path), legacy=True) for path, key_path in named if path and path != "none"]
 
 
-def read_active(path: str, key_path: Optional[str]) -> Chains:
-    """The chains in an active file; a sentence where they cannot be used."""
-    if key_path is None:
-        return read_chain_file(path, read(path))
-    return (build_chain(path, read_any_key(key_path, read(key_path)), read_certificates(path, read(path))),)
+def active_paths(state: State, use: str) -> Tuple[str, ...]:
+    """The files of all active sources, those of legacy keys left out."""
+    return tuple(path for source in active_sources(state, use) for path in source.certificate_paths)
+
+
+def active_chains(state: State, use: str) -> Tuple[Located[Chain], ...]:
+    """Each active chain with the file it stands in; a sentence where one cannot be used."""
+    return tuple(found for source in active_sources(state, use) for found in source.chains())
+
+
+def active_certificates(state: State, use: str) -> Tuple[Located[Tuple[Certificate, ...]], ...]:
+    """The certificates of each active chain, with the file of the first; keys are not read."""
+    return tuple(found for source in active_sources(state, use) for found in source.certificates())
+
+
+def own_client_pem(state: State) -> Optional[bytes]:
+    """That with which this node shows who it is when it sends, key included; nothing in it where it cannot be read."""
+    source = next(iter(active_sources(state, "client")), None)
+    if source is None:
+        return None
+    try:
+        return b"\n".join(read(path) for path in dict.fromkeys(source.paths))
+    except HardeningError:
+        return b""
 
 
 def activation(state: State, use: str, path: str) -> Parameters:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import socket
 import sys
-from typing import Iterator, NamedTuple, Optional, Set
+from typing import Iterator, List, NamedTuple, Optional, Set
 
 from .._postfix.state import State, split_list
 from .listeners import is_disabled, port_number, split_name
@@ -40,6 +41,24 @@ def taken(state: State, master: int) -> Iterator[str]:
                 owner = _foreign_owner(found.inode, master) if same else None
                 if owner is not None:
                     yield f"{service.key} at port {found.port} of {found.address} ({owner})"
+
+
+def own_addresses() -> List[str]:
+    """This host's addresses that others can reach it at: no loopback, no link-local ones."""
+    found = [
+        ipaddress.ip_address(text) for text in re.findall(r"\|-- (\S+)\n\s+/32 host LOCAL", _said("/proc/net/fib_trie"))
+    ]
+    found += [ipaddress.IPv6Address(int(line.split()[0], 16)) for line in _said("/proc/net/if_inet6").splitlines()]
+    return [str(a) for a in dict.fromkeys(found) if not (a.is_loopback or a.is_link_local)]
+
+
+def _said(path: str) -> str:
+    """What the kernel says of its network; nothing where it knows no such thing (proc(5))."""
+    try:
+        with open(path, encoding="ascii") as handle:
+            return handle.read()
+    except FileNotFoundError:
+        return ""
 
 
 def _addresses(state: State, host: Optional[str]) -> Set[str]:
@@ -77,12 +96,7 @@ def _collides(theirs: str, ours: Set[str]) -> bool:
 
 def _listening() -> Iterator[Socket]:
     for path, size in _TABLES.items():
-        try:
-            with open(path, encoding="ascii") as handle:
-                rows = [line.split() for line in handle.read().splitlines()[1:]]
-        except FileNotFoundError:  # no IPv6, or no Linux
-            continue
-        for row in rows:
+        for row in (line.split() for line in _said(path).splitlines()[1:]):
             if row[3] == _LISTEN:
                 address, _colon, port = row[1].partition(":")
                 yield Socket(_address(address, size), int(port, 16), row[9])

@@ -8,16 +8,14 @@ from __future__ import annotations
 import smtplib
 import socket
 import ssl
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Optional, Tuple, Type
 
 from .. import _given
 from .._errors import present
+from .._memory import lent
 from .._model.levels import Protocol
-
-TIMEOUT = 10.0
-"""Seconds to wait for one reply."""
+from .connection import TIMEOUT, Target, connect
 
 HELO = "proof.invalid"
 """How a proof introduces itself (RFC 2606): it never sends a message."""
@@ -28,20 +26,6 @@ _VERSIONS = {
     Protocol.TLS_1_2: ssl.TLSVersion.TLSv1_2,
     Protocol.TLS_1_3: ssl.TLSVersion.TLSv1_3,
 }
-
-
-@dataclass(frozen=True)
-class Target:
-    """A listener: where it is, the name its certificate should carry, and whether TLS comes first."""
-
-    address: str
-    port: int
-    name: str
-    implicit_tls: bool = False
-
-    def __str__(self) -> str:
-        host = f"[{self.address}]" if ":" in self.address else self.address
-        return f"{host}:{self.port}"
 
 
 class Conversation:
@@ -55,7 +39,7 @@ class Conversation:
         self.greeted = False
         self.tls: Optional[ssl.SSLSocket] = None
         self.smtp = smtplib.SMTP(timeout=timeout, local_hostname=HELO)
-        sock = socket.create_connection((target.address, target.port), timeout=timeout)
+        sock = connect(target, timeout)
         try:
             if target.implicit_tls:
                 sock = self.tls = (context or unverified()).wrap_socket(sock, server_hostname=target.name)
@@ -122,16 +106,17 @@ class Conversation:
             raise smtplib.SMTPResponseException(*reply)
 
 
-def unverified(protocol: Optional[Protocol] = None, chain_file: Optional[str] = None) -> ssl.SSLContext:
-    """A context that takes any certificate and, to find out what is refused, any protocol and cipher."""
+def unverified(protocol: Optional[Protocol] = None, own_pem: Optional[bytes] = None) -> ssl.SSLContext:
+    """A context that takes any certificate and, to find out what is refused, any protocol and cipher. ``own_pem`` holds the
+    client's own certificate, chain and key."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     if protocol is not None:
         context.set_ciphers("ALL:@SECLEVEL=0")
         context.minimum_version = context.maximum_version = _VERSIONS[protocol]
-    if chain_file is not None:
-        with _given.opened(chain_file) as path:
+    if own_pem is not None:
+        with lent(own_pem) as path:
             context.load_cert_chain(path)
     return context
 

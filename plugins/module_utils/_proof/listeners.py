@@ -12,7 +12,7 @@ from .._errors import PostfixError
 from .._model.policies import ServerPolicy
 from .._postfix.levels import read_server
 from .._postfix.state import Service, State, split_list
-from .conversation import Target
+from .connection import TEXT, Target
 
 
 class Listener(NamedTuple):
@@ -21,6 +21,8 @@ class Listener(NamedTuple):
     service: str
     target: Target
     policy: ServerPolicy
+    state: State
+    """As this service has it."""
 
 
 def own_listeners(state: State) -> List[Listener]:
@@ -34,8 +36,8 @@ def own_listeners(state: State) -> List[Listener]:
 
 def listener_of(state: State, service: Service) -> Listener:
     """One of them; a sentence where this host does not know its port."""
-    effective = state.found(service)
-    return Listener(service.key, _target(service, effective), read_server(effective))
+    seen = state.seen_by(service)
+    return Listener(service.key, _target(service, seen.effective), read_server(seen.effective), seen)
 
 
 def is_disabled(state: State, service: Service) -> bool:
@@ -51,6 +53,7 @@ def _target(service: Service, effective: Mapping[str, str]) -> Target:
         port=port_number(port),
         name=effective["myhostname"],
         implicit_tls=effective.get("smtpd_tls_wrappermode") == "yes",
+        proxy_protocol=TEXT if effective.get(f"{service.command}_upstream_proxy_protocol") == "haproxy" else None,
     )
 
 

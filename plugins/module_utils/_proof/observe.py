@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import smtplib
 import ssl
 import warnings
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import Dict, Iterable, Iterator, Optional, Tuple
 
@@ -19,7 +19,8 @@ from .._deadline import DeadlinePassed, within
 from .._errors import present
 from .._model.levels import ClientCertificates, Protocol
 from .._postfix.commands import Run
-from .conversation import Conversation, Target, unverified, verifying
+from .connection import BINARY, TEXT, Target, forwarded
+from .conversation import Conversation, unverified, verifying
 
 try:
     from cryptography import x509
@@ -63,6 +64,10 @@ class Observation:
     """C(ignore), C(request) or C(require)."""
     with_own_certificate: Optional[bool] = None
     """Whether the node's own client certificate gets in where one is required."""
+    source: Optional[str] = None
+    """From which address of the node, or network of such, that was seen; ``None`` for the one that the kernel chooses."""
+    proxy_protocol: Dict[str, str] = field(default_factory=dict)
+    """Whether the header of a proxy is accepted, by version, where the listener has a proxy before it."""
     error: Optional[str] = None
 
     def as_facts(self) -> Dict[str, object]:
@@ -74,7 +79,7 @@ def observe(
     target: Target,
     *,
     ca_file: Optional[str] = None,
-    own_chain: Optional[str] = None,
+    own_pem: Optional[bytes] = None,
     key_types: Iterable[str] = (),
     names: Iterable[str] = (),
 ) -> Observation:
@@ -82,11 +87,13 @@ def observe(
 
     Among them clients that know one of ``key_types`` alone, and that ask for one of ``names``.
     """
-    seen = Observation(str(target), target.implicit_tls)
+    seen = Observation(str(target), target.implicit_tls, source=target.source)
     try:
         with within(LOOK, f"{target} has not answered everything within {LOOK:.0f} seconds."):
             if not target.implicit_tls:
                 _look_at_plaintext(target, seen)
+            if target.proxy_protocol:
+                _look_at_proxy_protocol(target, seen)
             if seen.starttls or target.implicit_tls:
                 _look_at_tls(target, seen)
                 _look_at_protocols(target, seen)
@@ -94,7 +101,7 @@ def observe(
                     seen.by_key_type[kind] = _shown(run, target, "-sigalgs", _SIGNATURES[kind])
                 for name in names:
                     seen.by_name[name] = _shown(run, replace(target, name=name))
-                _look_at_client_certificates(run, target, seen, own_chain)
+                _look_at_client_certificates(run, target, seen, own_pem)
                 if ca_file is not None:
                     seen.verified, seen.verify_error = _verify(target, ca_file)
     except (*TLS_FAILURES, DeadlinePassed) as problem:
@@ -102,13 +109,13 @@ def observe(
     return seen
 
 
-def answer_to_recipient(target: Target, own_chain: Optional[str]) -> Optional[str]:
+def answer_to_recipient(target: Target, own_pem: Optional[bytes]) -> Optional[str]:
     """What a listener says to a recipient, encrypted where it can be; ``None`` where it does not come to that.
 
     Not the postmaster, whom smtpd lets through whatever its rules and tables say (smtpd_check.c).
     """
     try:
-        context = unverified(chain_file=own_chain)
+        context = unverified(own_pem=own_pem)
         with within(LOOK, ""), Conversation(target, context) as conversation:
             if conversation.offers_starttls:
                 conversation.starttls(context)
@@ -124,6 +131,15 @@ def _look_at_plaintext(target: Target, seen: Observation) -> None:
         code, text = plain.mail_from()
     seen.plaintext = "accepted" if code == 250 else "refused"
     seen.plaintext_reply = f"{code} {text}"
+
+
+def _look_at_proxy_protocol(target: Target, seen: Observation) -> None:
+    for version in (TEXT, BINARY):
+        try:
+            with Conversation(replace(target, proxy_protocol=version)):
+                seen.proxy_protocol[f"v{version}"] = "accepted"
+        except TLS_FAILURES:
+            seen.proxy_protocol[f"v{version}"] = "refused"
 
 
 def _look_at_tls(target: Target, seen: Observation) -> None:
@@ -148,19 +164,21 @@ def _look_at_protocols(target: Target, seen: Observation) -> None:
         try:
             with _handshake(target, context):
                 seen.protocols[protocol.value] = "accepted"
+        except smtplib.SMTPResponseException:  # before it comes to a handshake, this is no matter of protocols
+            raise
         except TLS_FAILURES:
             seen.protocols[protocol.value] = "refused"
 
 
-def _look_at_client_certificates(run: Run, target: Target, seen: Observation, own_chain: Optional[str]) -> None:
+def _look_at_client_certificates(run: Run, target: Target, seen: Observation, own_pem: Optional[bytes]) -> None:
     if not _is_asked_for_certificate(run, target):
         seen.client_certificate = ClientCertificates.IGNORE.value
     elif _gets_in(target, None):
         seen.client_certificate = ClientCertificates.REQUEST.value
     else:
         seen.client_certificate = ClientCertificates.REQUIRE.value
-        if own_chain is not None:
-            seen.with_own_certificate = _gets_in(target, own_chain)
+        if own_pem is not None:
+            seen.with_own_certificate = _gets_in(target, own_pem)
 
 
 def _is_asked_for_certificate(run: Run, target: Target) -> bool:
@@ -179,16 +197,24 @@ def _shown(run: Run, target: Target, *options: str) -> Optional[str]:
 
 def _s_client(run: Run, target: Target, *options: str) -> str:
     starttls = [] if target.implicit_tls else ["-starttls", "smtp"]
-    argv = ["openssl", "s_client", *starttls, "-connect", str(target), "-servername", target.name, *options]
-    return run(argv, stdin="QUIT\r\n").stdout
+    plain = target.source is None and target.proxy_protocol is None
+    with contextlib.nullcontext(str(target)) if plain else forwarded(target) as place:
+        argv = ["openssl", "s_client", *starttls, "-connect", place, "-servername", target.name, *options]
+        return run(argv, stdin="QUIT\r\n").stdout
 
 
-def _gets_in(target: Target, chain_file: Optional[str]) -> bool:
+def _gets_in(target: Target, own_pem: Optional[bytes]) -> bool:
     """Whether a mail transaction may begin after the handshake with (or without) a certificate."""
+    began = False
     try:
-        with _handshake(target, unverified(chain_file=chain_file)) as (conversation, _sock):
+        with _handshake(target, unverified(own_pem=own_pem)) as (conversation, _sock):
+            began = True
             conversation.ehlo()
             return conversation.mail_from()[0] == 250
+    except smtplib.SMTPResponseException:
+        if began:
+            return False
+        raise  # who is turned away before the handshake was not asked for a certificate
     except TLS_FAILURES:
         return False
 
@@ -203,7 +229,7 @@ def _verify(target: Target, ca_file: str) -> Tuple[bool, Optional[str]]:
         return False, _sentence(problem)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _handshake(target: Target, context: ssl.SSLContext) -> Iterator[Tuple[Conversation, ssl.SSLSocket]]:
     """A conversation in which TLS has just begun."""
     with Conversation(target, context) as conversation:

@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import asdict, dataclass
 from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from .._errors import present
+from .._memory import lent
 from .._model.domains import DomainPolicy
 from .._model.levels import ClientLevel
 from .._postfix import store
@@ -88,7 +90,9 @@ def rehearse(postfix: Postfix, state: State, record: DomainPolicy) -> Rehearsal:
 
 def ask(postfix: Postfix, state: State, question: Question) -> Answer:
     """Make one TLS session as Postfix would."""
-    done = postfix.run(_finger(postfix, state, question))
+    own_pem = store.own_client_pem(state)
+    with contextlib.nullcontext(None) if own_pem is None else lent(own_pem) as own_file:
+        done = postfix.run(_finger(postfix, question, own_file))
     said = (done.stdout + done.stderr).split("\n")
     found = next(filter(None, map(_ESTABLISHED.match, said)), None)
     tls = found[1] if found else None
@@ -112,7 +116,8 @@ def report(postfix: Postfix, rehearsal: Rehearsal) -> None:
     postfix.run(["postlog", "-c", postfix.config_dir, "-t", "smtp_hardening", "-p", "warn", text])
 
 
-def _finger(postfix: Postfix, state: State, question: Question) -> List[str]:
+def _finger(postfix: Postfix, question: Question, own_file: Optional[str]) -> List[str]:
+    """``own_file`` holds the node's own certificate, chain and key, as servers are shown them."""
     found, side = question.parameters, question.side
     options = {
         "-L": "summary,verbose",
@@ -127,8 +132,8 @@ def _finger(postfix: Postfix, state: State, question: Question) -> List[str]:
     if question.level not in DANE:
         # DANE knows no other CAs than those of TLSA records; posttls-finger below 3.6 would believe ours.
         options.update({"-F": found.get(f"{side}_tls_CAfile", ""), "-P": found.get(f"{side}_tls_CApath", "")})
-    for certificate, key in store.active_files(state, "client")[:1]:
-        options.update({"-k": certificate, "-K": key or certificate})
+    if own_file is not None:
+        options.update({"-k": own_file, "-K": own_file})
     words = [word for option, value in options.items() if value for word in (option, value)]
     if question.lmtp:
         words.append("-S")

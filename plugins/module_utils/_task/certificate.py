@@ -17,13 +17,14 @@ from .._model.allowance import Allowance
 from .._postfix import store
 from .._postfix.certificates import CertificatePlan, describe_next, plan_certificate, plan_removal, report
 from .._postfix.commands import Postfix
-from .._postfix.state import read_state
+from .._postfix.plan import Plan
+from .._postfix.state import State, read_state
 from .._postfix.supply import ANNOUNCEMENT, SIGNATURE, Asked
 from .._providers.registry import read_task
 from .._transaction.journal import Author
 from . import hooks
 from .signing import keep
-from .work import bring_about
+from .work import Brought, bring_about
 
 MODULE = "smtp_tls_cert"
 
@@ -34,12 +35,11 @@ _ALLOWANCE = Allowance(said=frozenset(["trust", "match", "demands"]))
 def work(postfix: Postfix, options: Options, check_mode: bool) -> Result:
     """The work of the module, as ``attempt`` takes it. Everything is planned before anything is written."""
     state = read_state(postfix)
-    author = Author(MODULE, options["task"])
     if options["state"] == "absent":
         name = words.store_name("name", options["name"])
         planned, hook = plan_removal(state, name), hooks.plan_no_hook(state, name)
         result: Result = {
-            **bring_about(postfix, state, planned.plan, check_mode=check_mode, author=author, allowance=_ALLOWANCE),
+            **_bring_about(postfix, state, planned.plan, options, check_mode),
             **report(planned),
         }
         return _with_hook(result, hook, check_mode, lambda: hooks.install(postfix, state, name, hook))
@@ -54,13 +54,26 @@ def work(postfix: Postfix, options: Options, check_mode: bool) -> Result:
         wanted = {"csr": planned.next.request.decode(), "names": list(provider.promise.names)}
         return {**facts, "changed": True, "signing_request": wanted}
     result = {
-        **bring_about(postfix, state, planned.plan, check_mode=check_mode, author=author, allowance=_ALLOWANCE),
+        **_bring_about(postfix, state, planned.plan, options, check_mode),
         **facts,
     }
     result["warnings"] = [*result["warnings"], *_warnings(asked, planned)]
     if planned.keeps:
         result = {**result, "changed": True, "diff": [*result["diff"], _kept(asked, planned)]}
     return _with_hook(result, hook, check_mode, lambda: hooks.install(postfix, state, wish.name, hook))
+
+
+def _bring_about(postfix: Postfix, state: State, plan: Plan, options: Options, check_mode: bool) -> Brought:
+    """Options that a hook has kept may be from before there was C(unproven)."""
+    return bring_about(
+        postfix,
+        state,
+        plan,
+        check_mode=check_mode,
+        author=Author(MODULE, options["task"]),
+        allowance=_ALLOWANCE,
+        unproven=options.get("unproven"),
+    )
 
 
 def _with_hook(result: Result, hook: hooks.HookPlan, check_mode: bool, install: Callable[[], None]) -> Result:

@@ -149,9 +149,9 @@ def _files(state: State, name: str, renewed: Renewed, options: Options, python: 
 
 
 def _kept_options(options: Options, renewed: Renewed) -> bytes:
-    """What a renewal needs of the task's options. What is active, served and trusted stays what it is then."""
+    """What a renewal needs of the task's options. What is active, served, trusted and unproven stays what it is then."""
     kept = {**options, **dict.fromkeys(SUBOPTIONS), "task": f"a renewal by {renewed.tool}"}
-    kept.update(use=[], withdraw=[], sni=None, trust=None)
+    kept.update(use=[], withdraw=[], sni=None, trust=None, unproven=None)
     kept["external"] = {**options["external"], "hook": False}
     return json.dumps(kept, indent=1, sort_keys=True).encode() + b"\n"
 

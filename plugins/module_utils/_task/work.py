@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, TypedDict, Union
+from typing import Callable, Dict, FrozenSet, Iterator, List, NamedTuple, Optional, Sequence, TypedDict, Union
 
 from .. import _command as command
 from .. import _files as files
@@ -15,6 +15,7 @@ from .._certificates import library
 from .._edge import Arguments, End, Options, Result
 from .._errors import HardeningError, PostfixError
 from .._model.allowance import NOTHING, Allowance
+from .._model.services import read_service_name
 from .._postfix.commands import Postfix, Run
 from .._postfix.plan import Diff, Plan
 from .._postfix.state import State, read_contents
@@ -22,13 +23,17 @@ from .._posture.sources import Unheard
 from .._proof.prove import check_master, prove, prove_twin
 from .._proof.sources import hear
 from .._shown import all_shown, shown
-from .._transaction import ratchet
+from .._transaction import history, ratchet
 from .._transaction.change import Interrupted, Proofs, carry_out, turn
 from .._transaction.journal import Author
 
 COMMON_ARGUMENTS: Arguments = {"config_dir": {"type": "path", "default": "/etc/postfix"}}
 
-CHANGE_ARGUMENTS: Arguments = {"task": {"type": "str"}, **COMMON_ARGUMENTS}
+CHANGE_ARGUMENTS: Arguments = {
+    "task": {"type": "str"},
+    "unproven": {"type": "list", "elements": "str"},
+    **COMMON_ARGUMENTS,
+}
 """Of modules that change something. The action plugin fills in the task's name."""
 
 Work = Callable[[Postfix, Options, bool], Union[Result, Callable[[], Result]]]
@@ -123,6 +128,8 @@ class Brought(TypedDict):
     lowered: List[Dict[str, str]]
     """What protects less than before, with the leave of C(allow_weaker)."""
     proof: List[Dict[str, object]]
+    unproven: List[Dict[str, str]]
+    """Listeners that the last proof has let pass by name."""
     warnings: List[str]
 
 
@@ -140,10 +147,12 @@ def bring_about(
     author: Author,
     allowance: Allowance = NOTHING,
     compared: Optional[ratchet.Compared] = None,
+    unproven: Optional[Sequence[str]] = None,
 ) -> Brought:
     """Carry a plan out, unless this is check mode or nothing differs; the common return values.
 
-    What would lower protection is refused in check mode too.
+    What would lower protection is refused in check mode too. ``unproven`` names listeners that cannot be proven from the node;
+    without it, those of the last proof.
     """
     result: Brought = {
         "changed": plan.changed,
@@ -151,16 +160,31 @@ def bring_about(
         "pending": plan.summary(),
         "proof": [],
         "lowered": [],
+        "unproven": [],
         "warnings": [],
     }
+    excused = _excused(state, unproven)
     if plan.changed:
         compared = compared or ratchet.check(postfix, state, plan, allowance)
         result["lowered"] = [item._asdict() for item in compared.lowered]
         result["warnings"] = unmet(check_mode, compared.broken)
     if plan.changed and not check_mode:
-        proofs = Proofs(check_master, prove_twin, lambda: prove(postfix, state.started_with))
+        proofs = Proofs(
+            check_master,
+            lambda twin, services: prove_twin(twin, services, excused),
+            lambda: prove(postfix, state.started_with, excused),
+        )
         result["proof"] = carry_out(postfix, state, plan, author, proofs)
+    result["unproven"] = history.unproven_facts(state.config_dir)
+    result["warnings"] += [f"{one['service']} is not proven: it {one['problem']}." for one in result["unproven"]]
     return result
+
+
+def _excused(state: State, unproven: Optional[Sequence[str]]) -> FrozenSet[str]:
+    """The listeners that need not be proven. Some of them may come with this change, or with a later one."""
+    if unproven is None:
+        return frozenset(history.unproven(state.config_dir))
+    return frozenset(read_service_name("unproven", name) for name in unproven)
 
 
 def _failure(sentence: str, interrupted: Optional[Interrupted], **facts: object) -> Outcome:

@@ -154,7 +154,7 @@ class _Transaction:
         self.postfix.reload()
         seen = proofs.live()
         self._check_unedited(log)
-        self._remember(log)
+        self._remember(log, seen)
         journal.settle(self.state.config_dir)
         return seen
 
@@ -273,11 +273,20 @@ class _Transaction:
             summary = "as found, made by other means"
             history.record(config_dir, Author("-"), self.time, summary=summary, proven=False, contents=contents)
 
-    def _remember(self, log: journal.Journal) -> None:
+    def _remember(self, log: journal.Journal, seen: Seen) -> None:
         """What has been proven, whoever may have gone on from there."""
         contents = {os.path.basename(kept): self.there[live] for live, kept in log.saved.items()}
         summary = self.plan.summary_line()
-        history.record(self.state.config_dir, self.author, self.time, summary=summary, proven=True, contents=contents)
+        unproven = {str(one["service"]): str(one["unproven"]) for one in seen or () if one.get("unproven")}
+        history.record(
+            self.state.config_dir,
+            self.author,
+            self.time,
+            summary=summary,
+            proven=True,
+            contents=contents,
+            unproven=unproven,
+        )
 
     def _undo(self, log: journal.Journal, problem: BaseException) -> None:
         """Bring everything back and raise what went wrong, as a sentence where it is one."""

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Dict, List, Mapping, Optional, Tuple
 
 from .. import _files as files
@@ -38,6 +39,8 @@ class Past:
     proven: bool
     """``False`` for what a change found, made by other means."""
     folder: str
+    unproven: Mapping[str, str] = field(default_factory=dict)
+    """The listeners that were let pass by name, and what was not seen there."""
 
     def content(self, name: str) -> bytes:
         return files.read(os.path.join(self.folder, name))
@@ -50,6 +53,7 @@ class Past:
             "task": self.author.task,
             "summary": self.summary,
             "proven": self.proven,
+            "unproven": list(self.unproven),
         }
 
 
@@ -61,6 +65,17 @@ def past(config_dir: str) -> List[Past]:
     """All states that the node remembers, oldest first."""
     found = (_read(number, path) for number, path in store.generations(folder(config_dir)))
     return [state for state in found if state is not None]
+
+
+def unproven(config_dir: str) -> Mapping[str, str]:
+    """The listeners that the last proven change let pass by name, and what was not seen there."""
+    proven = [state for state in past(config_dir) if state.proven]
+    return proven[-1].unproven if proven else {}
+
+
+def unproven_facts(config_dir: str) -> List[Dict[str, str]]:
+    """The same as modules return it."""
+    return [{"service": service, "problem": problem} for service, problem in unproven(config_dir).items()]
 
 
 def find(config_dir: str, number: Optional[int]) -> Past:
@@ -76,14 +91,28 @@ def find(config_dir: str, number: Optional[int]) -> Past:
 
 
 def record(
-    config_dir: str, author: Author, time: str, *, summary: str, proven: bool, contents: Mapping[str, bytes]
+    config_dir: str,
+    author: Author,
+    time: str,
+    *,
+    summary: str,
+    proven: bool,
+    contents: Mapping[str, bytes],
+    unproven: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Keep a state: main.cf and master.cf, and what is known of them."""
     here = store.next_path(folder(config_dir))
     files.make_folder(here, 0o700)
     for name in CONFIGURATION:
         files.write(os.path.join(here, name), contents[name], 0o600)
-    facts = {"time": time, "module": author.module, "task": author.task, "summary": summary, "proven": proven}
+    facts = {
+        "time": time,
+        "module": author.module,
+        "task": author.task,
+        "summary": summary,
+        "proven": proven,
+        "unproven": dict(unproven),
+    }
     files.write(os.path.join(here, "state.json"), json.dumps(facts, indent=1).encode(), 0o600)
 
 
@@ -132,6 +161,7 @@ def _read(number: int, path: str) -> Optional[Past]:
     try:
         facts = json.loads(files.read(os.path.join(path, "state.json")))
         author = Author(facts["module"], facts["task"])
-        return Past(number, facts["time"], author, facts["summary"], facts["proven"], path)
+        unproven = facts.get("unproven", {})
+        return Past(number, facts["time"], author, facts["summary"], facts["proven"], path, unproven)
     except (OSError, ValueError, KeyError, TypeError):  # cut short before it was complete
         return None

@@ -8,6 +8,6 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._task imp
 @pytest.fixture(autouse=True)
 def proven(monkeypatch):
     """The wire shows what it should."""
-    monkeypatch.setattr(work, "prove", lambda postfix, started_with: [{"service": "smtp/inet"}])
-    monkeypatch.setattr(work, "prove_twin", lambda twin, services: [])
+    monkeypatch.setattr(work, "prove", lambda postfix, started_with, unproven: [{"service": "smtp/inet"}])
+    monkeypatch.setattr(work, "prove_twin", lambda twin, services, unproven: [])
     monkeypatch.setattr(work, "check_master", lambda postfix, staged: None)

@@ -108,7 +108,7 @@ def test_a_state_that_names_a_file_of_the_store_in_an_override_needs_that_file(n
 
 
 def test_a_rollback_that_is_not_proven_is_undone(node, monkeypatch):
-    def refuse(postfix, started_with):
+    def refuse(postfix, started_with, unproven):
         raise ProofFailed("The wire shows something else.", proof=[1])
 
     name(node, "mx8")

@@ -107,8 +107,8 @@ def looked_at(monkeypatch):
     """What the probe talks to: (target, CAs, own certificate)."""
     seen = []
 
-    def observe(run, target, ca_file=None, own_chain=None):
-        seen.append((target, ca_file, own_chain))
+    def observe(run, target, ca_file=None, own_pem=None):
+        seen.append((target, ca_file, own_pem))
         return Observation(str(target), target.implicit_tls)
 
     monkeypatch.setattr(smtp_tls_probe, "observe", observe)
@@ -119,7 +119,7 @@ def test_an_empty_list_of_targets_means_none(node, looked_at):
     smtp_tls_probe.work(node.postfix, {**OPTIONS, "targets": []}, False)()
     assert looked_at == []
     smtp_tls_probe.work(node.postfix, {**OPTIONS, "targets": None}, False)()
-    assert [target.port for target, _ca_file, _own_chain in looked_at] == [25]
+    assert [target.port for target, _ca_file, _own_pem in looked_at] == [25]
 
 
 @pytest.mark.parametrize(
@@ -128,9 +128,12 @@ def test_an_empty_list_of_targets_means_none(node, looked_at):
         ({}, Target("mx.example", 25, "mx.example")),
         ({"name": "mail.example"}, Target("mx.example", 25, "mail.example")),
         ({"port": 465, "implicit_tls": True}, Target("mx.example", 465, "mx.example", True)),
+        ({"proxy_protocol": 2}, Target("mx.example", 25, "mx.example", proxy_protocol=2)),
     ],
 )
 def test_a_target_is_looked_at_by_its_own_name_and_with_what_the_node_shows(tls_node, looked_at, given, target):
-    options = {"address": "mx.example", "port": 25, "name": None, "implicit_tls": False, **given}
+    usual = {"address": "mx.example", "port": 25, "name": None, "implicit_tls": False, "proxy_protocol": None}
+    options = {**usual, **given}
     smtp_tls_probe.work(tls_node.postfix, {**OPTIONS, "targets": [options], "ca_file": "/etc/ca.pem"}, False)()
-    assert looked_at == [(target, "/etc/ca.pem", tls_node.store("certificates/fleet/1.pem"))]
+    with open(tls_node.store("certificates/fleet/1.pem"), "rb") as handle:
+        assert looked_at == [(target, "/etc/ca.pem", handle.read())]

@@ -367,15 +367,20 @@ def test_the_certificates_of_each_key_are_found_without_reading_a_key(issue):
     one, other = issue(), issue(days=10)
     broken = b"-----BEGIN PRIVATE KEY-----\nnone\n-----END PRIVATE KEY-----\n"
     pem = [certificates_pem(chain.certificates) for chain in (one, other)]
-    assert certificates_by_key("x", broken + pem[0] + broken + broken + pem[1]) == (
-        one.certificates,
-        other.certificates,
+    assert certificates_by_key([("x", broken + pem[0] + broken + broken + pem[1])]) == (
+        ("x", one.certificates),
+        ("x", other.certificates),
     )
-    assert certificates_by_key("x", pem[1] + broken + pem[0]) == (other.certificates, one.certificates)
-    assert certificates_by_key("x", pem[0].replace(b"CERTIFICATE", b"X509 CERTIFICATE")) == (one.certificates,)
+    assert certificates_by_key([("x", pem[1] + broken), ("y", pem[0])]) == (
+        ("x", other.certificates),
+        ("y", one.certificates),
+    )
+    assert certificates_by_key([("x", pem[0].replace(b"CERTIFICATE", b"X509 CERTIFICATE"))]) == (
+        ("x", one.certificates),
+    )
 
 
 @pytest.mark.parametrize("pem", [b"", b"-----BEGIN PRIVATE KEY-----\nnone\n-----END PRIVATE KEY-----\n"])
 def test_no_certificate_of_any_key_is_a_sentence(pem):
     with pytest.raises(CertificateError, match=r"^/x\.pem: holds no certificate in PEM;"):
-        certificates_by_key("/x.pem", pem)
+        certificates_by_key([("/x.pem", pem)])

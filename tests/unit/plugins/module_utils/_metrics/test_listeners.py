@@ -21,7 +21,7 @@ def speak(serving):
         class Dialogue(socketserver.BaseRequestHandler):
             def handle(self):
                 sock = context.wrap_socket(self.request, server_side=True) if context else self.request
-                sock.sendall(says)
+                sock.sendall(says(self.client_address[0]) if callable(says) else says)
                 self.server.heard.append(sock.recv(1000))
 
         server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Dialogue)
@@ -31,8 +31,10 @@ def speak(serving):
     return start
 
 
-def greets(instance, server, **effective):
-    return listeners.greets(instance(effective), listener(f"127.0.0.1:{server.server_address[1]}"))
+def greets(instance, server, answers_suffice=False, **effective):
+    return listeners.greets(
+        instance(effective), listener(f"127.0.0.1:{server.server_address[1]}"), answers_suffice=answers_suffice
+    )
 
 
 @pytest.mark.parametrize(
@@ -49,7 +51,21 @@ def greets(instance, server, **effective):
 def test_a_listener_is_up_when_it_says_220(instance, speak, says, up):
     server = speak(says)
     assert greets(instance, server) is up
-    assert server.heard == [b"QUIT\r\n"]
+    assert set(server.heard) == {b"QUIT\r\n"}
+
+
+@pytest.mark.parametrize(
+    ("says", "up"),
+    [(b"554 5.7.1 no\r\n", True), (b"220 mx1.example.com ESMTP\r\n", True), (b"HTTP/1.1 400 Bad Request\r\n", False)],
+)
+def test_a_listener_that_is_known_to_turn_this_host_away_is_up_when_it_does(instance, speak, says, up):
+    assert greets(instance, speak(says), answers_suffice=True) is up
+
+
+def test_a_listener_that_turns_loopback_away_is_up_when_it_greets_another_address(instance, speak):
+    server = speak(lambda client: b"554 5.7.1 no\r\n" if client == "127.0.0.1" else b"220 mx1.example.com ESMTP\r\n")
+    assert greets(instance, server) is True
+    assert len(server.heard) == 2
 
 
 def test_a_listener_in_wrapper_mode_greets_over_tls(instance, speak, issue, tmp_path):

@@ -43,7 +43,7 @@ def test_a_whole_run_tells_everything_and_that_all_is_well(instance, shown, run,
     effective = {"maillog_file": f"{shown}.log", "smtpd_tls_chain_files": shown}
     monkeypatch.setattr(metrics_main, "read_instance", lambda config_dir: instance(effective, ["myhostname = mx1"]))
     monkeypatch.setattr(health, "master_runs", lambda state: True)
-    monkeypatch.setattr(listeners, "greets", lambda state, service: True)
+    monkeypatch.setattr(listeners, "greets", lambda state, service, answers_suffice: True)
     code, parsed = run("/etc/postfix/")
     assert code == 0
     assert value(parsed, "healthy") == 1

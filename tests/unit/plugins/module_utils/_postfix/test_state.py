@@ -128,9 +128,17 @@ def test_a_service_that_clients_of_the_network_talk_to_is_a_listener(node, entry
 def test_an_entry_keeps_everything_but_its_name_at_another_address(node):
     node.services = "submission  inet  n  -  y  -  -  smtpd\n  -o smtpd_tls_security_level=encrypt\n"
     (service,) = node.state.services
-    assert service.entry_at("127.0.0.1:10587") == (
-        "127.0.0.1:10587 inet n - y - - smtpd -o smtpd_tls_security_level=encrypt"
-    )
+    moved = service.at("127.0.0.1:10587")
+    assert moved.entry == "127.0.0.1:10587 inet n - y - - smtpd -o smtpd_tls_security_level=encrypt"
+    assert (moved.key, moved.overrides) == ("127.0.0.1:10587/inet", service.overrides)
+
+
+def test_a_service_has_a_state_of_its_own_where_it_overrides_one(node):
+    node.write("smtpd_banner = $a\na = 1\n")
+    node.override("smtp/inet/smtpd_banner=b")
+    seen = [node.state.seen_by(service) for service in (None, node.state.services[0])]
+    assert [one.explicit["smtpd_banner"] for one in seen] == ["$a", "b"]
+    assert seen[1].effective["smtpd_banner"] == "b"
 
 
 def test_defaults_are_what_would_hold_without_main_cf(node):

@@ -5,6 +5,7 @@ import os
 
 import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import (
+    Chain,
     certificates_pem,
     chains_pem,
 )
@@ -214,8 +215,122 @@ def test_active_certificates_are_read_without_their_keys(node, issue, tmp_path):
     chain = issue()
     path = put(tmp_path / "cert.pem", certificates_pem(chain.certificates))
     node.write(f"smtpd_tls_cert_file = {path}\nsmtpd_tls_key_file = /nowhere/key.pem\n")
-    assert store.active_certificates(node.state, "server") == (chain.certificates,)
+    assert store.active_certificates(node.state, "server") == ((path, chain.certificates),)
     assert store.active_certificates(node.state, "client") == ()
+
+
+def part(tmp_path, name, pem):
+    return put(tmp_path / name, pem)
+
+
+def as_people_write_them(tmp_path, one, other):
+    """Parameters, and the files that the chains of ``one`` and, where it is served, of ``other`` are found in."""
+    files = {
+        name: put(tmp_path / name, pem)
+        for name, pem in {
+            "one.key": write_key(one.key),
+            "one.crt": certificates_pem(one.certificates),
+            "leaf.crt": certificates_pem(one.certificates[:1]),
+            "issuer.crt": certificates_pem(one.certificates[1:]),
+            "one.pem": one.to_pem(),
+            "other.key": write_key(other.key),
+            "other.crt": certificates_pem(other.certificates),
+            "other.pem": other.to_pem(),
+            "all.pem": one.to_pem() + other.to_pem(),
+        }.items()
+    }
+    side = "smtp_tls"
+    return {
+        "key and chain in files of their own": (
+            f"{side}_chain_files = {files['one.key']}, {files['one.crt']}\n",
+            ["one.crt"],
+        ),
+        "two such pairs": (
+            f"{side}_chain_files = {files['one.key']} {files['one.crt']},{files['other.key']}\n  {files['other.crt']}\n",
+            ["one.crt", "other.crt"],
+        ),
+        "the issuer in a third file": (
+            f"{side}_chain_files = {files['one.key']}, {files['leaf.crt']}, {files['issuer.crt']}\n",
+            ["leaf.crt"],
+        ),
+        "a pair of files beside a whole one": (
+            f"{side}_chain_files = {files['other.pem']}, {files['one.key']}, {files['one.crt']}\n",
+            ["other.pem", "one.crt"],
+        ),
+        "two chains in one file": (f"{side}_chain_files = {files['all.pem']}\n", ["all.pem", "all.pem"]),
+        "a legacy pair": (
+            f"{side}_cert_file = {files['one.crt']}\n{side}_key_file = {files['one.key']}\n",
+            ["one.crt"],
+        ),
+        "a legacy file with its key": (
+            f"{side}_cert_file = {files['one.pem']}\n{side}_key_file = ${side}_cert_file\n",
+            ["one.pem"],
+        ),
+    }
+
+
+@pytest.mark.parametrize(
+    "habit",
+    [
+        "key and chain in files of their own",
+        "two such pairs",
+        "the issuer in a third file",
+        "a pair of files beside a whole one",
+        "two chains in one file",
+        "a legacy pair",
+        "a legacy file with its key",
+    ],
+)
+def test_chains_are_read_in_the_files_that_people_keep_them_in(node, issue, fleet_ca, tmp_path, habit):
+    one, other = issue(), issue(kind=("rsa", 2048))
+    one = Chain(one.key, (*one.certificates, fleet_ca[0]))
+    text, names = as_people_write_them(tmp_path, one, other)[habit]
+    node.write(" ".join(text.rstrip("\n").split("\n  ")) + "\n")
+    found = store.active_chains(node.state, "client")
+    assert [os.path.basename(path) for path, _chain in found] == names
+    assert one.certificates in [chain.certificates for _path, chain in found]
+    assert store.active_certificates(node.state, "client") == tuple((path, c.certificates) for path, c in found)
+    served = store.own_client_pem(node.state)
+    assert write_key(found[0][1].key) in served and certificates_pem(found[0][1].certificates[:1]) in served
+
+
+@pytest.mark.parametrize(
+    ("files", "sentence"),
+    [
+        (
+            ("one.crt", "one.key"),
+            "{one.key}: holds no certificate in PEM; give one that begins with BEGIN CERTIFICATE.",
+        ),
+        (
+            ("other.key", "one.crt"),
+            "{one.crt}: the private key in {other.key} does not match the certificate; put the right pair there, or make the "
+            "certificate anew.",
+        ),
+        (
+            ("one.crt",),
+            "{one.crt}: holds no private key; a chain file begins with one (postconf(5), smtpd_tls_chain_files).",
+        ),
+    ],
+)
+def test_files_that_do_not_belong_together_are_named(node, issue, tmp_path, files, sentence):
+    one, other = issue(), issue()
+    paths = {
+        "one.key": part(tmp_path, "one.key", write_key(one.key)),
+        "one.crt": part(tmp_path, "one.crt", certificates_pem(one.certificates)),
+        "other.key": part(tmp_path, "other.key", write_key(other.key)),
+    }
+    node.write(f"smtpd_tls_chain_files = {', '.join(paths[name] for name in files)}\n")
+    with pytest.raises(CertificateError) as refusal:
+        store.active_chains(node.state, "server")
+    for name, path in paths.items():
+        sentence = sentence.replace(f"{{{name}}}", path)
+    assert str(refusal.value) == sentence
+
+
+def test_a_client_certificate_that_cannot_be_read_is_none_that_gets_in_anywhere(node):
+    assert store.own_client_pem(node.state) is None
+    node.write("smtp_tls_cert_file = /nowhere/cert.pem\n")
+    assert store.own_client_pem(node.state) == b""
 
 
 def test_a_stray_file_among_the_certificates_is_no_certificate(tls_node):

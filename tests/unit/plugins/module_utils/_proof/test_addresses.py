@@ -6,6 +6,7 @@ import socket
 
 import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import PostfixError, ProofFailed
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof import addresses
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.addresses import taken
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.prove import check_master
 
@@ -17,6 +18,42 @@ def held():
     """A port of 127.0.0.1 that this test listens to."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
+
+
+TRIE = """\
+Main:
+  +-- 0.0.0.0/0 3 0 5
+     |-- 192.0.2.5
+        /32 host LOCAL
+Local:
+  +-- 0.0.0.0/0 3 0 5
+     |-- 127.0.0.1
+        /32 host LOCAL
+     |-- 192.0.2.0
+        /24 link UNICAST
+     |-- 192.0.2.5
+        /32 host LOCAL
+     |-- 192.0.2.255
+        /32 link BROADCAST
+"""
+IF_INET6 = """\
+fe800000000000000000000000000001 02 40 20 80     eth0
+20010db8000000000000000000000005 02 40 00 80     eth0
+00000000000000000000000000000001 01 80 10 80       lo
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        ({"/proc/net/fib_trie": TRIE, "/proc/net/if_inet6": IF_INET6}, ["192.0.2.5", "2001:db8::5"]),
+        ({"/proc/net/fib_trie": TRIE, "/proc/net/if_inet6": ""}, ["192.0.2.5"]),
+        ({"/proc/net/fib_trie": "", "/proc/net/if_inet6": ""}, []),
+    ],
+)
+def test_a_host_has_the_addresses_that_others_reach_it_at(monkeypatch, said, found):
+    monkeypatch.setattr(addresses, "_said", said.__getitem__)
+    assert addresses.own_addresses() == found
 
 
 def with_service(node, name, command="smtpd"):

@@ -50,10 +50,10 @@ def test_a_protocol_floor_shows_on_the_wire(listen, floor, spoken):
 
 @pytest.mark.parametrize("problem", [ValueError("no such version"), ssl.SSLError("unsupported")])
 def test_a_version_that_this_openssl_does_not_speak_is_untested(listen, monkeypatch, problem):
-    def context(protocol=None, chain_file=None):
+    def context(protocol=None, own_pem=None):
         if protocol is Protocol.TLS_1_0:
             raise problem
-        return unverified(protocol, chain_file)
+        return unverified(protocol, own_pem)
 
     monkeypatch.setattr(observing, "unverified", context)
     assert look(listen()).protocols == {
@@ -86,10 +86,9 @@ def test_what_a_server_does_about_client_certificates_is_seen(listen, demand, im
 
 
 @pytest.mark.parametrize(("by", "gets_in"), [("ca", True), ("itself", False)])
-def test_only_a_certificate_of_the_fleet_gets_in_where_one_is_required(listen, issue, tmp_path, by, gets_in):
-    own = tmp_path / "own.pem"
-    own.write_bytes(issue(names=["mx2.example.com"], by=by).to_pem())
-    seen = look(listen(level="encrypt", certificates="require"), own_chain=str(own))
+def test_only_a_certificate_of_the_fleet_gets_in_where_one_is_required(listen, issue, by, gets_in):
+    own = issue(names=["mx2.example.com"], by=by).to_pem()
+    seen = look(listen(level="encrypt", certificates="require"), own_pem=own)
     assert (seen.client_certificate, seen.with_own_certificate) == ("require", gets_in)
 
 
@@ -169,13 +168,35 @@ def test_the_answer_to_a_recipient_is_heard_encrypted_where_it_can_be(listen, op
     ]
 
 
-def test_the_answer_to_a_recipient_is_heard_as_the_node_itself_where_that_is_required(listen, issue, tmp_path):
+def test_the_answer_to_a_recipient_is_heard_as_the_node_itself_where_that_is_required(listen, issue):
     server = listen(level="encrypt", certificates="require")
     target = Target("127.0.0.1", server.port, "mx1.example.com")
-    own = tmp_path / "own.pem"
-    own.write_bytes(issue(names=["mx2.example.com"]).to_pem())
-    assert answer_to_recipient(target, str(own)) == "250 2.1.0 Ok"
+    own = issue(names=["mx2.example.com"]).to_pem()
+    assert answer_to_recipient(target, own) == "250 2.1.0 Ok"
     assert answer_to_recipient(target, None) is None
+
+
+def test_a_listener_behind_a_proxy_is_seen_as_far_as_one_without(listen):
+    server = listen(proxied=True)
+    target = Target("127.0.0.1", server.port, "mx1.example.com", proxy_protocol=1)
+    seen = observe(server.openssl, target)
+    assert seen.error is None
+    assert (seen.starttls, seen.plaintext, seen.protocol) == (True, "accepted", "TLSv1.3")
+    assert seen.proxy_protocol == {"v1": "accepted", "v2": "accepted"}
+    assert look(server).starttls is False, "without the header, nobody gets anywhere"
+
+
+@pytest.mark.parametrize("certificates", ["ignore", "request"])
+def test_who_is_turned_away_on_the_way_has_seen_nothing_of_protocols_or_certificates(listen, certificates):
+    """As a listener does that lets a client in so often and no more."""
+    server = listen(certificates=certificates)
+    server.greets = lambda client: (
+        "220 mx1 ESMTP" if len(server.heard) < 10 else "421 4.7.0 mx1 Error: too many connections"
+    )
+    seen = look(server)
+    assert seen.error == "421 4.7.0 mx1 Error: too many connections"
+    assert set(seen.protocols) == {"TLSv1", "TLSv1.1"}, "the others were not heard"
+    assert seen.client_certificate is None
 
 
 def test_a_listener_that_does_not_come_to_a_recipient_answers_nothing():

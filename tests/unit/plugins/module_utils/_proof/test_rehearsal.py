@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import os
+
 import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.domains import read_domain
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.commands import Completed, Postfix
@@ -10,6 +12,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.re
     report,
 )
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.domain_tasks import PINS
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import write
 
 HOST = "mx.x.test[192.0.2.1]:25"
 TLSA = "_25._tcp.mx.x.test"
@@ -47,11 +50,13 @@ class Told:
 
     def __init__(self, node, *said, on_stderr=False):
         self.node, self.commands = node, []
+        self.seeing = lambda argv: None
         text = "".join(f"posttls-finger: {line}\n" for line in said)
         self.answer = Completed(0, "", text) if on_stderr else Completed(0, text, "")
 
     def run(self, argv, stdin=None):
         self.commands.append(argv)
+        self.seeing(argv)
         return self.answer if "posttls-finger" in argv else Completed(0, "", "")
 
     def rehearse(self, level, **over):
@@ -65,8 +70,9 @@ def outcome(node, level, *said):
     return found.delivered, found.tls, found.reason
 
 
-def argv(node, level="secure", **over):
+def argv(node, level="secure", seeing=lambda argv: None, **over):
     told = Told(node)
+    told.seeing = seeing
     told.rehearse(level, **over)
     (found,) = told.commands
     return found
@@ -275,9 +281,18 @@ def test_the_cas_are_those_of_main_cf_and_none_for_dane(node, level, main_cf, ca
 
 def test_the_node_shows_the_certificate_that_it_shows_when_it_sends(node):
     assert "-k" not in argv(node)
-    node.append("smtp_tls_chain_files = /etc/own.pem\n")
-    found = argv(node)
-    assert (after(found, "-k"), after(found, "-K")) == ("/etc/own.pem", "/etc/own.pem")
+    paths = [write(node.path(name), name) for name in ("own.key", "own.crt")]
+    node.append(f"smtp_tls_chain_files = {', '.join(paths)}\n")
+    shown = []
+
+    def look(path):
+        with open(path, encoding="utf-8") as handle:
+            shown.append(handle.read())
+
+    found = argv(node, seeing=lambda words: look(after(words, "-k")))
+    assert shown == ["own.key\nown.crt"]
+    assert after(found, "-k") == after(found, "-K")
+    assert not os.path.exists(after(found, "-k")), "it lies on no disk, and in memory no longer than it is needed"
 
 
 @pytest.mark.parametrize("lookup", ["dns", "native", "dns,native"])

@@ -41,8 +41,8 @@ PROVIDERS = ["self_signed", "csr", "own_ca", "pem", "pkcs12", "external"]
 @pytest.fixture(autouse=True)
 def proven(monkeypatch, tmp_path):
     """The wire shows what it should, and systemd's units lie where a test may write."""
-    monkeypatch.setattr(task_work, "prove", lambda postfix, started_with: PROVEN)
-    monkeypatch.setattr(task_work, "prove_twin", lambda twin, services: [])
+    monkeypatch.setattr(task_work, "prove", lambda postfix, started_with, unproven: PROVEN)
+    monkeypatch.setattr(task_work, "prove_twin", lambda twin, services, unproven: [])
     monkeypatch.setattr(task_work, "check_master", lambda postfix, staged: None)
     monkeypatch.setattr(hooks, "UNITS", str(tmp_path / "systemd"))
 

@@ -190,7 +190,7 @@ def proven(monkeypatch):
     """The wire shows what it should; what the live proof was asked is kept."""
     asked = []
     monkeypatch.setattr(task_work, "prove", lambda *given: asked.append(given) or [{"service": "smtp/inet"}])
-    monkeypatch.setattr(task_work, "prove_twin", lambda twin, services: [])
+    monkeypatch.setattr(task_work, "prove_twin", lambda twin, services, unproven: [])
     monkeypatch.setattr(task_work, "check_master", lambda postfix, staged: None)
     return asked
 
@@ -221,7 +221,40 @@ def test_the_live_proof_expects_what_postfix_was_started_with(node, proven):
     state = node.state
     plan = plan_parameters(state, {"inet_interfaces": "loopback-only"})
     task_work.bring_about(node.postfix, state, plan, check_mode=False, author=AUTHOR)
-    assert [started_with for _postfix, started_with in proven] == [{"inet_interfaces": "all", "inet_protocols": "all"}]
+    assert [started_with for _postfix, started_with, _unproven in proven] == [
+        {"inet_interfaces": "all", "inet_protocols": "all"}
+    ]
+
+
+PASSED = {"service": "smtp/inet", "unproven": "turns this host away: 554 5.7.1 Go away"}
+
+
+def bring_about(node, banner, **over):
+    state = node.state
+    plan = plan_parameters(state, {"mail_name": banner})
+    return task_work.bring_about(node.postfix, state, plan, check_mode=False, author=AUTHOR, **over)
+
+
+def test_a_listener_that_was_let_pass_by_name_stays_so_and_every_later_result_shows_it(node, proven, monkeypatch):
+    def prove(postfix, started_with, unproven):
+        proven.append(unproven)
+        return [PASSED if "smtp/inet" in unproven else {"service": "smtp/inet", "unproven": None}]
+
+    monkeypatch.setattr(task_work, "prove", prove)
+    shown = [{"service": "smtp/inet", "problem": PASSED["unproven"]}]
+    warning = "smtp/inet is not proven: it turns this host away: 554 5.7.1 Go away."
+    results = [bring_about(node, "a", unproven=["smtp"]), bring_about(node, "b"), bring_about(node, "b")]
+    assert [result["unproven"] for result in results] == [shown] * 3
+    assert [result["warnings"] for result in results] == [[warning]] * 3
+    assert bring_about(node, "c", unproven=[])["unproven"] == []
+    assert bring_about(node, "d")["unproven"] == []
+    assert [set(names) for names in proven] == [{"smtp/inet"}, {"smtp/inet"}, set(), set()]
+
+
+def test_what_can_be_no_service_cannot_go_unproven(node, proven):
+    with pytest.raises(HardeningError, match=r"^unproven: 'smtp inet' is no service; write name/type"):
+        bring_about(node, "a", unproven=["smtp inet"])
+    assert proven == []
 
 
 def test_nothing_to_do_needs_no_running_postfix(node):
@@ -231,6 +264,7 @@ def test_nothing_to_do_needs_no_running_postfix(node):
         "diff": [],
         "pending": {"set": {}, "unset": [], "services": [], "services_gone": [], "overrides": {}, "contents": []},
         "proof": [],
+        "unproven": [],
         "lowered": [],
         "warnings": [],
     }

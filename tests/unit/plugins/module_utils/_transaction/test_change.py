@@ -18,7 +18,8 @@ from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import
 
 
 def test_a_change_that_is_proven_stays(node):
-    assert change(node, plan(node), live=lambda: "seen") == "seen"
+    seen = [{"service": "smtp/inet", "unproven": None}]
+    assert change(node, plan(node), live=lambda: seen) == seen
     assert node.state.explicit["smtpd_tls_security_level"] == "may"
     assert ["postfix", "-c", node.config_dir, "reload"] in node.commands
 

@@ -41,6 +41,7 @@ def test_a_state_is_remembered_with_who_when_and_what(node):
         "task": "Name it",
         "summary": "set: myhostname",
         "proven": True,
+        "unproven": [],
     }
     assert past.content("main.cf") == b"myhostname = a\n"
     assert past.content("master.cf").decode() == node.services
