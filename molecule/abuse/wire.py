@@ -21,13 +21,15 @@ def codes(replies):
 
 
 class Client:
-    """One connection to a node. A reply is its text, of which the last line counts; empty where the node has hung up."""
+    """One connection to a node. A reply is its text, of which the last line counts; empty where the node has hung up.
+    ``header`` is what a proxy would say first."""
 
-    def __init__(self, node, greeted=True):
+    def __init__(self, node, greeted=True, port=25, header=b""):
         self.recipient = f"<{probe(node)}>".encode()
-        self.socket = socket.create_connection((NODES[node], 25), timeout=60)
+        self.socket = socket.create_connection((NODES[node], port), timeout=60)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # a segment for each send
         self._read = self.socket.makefile("rb")
+        self.send(header)
         if greeted:
             self.reply()
             self.ask(b"EHLO client.elsewhere.test")

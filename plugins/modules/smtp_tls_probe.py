@@ -22,7 +22,9 @@ extends_documentation_fragment:
   - mailfleet.smtp_hardening.smtp.attributes
 options:
   targets:
-    description: Listeners to talk to. Left out, the node's own; an empty list for none.
+    description:
+      - Listeners to talk to. Left out, the node's own, each from the first of the node's addresses that it does not treat
+        otherwise than its clients (C(source) of the result); an empty list for none.
     type: list
     elements: dict
     suboptions:
@@ -144,13 +146,14 @@ interrupted:
   sample: null
 """
 
-from typing import Callable, List
+from typing import Callable, List, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._certificates.validity import utc_now
 from ..module_utils._conduct import conduct
 from ..module_utils._edge import Options, Result
+from ..module_utils._errors import present
 from ..module_utils._model.domains import DomainPolicy, Mode
 from ..module_utils._model.levels import ClientLevel
 from ..module_utils._postfix import store
@@ -159,9 +162,10 @@ from ..module_utils._postfix.records import current_folder, read_records
 from ..module_utils._postfix.state import State, read_state
 from ..module_utils._proof.connection import BINARY, TEXT, Target
 from ..module_utils._proof.delivery import deliver
-from ..module_utils._proof.listeners import own_listeners
-from ..module_utils._proof.observe import observe
+from ..module_utils._proof.listeners import Listener, own_listeners
+from ..module_utils._proof.observe import Observation, observe
 from ..module_utils._proof.rehearsal import rehearse, report
+from ..module_utils._proof.vantages import TURNED_AWAY, vantages
 from ..module_utils._task.work import COMMON_ARGUMENTS
 
 TARGET_ARGUMENTS = {
@@ -195,16 +199,38 @@ def work(postfix: Postfix, options: Options, check_mode: bool) -> Callable[[], R
     return lambda: talk(postfix, state, options, wanted, check_mode)
 
 
+def from_any(listener: Listener, look: Callable[[Target], Observation]) -> Observation:
+    """As the first of the node's addresses sees it that is neither turned away nor offered no TLS; without one, as the first."""
+    first: Optional[Observation] = None
+    for target in vantages(listener.target, listener.state.effective):
+        seen = look(target)
+        if seen.starttls or seen.implicit_tls or not (seen.error is None or TURNED_AWAY.match(seen.error)):
+            return seen
+        first = first or seen
+    return present(first)
+
+
+def given(options: Options) -> Target:
+    """One of O(targets)."""
+    return Target(
+        address=options["address"],
+        port=options["port"],
+        name=options["name"] or options["address"],
+        implicit_tls=options["implicit_tls"],
+        proxy_protocol=options.get("proxy_protocol"),
+    )
+
+
 def talk(postfix: Postfix, state: State, options: Options, wanted: List[DomainPolicy], check_mode: bool) -> Result:
-    if options["targets"] is None:
-        targets = [listener.target for listener in own_listeners(state)]
-    else:
-        targets = [
-            Target(t["address"], t["port"], t["name"] or t["address"], t["implicit_tls"], t.get("proxy_protocol"))
-            for t in options["targets"]
-        ]
     own_pem = store.own_client_pem(state)
-    seen = [observe(postfix.run, target, ca_file=options["ca_file"], own_pem=own_pem) for target in targets]
+
+    def look(target: Target) -> Observation:
+        return observe(postfix.run, target, ca_file=options["ca_file"], own_pem=own_pem)
+
+    if options["targets"] is None:
+        seen = [from_any(listener, look) for listener in own_listeners(state)]
+    else:
+        seen = [look(target) for target in map(given, options["targets"])]
     sender = options["sender"] or f"postmaster@{state.effective['myhostname']}"
     recipients = [] if check_mode else options["deliver"]
     sent = deliver(postfix, state, sender, recipients, options["timeout"]) if recipients else []

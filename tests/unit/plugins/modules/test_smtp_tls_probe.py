@@ -119,7 +119,29 @@ def test_an_empty_list_of_targets_means_none(node, looked_at):
     smtp_tls_probe.work(node.postfix, {**OPTIONS, "targets": []}, False)()
     assert looked_at == []
     smtp_tls_probe.work(node.postfix, {**OPTIONS, "targets": None}, False)()
-    assert [target.port for target, _ca_file, _own_pem in looked_at] == [25]
+    assert {target.port for target, _ca_file, _own_pem in looked_at} == {25}
+
+
+@pytest.mark.parametrize(
+    ("shows", "source"),
+    [
+        (lambda target: {"starttls": True}, None),
+        (lambda target: {"starttls": target.source is not None}, "another"),
+        (
+            lambda target: {"error": None if target.source else "554 5.7.1 no", "starttls": bool(target.source)},
+            "another",
+        ),
+        (lambda target: {"error": "554 5.7.1 no"}, None),
+        (lambda target: {"error": "[Errno 111] Connection refused"}, None),
+    ],
+)
+def test_an_own_listener_is_seen_as_clients_see_it_that_are_not_on_the_node(node, monkeypatch, shows, source):
+    def observe(run, target, ca_file=None, own_pem=None):
+        return Observation(str(target), target.implicit_tls, source=target.source, **shows(target))
+
+    monkeypatch.setattr(smtp_tls_probe, "observe", observe)
+    (seen,) = smtp_tls_probe.work(node.postfix, {**OPTIONS, "targets": None}, False)()["observations"]
+    assert (seen["source"] is None) is (source is None)
 
 
 @pytest.mark.parametrize(
