@@ -6,24 +6,24 @@ import ssl
 
 import pytest
 from mail import NODES
-from tasks import succeed
+from on_node import sh
 from wire import Client
 from witnesses import RELAY as NODE
 
 testinfra_hosts = ["local://"]
 PORT = 2525
-SERVICE = {"name": str(PORT), "command": "smtpd", "parameters": {"smtpd_upstream_proxy_protocol": "haproxy"}}
+SERVICE = f"{PORT}/inet"
 STRANGER = "198.51.100.9"
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 
 
 @pytest.fixture(scope="module", autouse=True)
 def behind_proxy():
-    """A listener of the relay that is proven with the header, before strangers send it."""
-    (fact,) = [f for f in succeed(NODE, "smtp_settings", services=[SERVICE])["proof"] if f["service"] == f"{PORT}/inet"]
-    assert fact["proxy_protocol"] == {"v1": "accepted", "v2": "accepted"} and fact["starttls"]
+    """One more listener of the relay."""
+    entry = f"{PORT} inet n - y - - smtpd -o smtpd_upstream_proxy_protocol=haproxy"
+    sh(NODE, f"postconf -Me '{SERVICE}={entry}' && postfix reload")
     yield
-    succeed(NODE, "smtp_settings", services=[{"name": str(PORT), "state": "absent"}])
+    sh(NODE, f"postconf -MX {SERVICE} && postfix reload")
 
 
 def text(client=STRANGER):
