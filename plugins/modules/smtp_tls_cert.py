@@ -53,6 +53,9 @@ options:
     description:
       - For what the certificate becomes active. It takes the place of the one that was, in one transaction.
       - A side that is not listed stays as it is.
+      - Where an earlier certificate of this name is active on both sides and the renewed one may not be used on one of them, as
+        public CAs no longer allow client certificates, the other side is renewed. The one that it does not fit keeps the earlier
+        certificate, and each run warns with the days that it has left.
     type: list
     elements: str
     choices: [server, client]
@@ -69,6 +72,8 @@ options:
     description:
       - Host names for which the server shows this certificate to clients that ask for them (SNI, RFC 6066), and
         C(.domain) for all names below a domain. Clients that ask for none, or for another, are shown the active one.
+      - Clients that ask for C(myhostname) are shown the active one too, where it is of the store; an entry for that name, or for all
+        names of its domain, follows it.
       - An empty list ends that. Where the option is left out, the names stay as they are.
     type: list
     elements: str
@@ -97,7 +102,8 @@ options:
       - C(openssl verify) on the node judges every chain that others must verify, as they will, for its side and its names and by
         security level 2; what it says stands in the error beside the kind of flaw. A self-signed certificate is not judged so.
       - V(expired), V(not_yet_valid); V(weak_key) below RSA 2048; V(weak_signature) by SHA-1 or MD5; V(no_san), no host in
-        the SAN; V(other_host), a SAN that does not cover C(myhostname) or a name in O(sni); V(wrong_usage), an extended key
+        the SAN; V(other_host), a SAN that does not cover C(myhostname) or a name in O(sni), where C(.domain) is covered by
+        C(*.domain); V(wrong_usage), an extended key
         usage without the side that it is to be active for, or an issuer that may not sign certificates; V(incomplete_chain), an
         issuer that is neither given nor known, up to a root; V(beyond_constraints), a path length or a name constraint of a CA
         that the chain does not keep; V(refused_by_openssl), whatever else C(openssl verify) refuses.

@@ -7,15 +7,29 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple, TypedDict
+from functools import partial
+from typing import (
+    TYPE_CHECKING,
+    Callable,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+    TypedDict,
+)
 
 from .. import _files as files
 from .._bytes import to_bytes
 from .._certificates import fitness, tlsa
-from .._certificates.chain import Chains, chains_pem, is_issued_by
+from .._certificates.chain import Chains, certificates_by_key, chains_pem, is_issued_by
 from .._certificates.describe import CertificateFacts, describe, public_key_fingerprint
 from .._certificates.keys import public_bytes, public_key_of
-from .._certificates.validity import utc_now
+from .._certificates.validity import not_after, utc_now
 from .._errors import CertificateError, InvalidValue
 from .._model.certificates import CertificateWish
 from . import judge, services, sni, store, supply, trust
@@ -30,6 +44,16 @@ if TYPE_CHECKING:
 
 
 _NOT_IN_DIFFS = ("chain", "days_left", "tlsa_alternatives")
+
+
+class Behind(NamedTuple):
+    """A side that keeps the certificate which it has, since the renewed one is of no use there."""
+
+    use: str
+    why: str
+    """What the renewed certificate does."""
+    days_left: int
+    """Of the certificate that stays."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +76,8 @@ class CertificatePlan:
     """Keys that are, or will be, kept for later."""
     keeps: bool = False
     """Whether these keys, or the request for them, are new."""
+    behind: Tuple[Behind, ...] = ()
+    """Sides that this certificate does not fit, and that keep an earlier one of its name."""
 
 
 class NextFacts(TypedDict):
@@ -88,6 +114,10 @@ def plan_certificate(state: State, asked: Asked, run: Run, check_mode: bool) -> 
         path = store.next_path(os.path.join(store.certificates_dir(state), wish.name), ".pem")
     uses = store.uses_of(state, wish.name)
     active = {use: use in wish.use or (uses[use] and use not in wish.withdraw) for use in store.USES}
+    flaws = partial(_found_flaws, state, asked, run, supplied.chains or stored)
+    behind = _left_behind(state, wish.name, path, active, flaws)
+    for side in behind:
+        active[side.use] = uses[side.use] = False
     hosts = sni.hosts_of(state, wish.name) if wish.sni is None else wish.sni
     began = any(active[use] and path not in store.active_paths(state, use) for use in store.USES)
     began = began or bool(set(hosts) - set(sni.hosts_of(state, wish.name)))
@@ -102,7 +132,8 @@ def plan_certificate(state: State, asked: Asked, run: Run, check_mode: bool) -> 
         brought = supplied.chains if renewed else stored
         seen = _seen_by_senders(state, wish, active["server"] or bool(hosts), brought)
         _refuse_unannounced(wish, seen, bool(brought) and (renewed or began))
-    served = sni.plan_sni(state, wish.name, hosts if path else (), path)
+    shown = path if active["server"] else _active_of_store(state)
+    served = sni.plan_sni(state, wish.name, hosts if path else (), path, shown)
     trusted = trust.plan_trust(state, wish.trust, wish.accept)
     plan = plan_parameters(
         state,
@@ -122,6 +153,7 @@ def plan_certificate(state: State, asked: Asked, run: Run, check_mode: bool) -> 
         supplied.awaits,
         supplied.next if supplied.awaits else _kept(state, wish.name) if not renewed else None,
         bool(supplied.awaits) and (supplied.next is None or not _is_kept(state, wish.name, supplied.next)),
+        behind,
     )
 
 
@@ -205,16 +237,55 @@ def _served(state: State, active: Dict[str, bool], hosts: Iterable[str]) -> Serv
     uses, own = [use for use in store.USES if active[use]], state.effective["myhostname"]
     named = [None if host.startswith(".") else host for host in hosts]
     asking = judge.peers([*([own] if active["server"] else []), *named], active["client"])
-    return Served(uses, [*([own] if uses else []), *filter(None, named)], asking)
+    below = [f"*{host}" if host.startswith(".") else host for host in hosts]
+    return Served(uses, [*([own] if uses else []), *below], asking)
+
+
+def _left_behind(
+    state: State,
+    name: str,
+    path: Optional[str],
+    active: Mapping[str, bool],
+    flaws: Callable[[Served], List[fitness.Flaw]],
+) -> Tuple[Behind, ...]:
+    """Where an earlier certificate of the name is active, and the newest may not be used: that side stays as it is.
+
+    Public CAs no longer let their certificates be clients', and the server's renewal is not to wait for that. Where no side
+    can take the newest, none stays behind, and it is refused.
+    """
+    kept: List[Behind] = []
+    for use in (use for use in store.USES if active[use]):
+        earlier = store.active_in_store(state, use, name)
+        if earlier is not None and earlier != path:
+            alone = _served(state, {side: side == use for side in store.USES}, ())
+            unfit = [flaw for flaw in flaws(alone) if flaw.kind == "wrong_usage"]
+            kept += (Behind(use, flaw.sentence, _days_left(earlier)) for flaw in unfit[:1])
+    return tuple(kept) if len(kept) < sum(active.values()) else ()
+
+
+def _days_left(path: str) -> int:
+    found = certificates_by_key([(path, store.read(path))])
+    return min((not_after(chain[0]) - utc_now()).days for _path, chain in found)
+
+
+def _active_of_store(state: State) -> Optional[str]:
+    """The one file of the store that clients are shown who ask for no name."""
+    paths = store.active_paths(state, "server")
+    return paths[0] if len(paths) == 1 and store.stored_name(state, paths[0]) else None
+
+
+def _found_flaws(state: State, asked: Asked, run: Run, chains: Chains, served: Served) -> List[fitness.Flaw]:
+    """What peers would not take, but for what the task accepts by name. A self-signed certificate proves nothing."""
+    wish, provider = asked
+    if not provider.judged:
+        return []
+    known = supply.issuers_known(state, wish, provider.issuers())
+    return [flaw for chain in chains for flaw in _flaws(wish, run, chain.certificates, known, served)]
 
 
 def _refuse_flaws(state: State, asked: Asked, run: Run, chains: Chains, served: Served) -> None:
-    """Refuse what peers would not take, unless the task accepts it by name. A self-signed certificate proves nothing."""
-    wish, provider = asked
-    if not provider.judged:
-        return
-    known = supply.issuers_known(state, wish, provider.issuers())
-    found = [flaw for chain in chains for flaw in _flaws(wish, run, chain.certificates, known, served)]
+    provider = asked.provider
+    found = _found_flaws(state, asked, run, chains, served)
     if found:
         raise CertificateError(
             f"{provider.option}: the certificate {' and '.join(dict.fromkeys(f.sentence for f in found))}; give one that peers "

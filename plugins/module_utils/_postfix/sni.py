@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Dict, Iterable, Mapping, NamedTuple, Optional, Tuple
+from typing import Dict, Iterable, Iterator, Mapping, NamedTuple, Optional, Tuple
 
 from .. import _files as files
 from . import store
@@ -44,11 +44,27 @@ def hosts_of(state: State, name: str) -> Tuple[str, ...]:
     return tuple(host for host, path in served(state).items() if store.name_of(path) == name)
 
 
-def plan_sni(state: State, name: str, hosts: Iterable[str], path: Optional[str]) -> SniPlan:
-    """Serve ``hosts``, and no others, with the certificate ``name``, which lies, or will lie, at ``path``."""
+def keys(host: str) -> Iterator[str]:
+    """What Postfix looks a name up by: itself, then the domains above it (postconf(5))."""
+    host = host.lower()
+    yield host
+    while "." in host[1:]:
+        host = host[host.index(".", 1) :]
+        yield host
+
+
+def plan_sni(state: State, name: str, hosts: Iterable[str], path: Optional[str], active: Optional[str]) -> SniPlan:
+    """Serve ``hosts``, and no others, with the certificate ``name``, which lies, or will lie, at ``path``.
+
+    Whoever asks for the node's own name is shown the ``active`` certificate, as who asks for no name: an entry for it, or for
+    all names of its domain, leads there. ``None`` where the active one is not of the store, and so not ours to follow.
+    """
     before = served(state)
     after = {host: file for host, file in before.items() if store.name_of(file) != name}
     after.update((host, path) for host in hosts if path is not None)
+    own = state.effective["myhostname"].lower()
+    if active is not None and any(key in after for key in keys(own)):
+        after[own] = active
     if after == before and (not after or _is_intact(state)):
         return SniPlan({}, (), ())
     table = os.path.join(store.next_path(os.path.join(state.store, "sni")), "table")

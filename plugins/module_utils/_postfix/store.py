@@ -237,6 +237,11 @@ def uses_of(state: State, name: str) -> Dict[str, bool]:
     return {use: any(path.startswith(folder) for path in active_paths(state, use)) for use in USES}
 
 
+def active_in_store(state: State, use: str, name: str) -> Optional[str]:
+    """The file of the stored certificate ``name``, of whatever number, that is active for one side."""
+    return next((path for path in active_paths(state, use) if stored_name(state, path) == name), None)
+
+
 def read_given(option: str, path: str) -> bytes:
     """A file that an option names."""
     try:

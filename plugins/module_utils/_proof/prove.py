@@ -13,16 +13,17 @@ from typing import Collection, Dict, List, Mapping, NamedTuple, Optional, Sequen
 from .._deadline import DeadlinePassed, within
 from .._errors import ProofFailed
 from .._postfix import store
-from .._postfix.commands import Postfix, Run
+from .._postfix.commands import Postfix
 from .._postfix.processes import daemons
 from .._postfix.state import State, read_state
 from .addresses import taken
+from .by_name import Shown, shown_for
 from .connection import Target
 from .conversation import Conversation
 from .listeners import Listener, own_listeners
 from .master import gone_services, may_signal
 from .observe import Observation, answer_to_recipient, observe
-from .shortcomings import HIDDEN, active_key_types, served_names, shortcomings
+from .shortcomings import HIDDEN, served_names, shortcomings
 from .vantages import TURNED_AWAY, vantages
 
 PATIENCE = 15.0
@@ -52,7 +53,7 @@ def prove(postfix: Postfix, started_with: Mapping[str, str], unproven: Collectio
     for listener in listeners:
         _let_it_greet(next(vantages(listener.target, listener.state.effective)))
     complaint = "The wire shows something else than what was asked"
-    looks = _prove(_Looker(postfix.run, state, unproven), listeners, PATIENCE, complaint, late=late)
+    looks = _prove(_Looker(postfix, state, unproven), listeners, PATIENCE, complaint, late=late)
     return _facts(looks)
 
 
@@ -61,7 +62,7 @@ def prove_twin(twin: Postfix, services: Sequence[str], unproven: Collection[str]
     state = read_state(twin)
     listeners = [found._replace(service=name) for found, name in zip(own_listeners(state), services)]
     complaint = "A twin with the new configuration does not do what was asked"
-    looks = _prove(_Looker(twin.run, state, unproven), listeners, FIRST_WORDS, complaint)
+    looks = _prove(_Looker(twin, state, unproven), listeners, FIRST_WORDS, complaint)
     for look in looks:
         reply = answer_to_recipient(look.target, store.own_client_pem(state))
         if reply is not None and reply.startswith("451 4.3."):
@@ -146,8 +147,10 @@ class _Look(NamedTuple):
 class _Looker:
     """How listeners are looked at."""
 
-    def __init__(self, run: Run, state: State, unproven: Collection[str]) -> None:
-        self.run = run
+    def __init__(self, postfix: Postfix, state: State, unproven: Collection[str]) -> None:
+        self.postfix = postfix
+        self.shown: Dict[str, Shown] = {}
+        """By service, what clients must be shown that ask for its own name."""
         self.own_pem = store.own_client_pem(state)
         self.unproven = unproven
 
@@ -161,9 +164,11 @@ class _Looker:
         return next((look for look in looks if not look.short), looks[0])
 
     def _look_at(self, listener: Listener, target: Target) -> _Look:
-        types, names = active_key_types(listener.state), list(served_names(listener.state))
-        seen = observe(self.run, target, own_pem=self.own_pem, key_types=types, names=names)
-        short = tuple(shortcomings(listener, seen))
+        if listener.service not in self.shown:
+            self.shown[listener.service] = shown_for(self.postfix, listener.state, target.name)
+        shown, names = self.shown[listener.service], list(served_names(listener.state))
+        seen = observe(self.postfix.run, target, own_pem=self.own_pem, key_types=shown.key_types, names=names)
+        short = tuple(shortcomings(listener, seen, shown))
         return _Look(listener.service, target, seen, short, listener.service in self.unproven)
 
 

@@ -6,15 +6,15 @@
 from __future__ import annotations
 
 import re
-from typing import Iterator, Mapping, Optional, Set, Tuple
+from typing import Iterator, Mapping, Optional
 
 from .._certificates.chain import read_certificates
 from .._certificates.describe import certificate_fingerprint
-from .._certificates.keys import describe_public_key, public_key_of
 from .._model.levels import ClientCertificates, Protocol, ServerLevel
 from .._model.policies import ServerPolicy
 from .._postfix import sni, store
 from .._postfix.state import State
+from .by_name import Shown
 from .listeners import Listener
 from .observe import Observation
 from .vantages import TURNED_AWAY
@@ -23,8 +23,8 @@ _HIDING = ("smtpd_discard_ehlo_keyword_address_maps", "postscreen_discard_ehlo_k
 HIDDEN = re.compile("_address_maps may hide it")
 
 
-def shortcomings(listener: Listener, seen: Observation) -> Iterator[str]:
-    """Every way in which a listener falls short of its configuration."""
+def shortcomings(listener: Listener, seen: Observation, shown: Shown) -> Iterator[str]:
+    """Every way in which a listener falls short of its configuration; ``shown`` is for who asks for its own name."""
     state = listener.state
     if seen.error is not None:
         turned_away = TURNED_AWAY.match(seen.error)
@@ -36,29 +36,22 @@ def shortcomings(listener: Listener, seen: Observation) -> Iterator[str]:
         yield from _level_shortcomings(listener, seen)
     if seen.certificate is None:
         return
-    if seen.certificate["certificate_sha256"] not in _active_fingerprints(state):
+    if seen.certificate["certificate_sha256"] not in shown.fingerprints:
         yield f"shows the certificate {seen.certificate['certificate_sha256']}, which is not the active one"
-    yield from _certificate_shortcomings(state, seen)
+    yield from _certificate_shortcomings(state, seen, shown)
     yield from _protocol_shortcomings(listener.policy, seen)
     yield from _client_certificate_shortcomings(listener.policy, seen)
 
 
-def _certificate_shortcomings(state: State, seen: Observation) -> Iterator[str]:
+def _certificate_shortcomings(state: State, seen: Observation, shown: Shown) -> Iterator[str]:
     """Of certificates beside the first: for other types of key, for other names."""
-    for kind, shown in seen.by_key_type.items():
-        if shown not in _active_fingerprints(state):
-            yield f"shows clients that know {kind} alone {shown or 'no certificate'}, which is not the active one"
+    for kind, found in seen.by_key_type.items():
+        if found not in shown.fingerprints:
+            yield f"shows clients that know {kind} alone {found or 'no certificate'}, which is not the active one"
     for name, path in served_names(state).items():
         wanted = [certificate_fingerprint(c) for c in read_certificates(path, store.read(path))]
         if name in seen.by_name and seen.by_name[name] not in wanted:
             yield f"shows clients that ask for {name} {seen.by_name[name] or 'no certificate'}, which is not the one in {path}"
-
-
-def active_key_types(state: State) -> Tuple[str, ...]:
-    """The types of key that are served, where there are several (`ecdsa` and `rsa` are told apart)."""
-    chains = store.active_chains(state, "server")
-    found = {describe_public_key(public_key_of(chain.leaf))[0] for _path, chain in chains} & {"ecdsa", "rsa"}
-    return tuple(sorted(found)) if len(found) > 1 else ()
 
 
 def served_names(state: State) -> Mapping[str, str]:
@@ -103,8 +96,3 @@ def _client_certificate_shortcomings(policy: ServerPolicy, seen: Observation) ->
         yield f"treats client certificates as {seen.client_certificate!r} instead of {asked.value!r}"
     if seen.with_own_certificate is False:
         yield "refuses this node's own client certificate, so its neighbours' will not do either"
-
-
-def _active_fingerprints(state: State) -> Set[str]:
-    chains = store.active_certificates(state, "server")
-    return {certificate_fingerprint(certificate) for _path, chain in chains for certificate in chain}

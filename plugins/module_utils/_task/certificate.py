@@ -88,6 +88,11 @@ def _with_hook(result: Result, hook: hooks.HookPlan, check_mode: bool, install: 
 def _warnings(asked: Asked, planned: CertificatePlan) -> Iterator[str]:
     """What a person must do before the certificate in the store ends."""
     wish, provider = asked
+    for side in planned.behind:
+        yield (
+            f"{wish.name}: the renewed certificate {side.why}, so the {side.use} side keeps the one before, which has "
+            f"{side.days_left} days left; make a certificate active there that fits (use: [{side.use}])."
+        )
     left = min(((not_after(chain.leaf) - utc_now()).days for chain in planned.chains), default=None)
     if not planned.awaits:
         if provider.ends_with_its_ca(planned.chains):

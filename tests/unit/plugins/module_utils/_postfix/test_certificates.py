@@ -312,8 +312,12 @@ def test_a_certificate_that_is_active_for_nothing_may_name_any_host(trusting_nod
     assert plan(trusting_node, given(issue(names=["mx9.example.com"]), name="other")).plan.changed
 
 
-def test_all_names_below_a_domain_are_not_held_against_a_certificate(trusting_node, issue):
-    assert plan(trusting_node, given(issue(), sni=[".example.net"])).plan.changed
+def test_all_names_below_a_domain_need_a_certificate_for_all_of_them(trusting_node, issue):
+    below = issue(names=["*.example.net"])
+    assert plan(trusting_node, given(below, sni=[".example.net"])).plan.changed
+    with pytest.raises(CertificateError, match=r"not \*\.example\.net; give one .+ accept: \[other_host\]"):
+        plan(trusting_node, given(issue(), sni=[".example.net"]))
+    assert plan(trusting_node, given(issue(), sni=[".example.net"], accept=["other_host"])).plan.changed
 
 
 def test_a_self_signed_certificate_proves_nothing_and_is_not_judged(node):

@@ -161,3 +161,41 @@ def test_a_state_that_is_gone_back_to_still_has_the_files_that_its_table_was_mad
     pass_time(node, 1)
     write(node.path("main.cf"), old)
     assert all(os.path.exists(path) for path in sni.served(node.state).values())
+
+
+OWN = "mx1.example.com"
+
+
+@pytest.mark.parametrize("entry", [OWN, ".example.com", ".com"])
+def test_the_nodes_own_name_is_that_of_the_active_certificate_whichever_that_becomes(node, entry):
+    first = apply(node, own("first", [entry], use=["server"]))
+    assert sni.served(node.state)[OWN] == first.path
+    second = apply(node, own("second", None, use=["server"]))
+    assert sni.served(node.state)[OWN] == second.path
+    assert sni.served(node.state).get(entry) == (second.path if entry == OWN else first.path)
+    renewed = apply(node, own("second", None, renew_now=True))
+    assert sni.served(node.state)[OWN] == renewed.path
+    for name, hosts, use in (("first", [entry], []), ("first", None, []), ("second", None, ["server"])):
+        assert not plan(node, own(name, hosts, use=use)).plan.changed
+
+
+def test_an_entry_for_all_names_of_the_nodes_domain_leaves_its_own_to_the_active_certificate(node):
+    active = apply(node, own("active", None, use=["server"]))
+    below = apply(node, own("below", [".example.com"]))
+    assert sni.served(node.state) == {".example.com": below.path, OWN: active.path}
+    assert not plan(node, own("below", [".example.com"])).plan.changed
+    assert not plan(node, own("active", None, use=["server"])).plan.changed
+
+
+def test_the_active_certificate_is_not_followed_where_it_is_not_of_the_store(node):
+    node.append("smtpd_tls_chain_files = /etc/ssl/mx.pem\n")
+    below = apply(node, own("below", [".example.com"]))
+    assert sni.served(node.state) == {".example.com": below.path}
+
+
+@pytest.mark.parametrize(
+    ("host", "keys"),
+    [("a.b.c", ["a.b.c", ".b.c", ".c"]), ("MX1.Example", ["mx1.example", ".example"]), ("localhost", ["localhost"])],
+)
+def test_a_name_is_looked_up_as_postfix_does(host, keys):
+    assert list(sni.keys(host)) == keys
