@@ -14,7 +14,7 @@ from importlib.machinery import ModuleSpec
 from typing import Dict, Iterator, Optional
 
 PACKAGE = __name__.rpartition(".")[0]
-RENEWAL, METRICS = "_task.renewal", "_metrics.main"
+RENEWAL, METRICS = "_task.due", "_metrics.main"
 """The modules that programs begin with."""
 
 

@@ -81,10 +81,11 @@ active:
 certificates:
   description: >-
     The store, by name: the chain file, for which side and which host names it is served, what its chains say, the tool on the
-    node that renews it, if any, and C(next), the keys that are made and not served yet, with the TLSA records to announce.
+    node that renews it, if any, with how its last C(renewal) ended (C(problem), C(since) and C(warnings); the problem is among
+    RV(findings), too), and C(next), the keys that are made and not served yet, with the TLSA records to announce.
   returned: success
   type: dict
-  sample: {default: {active: {server: true, client: false}, sni: [], chains: [{self_signed: true, days_left: 3649}], renewed_by: null, next: null}}
+  sample: {default: {active: {server: true, client: false}, sni: [], chains: [{self_signed: true, days_left: 3649}], renewed_by: null, renewal: null, next: null}}
 sni:
   description: Each host name for which clients are shown a certificate of its own, and that certificate's name in the store.
   returned: success
@@ -182,7 +183,7 @@ from ..module_utils._errors import HardeningError
 from ..module_utils._model.domains import DomainPolicy, read_domains
 from ..module_utils._model.policies import as_facts, read_client_policy, read_server_policy
 from ..module_utils._model.services import read_services
-from ..module_utils._postfix import sni, store, supply, trust
+from ..module_utils._postfix import renewals, sni, store, supply, trust
 from ..module_utils._postfix.certificates import describe_next
 from ..module_utils._postfix.commands import Postfix
 from ..module_utils._postfix.domains import DomainWish, plan_domains
@@ -207,13 +208,14 @@ T = TypeVar("T")
 
 def stored(state: State, name: str, now: datetime.datetime) -> Dict[str, object]:
     """What the store holds under one name, and what it is used for."""
-    path = store.current(state, name)
+    path, last = store.current(state, name), renewals.read_last(renewals.last_path(renewals.folder(state.store), name))
     return {
         "chain_file": path,
         "active": store.uses_of(state, name),
         "sni": list(sni.hosts_of(state, name)),
         "chains": [describe(chain.certificates, now) for chain in (store.stored_chains(state, name) if path else ())],
         "renewed_by": renewed_by(state, name),
+        "renewal": last.as_facts() if last else None,
         "next": describe_next(supply.next_kept(state, name)),
     }
 
@@ -296,6 +298,10 @@ def certificates(state: State, now: datetime.datetime, findings: Findings) -> Re
     kept = {
         name: findings.told(f"certificates.{name}", partial(stored, state, name, now)) for name in store.names(state)
     }
+    for name, last in renewals.failing(state.store):
+        if last:
+            problem = f"its renewal fails since {last.since}: {last.problem}"
+            findings.found.append({"about": f"certificates.{name}", "problem": problem})
     served = findings.told("sni", lambda: sni.served(state)) or {}
     return {
         "active": active,

@@ -8,13 +8,14 @@ from __future__ import annotations
 from typing import Iterator, Tuple
 
 from .._errors import HardeningError
+from .._postfix import renewals
 from .._postfix.state import State
 from .certificates import certificates, tell_certificates
 from .listeners import check_listeners, master_runs
 from .output import Metrics
 
 Complaint = Tuple[str, str]
-CHECKS = ("configuration", "master", "listeners", "certificates", "run")
+CHECKS = ("configuration", "master", "listeners", "certificates", "renewals", "run")
 
 
 def check_health(state: State, now: float, metrics: Metrics) -> Iterator[Complaint]:
@@ -35,3 +36,7 @@ def check_health(state: State, now: float, metrics: Metrics) -> Iterator[Complai
         for chain in chains:
             if chain.use != "trust" and chain.not_after <= now:
                 yield "certificates", f"the certificate {chain.name} ({chain.use}, {chain.subject}) has expired"
+    for name, last in renewals.failing(state.store):
+        metrics.add("certificate_renewal_failing", last is not None, certificate=name)
+        if last:
+            yield "renewals", f"the renewal of the certificate {name} fails since {last.since}: {last.problem}"

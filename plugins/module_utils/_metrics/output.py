@@ -17,6 +17,7 @@ FAMILIES = {
     "listener_up": ("gauge", "Whether an own listener greets as it should within 10 seconds."),
     "certificate_not_after_timestamp_seconds": ("gauge", "When the first certificate of a chain in use expires."),
     "certificate_days_left": ("gauge", "Days until then."),
+    "certificate_renewal_failing": ("gauge", "Whether what another tool has renewed could not be brought in."),
     "server_policy_info": ("gauge", "How mail is received: main.cf, and services of master.cf that differ."),
     "client_policy_info": ("gauge", "How mail is sent, where no domain policy says otherwise."),
     "policy_info": ("gauge", "The digest of the applied policy, equal on nodes with the same policy."),

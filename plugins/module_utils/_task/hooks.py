@@ -6,6 +6,10 @@
 certbot calls what lies in its renewal-hooks; other tools' files are watched by a systemd path unit
 (systemd.path(5)). Both start the program in ``smtp_hardening/renewal/``, which is this collection's
 own code in one archive: the node needs python3 and python3-cryptography, and no Ansible.
+
+Neither is enough. A path unit does not see that a link above the file leads elsewhere, nor what comes while the program runs,
+and a renewal may come while Postfix is stopped. So a timer starts the program as well, and so does Postfix when it starts; it
+looks whether there is anything that was not brought in yet (due.py).
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ from .. import _files as files
 from .. import _program
 from .._edge import Facts, Options
 from .._errors import InvalidValue, PostfixError
+from .._postfix import renewals
 from .._postfix.commands import Postfix
 from .._postfix.plan import Diff
 from .._postfix.state import State
@@ -32,10 +37,14 @@ from .._providers.stored import Stored
 from .._transaction.change import put_beside, take_away
 
 UNITS = "/etc/systemd/system"
+BOOTED = "/run/systemd/system"
+"""What is there where systemd runs (sd_booted(3))."""
 PYTHON = "/usr/bin/python3"
 """The node's own. An upgrade puts another one under this name, and takes away what the name leads to now."""
 LONGEST = 255 - len(".service")
 """Of a unit's name without its kind (systemd.unit(5))."""
+INTERVAL = "30s"
+"""Between two looks, each of which reads both files."""
 _HEAD = "# Made by mailfleet.smtp_hardening.smtp_tls_cert.\n"
 _SANDBOX = """\
 # A key is read, Postfix's files are written, a Postfix of its own is started and Postfix is signalled. NoNewPrivileges and
@@ -103,7 +112,8 @@ def plan_hook(postfix: Postfix, state: State, asked: Asked, options: Options) ->
 
 def plan_no_hook(state: State, name: str) -> HookPlan:
     """Take the hook of a certificate away, where it has one."""
-    return HookPlan({}, _installed(state, name))
+    last = renewals.last_path(renewals.folder(state.store), name)
+    return HookPlan({}, (*([last] if files.exists(last) else ()), *_installed(state, name)))
 
 
 def install(postfix: Postfix, state: State, name: str, plan: HookPlan) -> None:
@@ -142,7 +152,7 @@ def _files(state: State, name: str, renewed: Renewed, options: Options, python: 
     if renewed.tool == "certbot":
         path, content = _certbot_hook(state, name, renewed, command)
         files[path] = HookFile(content, 0o755)
-    else:
+    if renewed.tool != "certbot" or os.path.isdir(BOOTED):
         for kind, text in _units(state, name, renewed, command).items():
             files[f"{UNITS}/{_unit(state, name)}.{kind}"] = HookFile(text.encode(), 0o644)
     return files
@@ -183,21 +193,30 @@ def _certbot_path(renewed: Renewed, unit: str) -> str:
 
 def _units(state: State, name: str, renewed: Renewed, command: Sequence[str]) -> Dict[str, str]:
     what = f"the certificate {name}, renewed by {renewed.tool},"
-    paths = "".join(f"PathChanged={_escaped(path)}\n" for path in (renewed.certificate, renewed.private_key))
-    return {
-        "path": (
-            f"{_HEAD}[Unit]\nDescription=Watch {what} for Postfix\n\n[Path]\n{paths}\n"
-            "[Install]\nWantedBy=multi-user.target\n"
+    units = {
+        "timer": (
+            f"{_HEAD}[Unit]\nDescription=Look for {what} for Postfix\n\n"
+            f"[Timer]\nOnActiveSec={INTERVAL}\nOnUnitInactiveSec={INTERVAL}\nAccuracySec=1s\n\n"
+            "[Install]\nWantedBy=timers.target\n"
         ),
-        # Enabled too: a renewal may have come while nobody watched.
+        # Enabled too: a renewal may have come while nobody watched, or while Postfix was stopped.
         "service": (
             # However often a tool writes: a service that may not start any more takes the path unit down with it.
-            f"{_HEAD}[Unit]\nDescription=Bring {what} into Postfix\nAfter=postfix.service\nStartLimitIntervalSec=0\n\n"
-            f"[Service]\nType=oneshot\nExecStart={' '.join(map(_quoted, command))}\n"
+            f"{_HEAD}[Unit]\nDescription=Bring {what} into Postfix\nAfter=postfix.service postfix@-.service\n"
+            "StartLimitIntervalSec=0\n\n"
+            # The log has what the program says, and not that it was started, which is every half minute.
+            f"[Service]\nType=oneshot\nExecStart={' '.join(map(_quoted, command))}\nSyslogLevel=notice\nLogLevelMax=notice\n"
             f"ReadWritePaths={_quoted_path(state.config_dir)}\n{_SANDBOX}\n"
-            "[Install]\nWantedBy=multi-user.target\n"
+            "[Install]\nWantedBy=multi-user.target postfix.service\n"
         ),
     }
+    if renewed.tool == "certbot":
+        return units
+    paths = "".join(f"PathChanged={_escaped(path)}\n" for path in (renewed.certificate, renewed.private_key))
+    path_unit = (
+        f"[Unit]\nDescription=Watch {what} for Postfix\n\n[Path]\n{paths}\n[Install]\nWantedBy=multi-user.target\n"
+    )
+    return {"path": f"{_HEAD}{path_unit}", **units}
 
 
 def _escaped(word: str) -> str:
@@ -236,9 +255,8 @@ def _installed(state: State, name: str) -> Tuple[str, ...]:
 
 def _places(renewed: Optional[Renewed], unit: str) -> Tuple[str, ...]:
     """Where a hook lies. What starts the program comes last, so that nothing is left that would start what is gone."""
-    if renewed is not None and renewed.tool == "certbot":
-        return (_certbot_path(renewed, unit),)
-    return tuple(f"{UNITS}/{unit}.{kind}" for kind in ("path", "service"))
+    units = tuple(f"{UNITS}/{unit}.{kind}" for kind in ("path", "timer", "service"))
+    return (*units, _certbot_path(renewed, unit)) if renewed is not None and renewed.tool == "certbot" else units
 
 
 def _under_former_name(state: State, name: str, renewed: Optional[Renewed]) -> Tuple[str, ...]:
@@ -257,7 +275,7 @@ def _start(postfix: Postfix, units: Sequence[str]) -> None:
     if units:
         _systemctl(postfix, "daemon-reload")
         _systemctl(postfix, "enable", *units)
-        _systemctl(postfix, "restart", *(unit for unit in units if unit.endswith(".path")))
+        _systemctl(postfix, "restart", *(unit for unit in units if not unit.endswith(".service")))
 
 
 def _stop(postfix: Postfix, paths: Iterable[str]) -> None:
@@ -295,11 +313,11 @@ def _systemd_escaped(text: str) -> str:
 
 
 def _program_path(state: State) -> str:
-    return os.path.join(state.store, "renewal", "renew.pyz")
+    return os.path.join(renewals.folder(state.store), "renew.pyz")
 
 
 def _options_path(state: State, name: str) -> str:
-    return os.path.join(state.store, "renewal", f"{name}.json")
+    return os.path.join(renewals.folder(state.store), f"{name}.json")
 
 
 def _read(path: str) -> Optional[bytes]:

@@ -16,6 +16,8 @@ from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import
 PACKAGE = "ansible_collections.mailfleet.smtp_hardening.plugins.module_utils"
 FOLDER = PACKAGE.replace(".", "/")
 ENTRIES = [_program.RENEWAL, _program.METRICS]
+LATER = {_program.RENEWAL: "_task.renewal", _program.METRICS: _program.METRICS}
+"""What each imports where there is something to do."""
 
 
 def python(*words, **over):
@@ -41,7 +43,7 @@ def test_an_archive_holds_this_packages_code_and_an_entry_that_starts_it():
         found = packed.namelist()
         main = packed.read("__main__.py").decode()
         code = packed.read(f"{FOLDER}/_task/renewal.py").decode()
-    assert f"from {PACKAGE}._task.renewal import main" in main
+    assert f"from {PACKAGE}._task.due import main" in main
     assert code == read(os.path.join(os.path.dirname(_program.__file__), "_task", "renewal.py"))
     assert found == sorted(found)
     folders = PACKAGE.split(".")
@@ -55,7 +57,7 @@ def test_an_archive_holds_this_packages_code_and_an_entry_that_starts_it():
 def test_every_module_that_is_packed_is_imported_from_the_archive_alone(tmp_path, entry):
     program = write(str(tmp_path / "program.pyz"), _program.archive(entry))
     code = (
-        f"import sys; sys.path.insert(0, {program!r}); import {PACKAGE}.{entry}; "
+        f"import sys; sys.path.insert(0, {program!r}); import {PACKAGE}.{entry}, {PACKAGE}.{LATER[entry]}; "
         f"found = [m for n, m in sys.modules.items() if n.startswith('{PACKAGE}.') and m.__file__]; "
         f"print(len(found) > 30, all(m.__file__.startswith({program!r}) for m in found), "
         "[n for n in sys.modules if n == 'ansible' or n.startswith('ansible.')])"
@@ -67,7 +69,7 @@ def test_every_module_that_is_packed_is_imported_from_the_archive_alone(tmp_path
 def test_an_archive_holds_what_its_program_imports_and_nothing_else(tmp_path, entry):
     program = write(str(tmp_path / "program.pyz"), _program.archive(entry))
     code = (
-        f"import sys; sys.path.insert(0, {program!r}); import {PACKAGE}.{entry}; "
+        f"import sys; sys.path.insert(0, {program!r}); import {PACKAGE}.{entry}, {PACKAGE}.{LATER[entry]}; "
         f"print(*sorted(m.__file__[{len(program) + 1}:] for n, m in sys.modules.items() if n.startswith('{PACKAGE}')))"
     )
     code, said, _complaint = python("-c", code)

@@ -9,6 +9,7 @@ import time
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import certificates_pem
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._metrics import health
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._metrics.output import Metrics
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.renewals import Last
 
 
 def complaints(made, monkeypatch, runs=True, listeners=None):
@@ -51,3 +52,14 @@ def test_a_listener_that_does_not_greet_is_a_complaint(instance, monkeypatch):
     found, metrics = complaints(instance(), monkeypatch, listeners={"smtp/inet": True, "587/inet": False})
     assert found == ["listeners"]
     assert metrics.samples["listener_up"] == {(("service", "smtp/inet"),): True, (("service", "587/inet"),): False}
+
+
+def test_a_renewal_that_fails_is_a_complaint_until_it_is_in_place(instance, tmp_path, monkeypatch):
+    folder = tmp_path / "postfix" / "smtp_hardening" / "renewal"
+    folder.mkdir(parents=True)
+    for problem, checks in (("it expired.", ["renewals"]), (None, [])):
+        last = Last("ab", "2026-11-27T12:00:00Z", "2026-11-27T11:00:00Z", problem)
+        (folder / "mx.last.json").write_bytes(last.to_json())
+        found, metrics = complaints(instance(), monkeypatch)
+        assert found == checks
+        assert metrics.samples["certificate_renewal_failing"] == {(("certificate", "mx"),): bool(problem)}

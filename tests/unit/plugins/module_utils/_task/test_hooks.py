@@ -41,6 +41,7 @@ def units(monkeypatch, tmp_path, node):
     monkeypatch.setitem(HERE, "config_dir", node.config_dir)
     monkeypatch.setattr(hooks, "UNITS", str(folder))
     monkeypatch.setattr(hooks, "PYTHON", "/nowhere/python3")
+    monkeypatch.setattr(hooks, "BOOTED", str(tmp_path / "no systemd"))
     return folder
 
 
@@ -77,7 +78,7 @@ def hook_of(tmp_path, tool, folder="letsencrypt"):
     """The files by which each tool starts the program."""
     if tool == "certbot":
         return [str(tmp_path / folder / "renewal-hooks" / "deploy" / unit().replace("\\", "%"))]
-    return [str(tmp_path / "systemd" / f"{unit()}.{kind}") for kind in ("path", "service")]
+    return [str(tmp_path / "systemd" / f"{unit()}.{kind}") for kind in ("path", "timer", "service")]
 
 
 @pytest.mark.parametrize("tool", ["certbot", *WATCHED])
@@ -168,6 +169,19 @@ def test_certbot_needs_no_systemd(node, external):
     assert systemctl(node) == []
 
 
+def test_where_systemd_runs_what_certbot_could_not_bring_in_is_tried_again_by_a_timer(
+    node, external, units, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(hooks, "BOOTED", str(tmp_path))
+    install(node, external())
+    assert sorted(os.listdir(units)) == [f"{unit()}.service", f"{unit()}.timer"]
+    assert systemctl(node)[1:] == [["enable", f"{unit()}.timer", f"{unit()}.service"], ["restart", f"{unit()}.timer"]]
+    assert not planned(node, external()).changed
+    plan = hooks.plan_no_hook(node.state, "public")
+    hooks.install(node.postfix, node.state, "public", plan)
+    assert os.listdir(units) == [] and not os.path.exists(hook_of(tmp_path, "certbot")[0])
+
+
 @pytest.mark.parametrize("folder", ["letsencrypt/archive/mx1", "ssl", "live"])
 def test_a_file_that_is_not_in_certbots_folder_live_is_refused(node, external, folder):
     given = external(folder=folder)
@@ -190,14 +204,17 @@ def test_systemd_watches_both_files_and_starts_the_program(node, external, units
     assert f"PathChanged={given['certificate']}\nPathChanged={given['private_key']}\n" in path
     program = node.store("renewal", "renew.pyz")
     assert f'Type=oneshot\nExecStart="{sys.executable}" "-I" "-B" "{program}" "public"\n' in service
-    for text in (path, service):
+    timer = read(str(units / f"{unit()}.timer"))
+    wanted_by = "multi-user.target", "multi-user.target postfix.service", "timers.target"
+    for text, wants in zip((path, service, timer), wanted_by):
         assert text.startswith("# Made by mailfleet.smtp_hardening.smtp_tls_cert.\n")
-        assert "[Install]\nWantedBy=multi-user.target\n" in text
+        assert f"[Install]\nWantedBy={wants}\n" in text
         assert f"the certificate public, renewed by {tool}," in text
+    assert "[Timer]\nOnActiveSec=30s\nOnUnitInactiveSec=30s\n" in timer
     assert systemctl(node) == [
         ["daemon-reload"],
-        ["enable", f"{unit()}.path", f"{unit()}.service"],
-        ["restart", f"{unit()}.path"],
+        ["enable", f"{unit()}.path", f"{unit()}.timer", f"{unit()}.service"],
+        ["restart", f"{unit()}.path", f"{unit()}.timer"],
     ]
 
 
@@ -231,7 +248,7 @@ def test_the_program_is_started_whatever_its_folder_is_called(
 
 def test_a_renewal_is_brought_in_after_postfix_has_started(node, external, units):
     install(node, external("lego"))
-    assert "\nAfter=postfix.service\n" in read(str(units / f"{unit()}.service"))
+    assert "\nAfter=postfix.service postfix@-.service\n" in read(str(units / f"{unit()}.service"))
 
 
 def test_a_second_run_starts_no_unit(node, external):
@@ -268,7 +285,7 @@ def test_a_run_after_a_systemctl_that_failed_tries_again(node, external):
     node.systemctl_answer = Completed(0, "", "")
     del node.commands[:]
     assert install(node, external("lego")).changed
-    assert ["restart", f"{unit()}.path"] in systemctl(node)
+    assert ["restart", f"{unit()}.path", f"{unit()}.timer"] in systemctl(node)
 
 
 # What goes
@@ -278,18 +295,21 @@ def test_a_run_after_a_systemctl_that_failed_tries_again(node, external):
 @pytest.mark.parametrize("provider", ["self_signed", "csr", "own_ca", "pem", "pkcs12", "absent"])
 def test_a_certificate_that_comes_from_elsewhere_now_has_no_hook_any_more(node, external, tmp_path, tool, provider):
     install(node, external(tool))
+    last = write(node.store("renewal", "public.last.json"), "{}")
     del node.commands[:]
     if provider == "absent":
         plan = hooks.plan_no_hook(node.state, "public")
     else:
         given = {**SMALL, "private_key": "-----BEGIN ", "certificate": "-----BEGIN ", "archive": "MIIE"}
         plan = planned(node, {**given, "ca_certificate": "-----BEGIN "}, provider)
-    assert sorted(plan.take_away) == sorted([node.store("renewal", "public.json"), *hook_of(tmp_path, tool)])
+    assert sorted(plan.take_away) == sorted([last, node.store("renewal", "public.json"), *hook_of(tmp_path, tool)])
     hooks.install(node.postfix, node.state, "public", plan)
     assert not any(map(os.path.exists, plan.take_away))
     assert os.path.exists(node.store("renewal", "renew.pyz"))
     assert hooks.renewed_by(node.state, "public") is None
-    units = [] if tool == "certbot" else [["disable", "--now", f"{unit()}.path", f"{unit()}.service"]]
+    units = (
+        [] if tool == "certbot" else [["disable", "--now", f"{unit()}.path", f"{unit()}.timer", f"{unit()}.service"]]
+    )
     assert systemctl(node)[: len(units)] == units
     assert not hooks.plan_no_hook(node.state, "public").changed
 

@@ -6,7 +6,10 @@ import json
 import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import certificates_pem
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.keys import write_key
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.commands import Completed
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.renewals import read_last
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._task import renewal
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._task.due import digest, pair_at
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._task.work import Outcome
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.certificate_tasks import task
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import write
@@ -20,6 +23,7 @@ class Tool:
     def __init__(self, folder):
         self.paths = {"private_key": str(folder / "mx.key"), "certificate": str(folder / "mx.crt")}
         self.seconds = 0.0
+        self.postfix_runs = True
         self.steps = []
 
     def write(self, key=None, certificate=None):
@@ -39,7 +43,7 @@ class Tool:
 
 @pytest.fixture
 def tool(tmp_path, monkeypatch):
-    made = Tool(tmp_path)
+    made = Tool(tmp_path / "tool")
     monkeypatch.setattr(renewal, "time", made)
     return made
 
@@ -48,17 +52,21 @@ def tool(tmp_path, monkeypatch):
 def program(tmp_path, tool, monkeypatch):
     """Run the program; ``answer`` plays the work and is given the pair that lies there."""
     options = task("external", {"tool": "other", "hook": False, **tool.paths}, name="public", config_dir="/p")
-    write(str(tmp_path / "public.json"), json.dumps(options))
+    renewal_dir = tmp_path / "renewal"
+    write(str(renewal_dir / "public.json"), json.dumps(options))
+    monkeypatch.setattr(
+        renewal.command, "run", lambda argv, stdin=None: Completed(0 if tool.postfix_runs else 1, "", "")
+    )
     calls = []
 
     def run(answer):
         def attempt(work, given, check_mode):
             assert (work, given, check_mode) == (renewal.work, options, False)
-            calls.append(renewal._pair(given["external"]))
+            calls.append(pair_at(given["external"]))
             return answer(len(calls))
 
         monkeypatch.setattr(renewal, "attempt", attempt)
-        return renewal.main([str(tmp_path / "renew.pyz"), "public"]), calls
+        return renewal.main([str(renewal_dir / "renew.pyz"), "public"]), calls
 
     return run
 
@@ -157,6 +165,38 @@ def test_a_renewal_that_comes_while_the_work_fails_is_tried_too(program, tool, i
     )
 
 
+def test_how_it_ended_is_kept_with_when_that_began(program, tool, issue, tmp_path, monkeypatch):
+    chain = issue()
+    tool.write(chain, chain)
+    kept = []
+    endings = [
+        Outcome(True, {"msg": "no\n."}, []),
+        Outcome(True, {"msg": "no."}, []),
+        Outcome(False, {"reason": ""}, ["12"]),
+    ]
+    for minute, ending in enumerate(endings):
+        monkeypatch.setattr(renewal, "now", lambda minute=minute: f"2026-11-27T12:0{minute}:00Z")
+        program(lambda _turn, ending=ending: ending)
+        kept.append(read_last(str(tmp_path / "renewal" / "public.last.json")))
+    assert [last.problem for last in kept] == ["no\\n.", "no.", None]
+    assert [(last.since[14:16], last.time[14:16]) for last in kept] == [("00", "00"), ("00", "01"), ("02", "02")]
+    assert kept[2].warnings == ("12",)
+    assert {last.pair for last in kept} == {digest(pair_at(tool.paths))}
+    assert (tmp_path / "renewal" / "public.last.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_what_comes_while_postfix_is_stopped_waits_and_is_no_failure_of_the_tool_that_stopped_it(
+    program, tool, issue, capsys, tmp_path
+):
+    chain = issue()
+    tool.write(chain, chain)
+    tool.postfix_runs = False
+    assert program(lambda _turn: Outcome(True, {"msg": "Postfix is not running."}, []))[0] == 0
+    assert "public: this waits until Postfix runs: Postfix is not running." in capsys.readouterr().err
+    last = read_last(str(tmp_path / "renewal" / "public.last.json"))
+    assert (last.waits, last.problem) == (True, "Postfix is not running.")
+
+
 def test_a_certificate_without_kept_options_ends_with_one_sentence_and_1(tmp_path, capsys):
     assert renewal.main([str(tmp_path / "renew.pyz"), "nobody"]) == 1
     assert capsys.readouterr().err.count("\n") == 1
@@ -211,7 +251,7 @@ def test_what_is_quoted_cannot_break_the_line(program, tool, issue, capsys):
 @pytest.mark.parametrize("content", ["[]", "{}", '{"external": 1}', "{", "\udcff", ""])
 @pytest.mark.parametrize("words", [1, 2, 3])
 def test_whatever_it_is_given_it_ends_with_one_sentence_and_1(tmp_path, capsys, content, words):
-    (tmp_path / "public.json").write_bytes(content.encode("utf-8", "surrogateescape"))
-    assert renewal.main([str(tmp_path / "renew.pyz"), "public", "more"][:words]) == 1
+    write(str(tmp_path / "renewal" / "public.json"), content.encode("utf-8", "surrogateescape"))
+    assert renewal.main([str(tmp_path / "renewal" / "renew.pyz"), "public", "more"][:words]) == 1
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and said.startswith("smtp_tls_cert ")
