@@ -7,14 +7,18 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: smtp_rollback
-short_description: Bring a node back to one of its last ten states
+short_description: Bring a node back to a state that it remembers, or to what it was without this collection
 version_added: 0.1.0
 author: The mailfleet contributors (@mailfleet)
 description:
   - Puts C(main.cf) and C(master.cf) back as they were in a state that the node remembers, with the certificates, tables
     and trust files that they named. Staged, proven on a twin, swapped, proven on the live listeners, or undone, as any
     other change; it becomes the newest state in the history.
+  - A node remembers its last ten states and the first, number 1, in which it was found.
   - Changes made by hand since then are gone afterwards; the node remembers them as a state of their own.
+  - A state that other means had made, and that was broken when it was found, is proven by behaving as it did then.
+  - Where a file is gone that the state named, such as a certificate, the parameters or the service that named it stay as they
+    are now, with a warning that says which; the certificates of one side stay together.
   - M(mailfleet.smtp_hardening.smtp_tls_info) lists the states.
 extends_documentation_fragment:
   - mailfleet.smtp_hardening.smtp
@@ -27,11 +31,21 @@ options:
       - The number of the state. Without it, the newest one that differs from what is in effect now, so a second run
         goes forward again.
     type: int
+  state:
+    description:
+      - V(absent) takes out of the node what this collection has brought. What it set in C(main.cf) and C(master.cf) goes back to
+        what it found, byte for byte where nobody else has edited these files since; then hooks, units, certificates, tables and
+        the history go. The playbook C(remove) takes out what the role C(relay) brought as well.
+      - What somebody has changed since it was set stays, and is returned in RV(theirs); where that names a file of the store,
+        the file stays too.
+    type: str
+    choices: [present, absent]
+    default: present
 attributes:
   idempotent:
     description: A second run with the same O(to) changes nothing.
     support: partial
-    details: Without O(to) each run goes to the state before the present one.
+    details: With O(state=absent) too. Without either, each run goes to the state before the present one.
 """
 
 EXAMPLES = r"""
@@ -42,11 +56,16 @@ EXAMPLES = r"""
   mailfleet.smtp_hardening.smtp_rollback:
     to: 4
     allow_weaker: true
+
+- name: Leave the node as it was found
+  mailfleet.smtp_hardening.smtp_rollback:
+    state: absent
+    allow_weaker: true
 """
 
 RETURN = r"""
 to:
-  description: The state that was brought back.
+  description: The state that was brought back; with O(state=absent) the first one, null where nothing was brought.
   returned: success
   type: dict
   sample:
@@ -56,6 +75,14 @@ to:
     task: Set how mail is received and sent
     summary: "set: smtpd_tls_security_level"
     proven: true
+theirs:
+  description: >-
+    With O(state=absent), what somebody has changed since it was set and what stays: C(file), C(name), its C(value), what was
+    C(made) of it, and what was C(found).
+  returned: success
+  type: list
+  elements: dict
+  sample: [{file: main.cf, name: smtpd_banner, value: mx2 ESMTP, made: mx1 ESMTP, found: null}]
 restart_needed:
   description: Whether a parameter that came back needs more than the reload that was done.
   returned: success
@@ -104,33 +131,8 @@ interrupted:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._conduct import conduct
-from ..module_utils._edge import Options, Result
-from ..module_utils._model.allowance import read_allowance
-from ..module_utils._postfix.commands import Postfix
-from ..module_utils._postfix.rollback import needs_restart, plan_rollback
-from ..module_utils._postfix.state import read_state
-from ..module_utils._task.work import CHANGE_ARGUMENTS, bring_about, restart
-from ..module_utils._transaction.history import contents, find
-from ..module_utils._transaction.journal import Author
-
-
-def work(postfix: Postfix, options: Options, check_mode: bool) -> Result:
-    past = find(postfix.config_dir, options["to"])
-    now, then = read_state(postfix), read_state(postfix.at(past.folder))
-    plan = plan_rollback(now, contents(postfix.config_dir, past))
-    author, allowance = Author("smtp_rollback", options["task"]), read_allowance(options["allow_weaker"])
-    result = bring_about(
-        postfix,
-        now,
-        plan,
-        check_mode=check_mode,
-        author=author,
-        allowance=allowance,
-        unproven=options.get("unproven"),
-    )
-    restarting = restart(needs_restart(now, then))
-    warnings = [*result["warnings"], *restarting["warnings"]]
-    return {**result, "to": past.as_facts(), **restarting, "warnings": warnings}
+from ..module_utils._task.giving_back import work
+from ..module_utils._task.work import CHANGE_ARGUMENTS
 
 
 def main() -> None:
@@ -139,6 +141,7 @@ def main() -> None:
         work,
         argument_spec={
             "to": {"type": "int"},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "allow_weaker": {"type": "raw", "default": False},
             **CHANGE_ARGUMENTS,
         },

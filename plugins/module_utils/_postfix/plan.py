@@ -55,6 +55,8 @@ class Plan:
     contents: Mapping[str, bytes] = field(default_factory=dict)
     """Whole files in place of main.cf and master.cf, where an old state comes back."""
     shown: Tuple[Shown, ...] = ()
+    restores: Optional[int] = None
+    """The number of the remembered state that comes back. What Postfix warned of then, it may warn of again."""
 
     @property
     def changed(self) -> bool:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from typing import Iterator, List
+from typing import Iterator, List, Tuple
 
 
 def daemons(master: int, *names: str) -> List[int]:
@@ -21,6 +21,17 @@ def _children(master: int) -> Iterator[int]:
             if os.getsid(int(name)) == master:
                 yield int(name)
         except OSError:  # gone
+            continue
+
+
+def serving(master: int) -> Iterator[Tuple[int, str]]:
+    """Each process of a master with the service of master.cf that it works for: master(8) starts it with ``-n name -t type``."""
+    for pid in _children(master) if master else ():
+        try:
+            with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as handle:
+                words = handle.read().split("\0")
+            yield pid, f"{words[words.index('-n') + 1]}/{words[words.index('-t') + 1]}"
+        except (OSError, ValueError, IndexError):  # gone, or the master itself
             continue
 
 

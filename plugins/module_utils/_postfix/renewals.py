@@ -64,3 +64,9 @@ def failing(store: str) -> List[Tuple[str, Optional[Last]]]:
     names = [entry[: -len(_SUFFIX)] for entry in files.names(here) if entry.endswith(_SUFFIX)]
     found = [(name, read_last(last_path(here, name))) for name in names]
     return [(name, last if last and last.problem else None) for name, last in found]
+
+
+def names(store: str) -> List[str]:
+    """The certificates that have a hook."""
+    entries = files.names(folder(store))
+    return [entry[: -len(".json")] for entry in entries if entry.endswith(".json") and not entry.endswith(_SUFFIX)]

@@ -231,6 +231,15 @@ def deactivation(use: str) -> Parameters:
     return {f"{_SIDE[use]}_tls_chain_files": None}
 
 
+def certificate_parameters(name: str) -> Tuple[str, ...]:
+    """All parameters that say with which certificates a side is shown, if this is one of them: they go together."""
+    for side in _SIDE.values():
+        names = tuple(f"{side}_tls_{one}" for one in ("chain_files", *_LEGACY))
+        if name in names:
+            return names
+    return ()
+
+
 def uses_of(state: State, name: str) -> Dict[str, bool]:
     """For which side the stored certificate ``name`` is active."""
     folder = os.path.join(certificates_dir(state), name) + os.sep

@@ -21,7 +21,6 @@ from .by_name import Shown, shown_for
 from .connection import Target
 from .conversation import Conversation
 from .listeners import Listener, own_listeners
-from .master import gone_services, may_signal
 from .observe import Observation, answer_to_recipient, observe
 from .shortcomings import HIDDEN, served_names, shortcomings
 from .vantages import TURNED_AWAY, vantages
@@ -75,21 +74,13 @@ def prove_twin(twin: Postfix, services: Sequence[str], unproven: Collection[str]
 
 
 def check_master(postfix: Postfix, staged: State) -> None:
-    """Refuse what the live master would not survive: it ends at a reload when another program has the address of a
-    listener, and hangs when a service goes whose processes it may not end."""
+    """Refuse what the live master would not survive: it ends at a reload when another program has the address of a listener."""
     master = postfix.master_pid(staged.effective["queue_directory"])
     held = list(taken(staged, master))
     if held:
         raise ProofFailed(
             f"Another program listens where master.cf wants {'; '.join(held)}. Postfix would end at the reload: stop that "
             "program, or take the service out of master.cf."
-        )
-    gone = gone_services(read_state(postfix), staged)
-    if gone and not may_signal(master):
-        raise ProofFailed(
-            f"Postfix would hang at the reload, until {', '.join(gone)} has no process any more: its master may not end "
-            "processes of other users. Add CAP_KILL to the CapabilityBoundingSet of its systemd unit (role relay does) and "
-            "restart it, or stop it, take the service out of master.cf and start it."
         )
 
 

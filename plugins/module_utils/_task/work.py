@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from typing import Callable, Dict, FrozenSet, Iterator, List, NamedTuple, Optional, Sequence, TypedDict, Union
+from typing import Callable, Dict, FrozenSet, Iterator, List, Mapping, NamedTuple, Optional, Sequence, TypedDict, Union
 
 from .. import _command as command
 from .. import _files as files
@@ -20,6 +20,7 @@ from .._postfix.commands import Postfix, Run
 from .._postfix.plan import Diff, Plan
 from .._postfix.state import State, read_contents
 from .._posture.sources import Unheard
+from .._proof.behaviour import as_then, look
 from .._proof.prove import check_master, prove, prove_twin
 from .._proof.sources import hear
 from .._shown import all_shown, shown
@@ -148,11 +149,13 @@ def bring_about(
     allowance: Allowance = NOTHING,
     compared: Optional[ratchet.Compared] = None,
     unproven: Optional[Sequence[str]] = None,
+    behaved: Optional[Mapping[str, object]] = None,
 ) -> Brought:
     """Carry a plan out, unless this is check mode or nothing differs; the common return values.
 
     What would lower protection is refused in check mode too. ``unproven`` names listeners that cannot be proven from the node;
-    without it, those of the last proof.
+    without it, those of the last proof. ``behaved`` is how a state that comes back behaved when it was found: that will do where
+    it was broken then.
     """
     result: Brought = {
         "changed": plan.changed,
@@ -169,10 +172,14 @@ def bring_about(
         result["lowered"] = [item._asdict() for item in compared.lowered]
         result["warnings"] = unmet(check_mode, compared.broken)
     if plan.changed and not check_mode:
+        then = behaved or {}
         proofs = Proofs(
             check_master,
-            lambda twin, services: prove_twin(twin, services, excused),
-            lambda: prove(postfix, state.started_with, excused),
+            lambda twin, services: as_then(
+                lambda: prove_twin(twin, services, excused), lambda: look(twin, services), then
+            ),
+            lambda: as_then(lambda: prove(postfix, state.started_with, excused), lambda: look(postfix), then),
+            look,
         )
         result["proof"] = carry_out(postfix, state, plan, author, proofs)
     result["unproven"] = history.unproven_facts(state.config_dir)

@@ -17,23 +17,28 @@ import os
 import signal
 from base64 import b64decode
 from contextlib import contextmanager
+from dataclasses import replace
 from types import FrameType
-from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, TypedDict
+from typing import Callable, Collection, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, TypedDict
 
 from .. import _files as files
 from .._deadline import within
 from .._errors import HardeningError, PostfixError
 from .._postfix.commands import Postfix
+from .._postfix.ledger import Ledger
+from .._postfix.named import missing
 from .._postfix.plan import NewFile, Plan
 from .._postfix.processes import daemons
 from .._postfix.state import State, check_instance
 from .._postfix.tables import Table, parse_table
+from .._proof.behaviour import Behaviour
 from . import handover, history, journal, twin
 from .guard import guarded
 from .journal import Author
 from .lock import locked
 from .mirror import mirror_configuration
 from .ratchet import in_its_place, put_staged
+from .reloading import reload
 
 LONGEST = 900.0
 """Seconds in which a change must be proven, or it is undone: also where nobody waits for it any more."""
@@ -58,6 +63,8 @@ class Proofs(NamedTuple):
     master: Callable[[Postfix, State], None]
     twin: Callable[[Postfix, Sequence[str]], Seen]
     live: Callable[[], Seen]
+    look: Callable[[Postfix], Behaviour] = lambda postfix: {}
+    """How listeners behave now, whatever is asked of them."""
 
 
 def carry_out(postfix: Postfix, state: State, plan: Plan, author: Author, proofs: Proofs) -> Seen:
@@ -120,6 +127,16 @@ def take_away(paths: Iterable[str]) -> None:
         files.remove(path)
 
 
+def clear(folder: str, without: Collection[str]) -> None:
+    """Remove a folder with all that is in it, but for these files and folders."""
+    if not any(path == folder or path.startswith(folder + os.sep) for path in without):
+        return files.remove(folder)
+    if folder not in without:
+        for name in files.names(folder):
+            clear(os.path.join(folder, name), without)
+    return None
+
+
 class _Transaction:
     def __init__(self, postfix: Postfix, state: State, plan: Plan, author: Author) -> None:
         self.postfix = postfix
@@ -132,6 +149,7 @@ class _Transaction:
         """What this change knows to be in main.cf and master.cf."""
         self.warned: Dict[str, str] = {}
         """What Postfix has warned of before."""
+        self.ledger = Ledger()
 
     def run(self, proofs: Proofs) -> Seen:
         with _signals_raise():
@@ -145,13 +163,13 @@ class _Transaction:
         return seen
 
     def _change(self, log: journal.Journal, proofs: Proofs) -> Seen:
-        self._remember_found()
+        self._remember_found(proofs)
         self._stage()
         self._put_files()
         self._check_stage()
         self._prove_twin(proofs)
         self._go_over(log)
-        self.postfix.reload()
+        self._reload()
         seen = proofs.live()
         self._check_unedited(log)
         self._remember(log, seen)
@@ -214,11 +232,12 @@ class _Transaction:
         staged = self.postfix.at(self.stage)
         staged.check()
         fresh = [warning for about, warning in staged.warnings().items() if about not in self.warned]
-        if fresh:
+        if fresh and self.plan.restores is None:
             raise PostfixError(f"Postfix warns of the new configuration: {'; '.join(sorted(fresh))}.")
 
     def _prove_twin(self, proofs: Proofs) -> None:
         staged = in_its_place(self.postfix, self.stage, self.state.config_dir)
+        self.ledger = self._advanced(staged)
         proofs.master(self.postfix, staged)
         with twin.running(self.postfix, staged, self.stage) as second:
             try:
@@ -251,8 +270,11 @@ class _Transaction:
         self._put(log, live, os.path.join(here, "main.cf"))
         master = self.postfix.master_pid(self.state.effective["queue_directory"])
         earlier = daemons(master, daemon)
-        self.postfix.reload()
+        self._reload()
         handover.wait_for_end(earlier, master, daemon)
+
+    def _reload(self) -> None:
+        reload(self.postfix, self.state.effective["queue_directory"])
 
     def _swap(self, log: journal.Journal) -> None:
         """master.cf first: Postfix reads it at a reload only. main.cf is the commit point."""
@@ -266,26 +288,33 @@ class _Transaction:
         journal.put(live, log.saved[live], new, self.there[live])
         self.there[live] = content
 
-    def _remember_found(self) -> None:
-        """What other means have made is worth going back to, too."""
+    def _remember_found(self, proofs: Proofs) -> None:
+        """What other means have made is worth going back to, too, and if it is broken, as broken as it is."""
         config_dir, contents = self.state.config_dir, self.state.contents
         if not history.is_remembered(config_dir):
+            known = history.Known(
+                ledger=replace(history.ledger(config_dir), edited=bool(history.past(config_dir))),
+                missing=tuple(sorted(missing(self.state))),
+                behaviour=proofs.look(self.postfix),
+            )
             summary = "as found, made by other means"
-            history.record(config_dir, Author("-"), self.time, summary=summary, proven=False, contents=contents)
+            history.record(
+                config_dir, Author("-"), self.time, summary=summary, proven=False, contents=contents, known=known
+            )
+
+    def _advanced(self, staged: State) -> Ledger:
+        """What will be ours: more with each change, and as it was in the state that comes back."""
+        if self.plan.restores is not None:
+            return history.find(self.state.config_dir, self.plan.restores).known.ledger
+        return history.ledger(self.state.config_dir).after(self.state, staged)
 
     def _remember(self, log: journal.Journal, seen: Seen) -> None:
         """What has been proven, whoever may have gone on from there."""
         contents = {os.path.basename(kept): self.there[live] for live, kept in log.saved.items()}
-        summary = self.plan.summary_line()
         unproven = {str(one["service"]): str(one["unproven"]) for one in seen or () if one.get("unproven")}
+        summary, known = self.plan.summary_line(), history.Known(self.ledger, unproven=unproven)
         history.record(
-            self.state.config_dir,
-            self.author,
-            self.time,
-            summary=summary,
-            proven=True,
-            contents=contents,
-            unproven=unproven,
+            self.state.config_dir, self.author, self.time, summary=summary, proven=True, contents=contents, known=known
         )
 
     def _undo(self, log: journal.Journal, problem: BaseException) -> None:

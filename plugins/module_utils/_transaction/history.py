@@ -14,17 +14,33 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Dict, List, Mapping, Optional, Tuple
 
 from .. import _files as files
+from .._edge import Facts
 from .._errors import InvalidValue
 from .._postfix import store
+from .._postfix.ledger import Ledger, read_ledger
 from .._postfix.state import CONFIGURATION, STORE
 from .journal import Author
 
 KEPT = 10
-"""How many states a node remembers."""
+"""How many states a node remembers, beside the first."""
+FIRST = 1
+"""The number of the state in which this collection has found the node."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a state does not say itself."""
+
+    ledger: Ledger = field(default_factory=Ledger)
+    missing: Tuple[str, ...] = ()
+    """Files that it named and that were not there: of a state that other means have made."""
+    behaviour: Mapping[str, object] = field(default_factory=dict)
+    """How its listeners behaved, of such a state."""
+    unproven: Mapping[str, str] = field(default_factory=dict)
+    """The listeners that were let pass by name, and what was not seen there."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +55,7 @@ class Past:
     proven: bool
     """``False`` for what a change found, made by other means."""
     folder: str
-    unproven: Mapping[str, str] = field(default_factory=dict)
-    """The listeners that were let pass by name, and what was not seen there."""
+    known: Known = field(default_factory=Known)
 
     def content(self, name: str) -> bytes:
         return files.read(os.path.join(self.folder, name))
@@ -53,7 +68,7 @@ class Past:
             "task": self.author.task,
             "summary": self.summary,
             "proven": self.proven,
-            "unproven": list(self.unproven),
+            "unproven": list(self.known.unproven),
         }
 
 
@@ -70,12 +85,18 @@ def past(config_dir: str) -> List[Past]:
 def unproven(config_dir: str) -> Mapping[str, str]:
     """The listeners that the last proven change let pass by name, and what was not seen there."""
     proven = [state for state in past(config_dir) if state.proven]
-    return proven[-1].unproven if proven else {}
+    return proven[-1].known.unproven if proven else {}
 
 
 def unproven_facts(config_dir: str) -> List[Dict[str, str]]:
     """The same as modules return it."""
     return [{"service": service, "problem": problem} for service, problem in unproven(config_dir).items()]
+
+
+def ledger(config_dir: str) -> Ledger:
+    """What is ours of the newest state."""
+    known = past(config_dir)
+    return known[-1].known.ledger if known else Ledger()
 
 
 def find(config_dir: str, number: Optional[int]) -> Past:
@@ -98,20 +119,18 @@ def record(
     summary: str,
     proven: bool,
     contents: Mapping[str, bytes],
-    unproven: Mapping[str, str] = MappingProxyType({}),
+    known: Optional[Known] = None,
 ) -> None:
     """Keep a state: main.cf and master.cf, and what is known of them."""
     here = store.next_path(folder(config_dir))
     files.make_folder(here, 0o700)
     for name in CONFIGURATION:
         files.write(os.path.join(here, name), contents[name], 0o600)
+    known = known or Known()
     facts = {
-        "time": time,
-        "module": author.module,
-        "task": author.task,
-        "summary": summary,
-        "proven": proven,
-        "unproven": dict(unproven),
+        **{"time": time, "module": author.module, "task": author.task, "summary": summary, "proven": proven},
+        **{"ledger": known.ledger.as_facts(), "missing": known.missing, "behaviour": known.behaviour},
+        "unproven": dict(known.unproven),
     }
     files.write(os.path.join(here, "state.json"), json.dumps(facts, indent=1).encode(), 0o600)
 
@@ -130,8 +149,9 @@ def is_remembered(config_dir: str) -> bool:
 
 
 def forget_old(config_dir: str) -> None:
-    """Drop what is more than ten states back, and the files of the store that nothing names any more."""
-    keep = {state.folder for state in past(config_dir)[-KEPT:]}
+    """Drop what is more than ten states back, but for the first, and the files of the store that nothing names any more."""
+    known = past(config_dir)
+    keep = {state.folder for state in known[-KEPT:]} | {state.folder for state in known if state.number == FIRST}
     for _number, path in store.generations(folder(config_dir)):
         if path not in keep:
             files.remove(os.path.join(path, "state.json"))  # or one that is killed here would leave half a state
@@ -143,13 +163,7 @@ def forget_old(config_dir: str) -> None:
 
 
 def contents(config_dir: str, state: Past) -> Dict[str, Tuple[bytes, bytes]]:
-    """main.cf and master.cf, each as it is and as it was; refused where files are gone that it named."""
-    named = [path for name in CONFIGURATION for path in store.named(config_dir, state.content(name))]
-    gone = [path for path in named if not files.exists(path)]
-    if gone:
-        raise InvalidValue(
-            "to", state.number, f"needs {', '.join(gone)}, which somebody has removed", "choose another state"
-        )
+    """main.cf and master.cf, each as it is and as it was."""
     return {name: (files.read(os.path.join(config_dir, name)), state.content(name)) for name in CONFIGURATION}
 
 
@@ -161,7 +175,17 @@ def _read(number: int, path: str) -> Optional[Past]:
     try:
         facts = json.loads(files.read(os.path.join(path, "state.json")))
         author = Author(facts["module"], facts["task"])
-        unproven = facts.get("unproven", {})
-        return Past(number, facts["time"], author, facts["summary"], facts["proven"], path, unproven)
+        return Past(number, facts["time"], author, facts["summary"], facts["proven"], path, _known(facts))
     except (OSError, ValueError, KeyError, TypeError):  # cut short before it was complete
         return None
+
+
+def _known(facts: Facts) -> Known:
+    """Of a state that an earlier version has kept, less."""
+    kept = facts.get("ledger")
+    return Known(
+        read_ledger(kept) if kept else Ledger(),
+        tuple(facts.get("missing", ())),
+        facts.get("behaviour", {}),
+        facts.get("unproven", {}),
+    )

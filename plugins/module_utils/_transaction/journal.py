@@ -25,6 +25,7 @@ from .._errors import HardeningError
 from .._postfix.commands import Postfix
 from .._postfix.state import CONFIGURATION, STORE
 from . import twin
+from .reloading import reload
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def undo(postfix: Postfix, journal: Journal, was_running: bool = False) -> Optio
     """
     swapped = [live for live, kept in journal.saved.items() if not files.same(live, kept)]
     complaints = [_bring_back(live, journal.saved[live]) for live in swapped if files.exists(journal.saved[live])]
-    complaints += [_reload(postfix, was_running)] if swapped else []
+    complaints += [_reload(postfix, journal.queue_dir, was_running)] if swapped else []
     twin.remove(postfix, journal.queue_dir)
     for path in reversed(journal.created):
         files.remove(path)
@@ -174,14 +175,14 @@ def sweep(config_dir: str) -> None:
     files.remove_incomplete(os.path.join(config_dir, STORE))
 
 
-def _reload(postfix: Postfix, was_running: bool) -> Optional[str]:
+def _reload(postfix: Postfix, queue_dir: str, was_running: bool) -> Optional[str]:
     """Tell Postfix. One that was stopped since starts with what is right again; one that ended because of
     this change is started."""
     try:
         if was_running and not postfix.is_running():
             postfix.start()
         else:
-            postfix.reload()
+            reload(postfix, queue_dir)
     except HardeningError as problem:
         return f"Postfix could not be reloaded with the old configuration: {problem}"
     return None

@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import json
 import os
 import signal
 
 import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import InvalidValue
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._folder import Folder
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.ledger import Entry, Ledger
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import read_contents
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction import history
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction.journal import Author
-from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import picture, read, write
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import read, write
 
 AUTHOR = Author("smtp_settings", "Name it")
 TIME = "2026-11-24T12:00:00Z"
@@ -71,12 +73,12 @@ def test_the_state_of_now_is_remembered_when_the_newest_is_it_byte_for_byte(node
     assert history.is_remembered(node.config_dir) is remembered
 
 
-def test_ten_states_are_kept_and_numbers_are_never_given_twice(node):
+def test_ten_states_and_the_first_are_kept_and_numbers_are_never_given_twice(node):
     for number in range(1, 14):
         record(node, f"myhostname = mx{number}\n")
         history.forget_old(node.config_dir)
-    assert numbers(node) == list(range(4, 14))
-    assert sorted(os.listdir(history.folder(node.config_dir)), key=int) == [str(n) for n in range(4, 14)]
+    assert numbers(node) == [1, *range(4, 14)]
+    assert sorted(os.listdir(history.folder(node.config_dir)), key=int) == [str(n) for n in (1, *range(4, 14))]
     assert history.next_folders(node.config_dir) == [f"{history.folder(node.config_dir)}/{n}" for n in (14, 15)]
 
 
@@ -151,6 +153,7 @@ def test_files_that_a_remembered_state_names_are_kept_and_the_others_go(node):
 def test_files_go_with_the_last_state_that_names_them(node):
     for name in ("trust/1.pem", "trust/2.pem"):
         write(node.store(name), name)
+    record(node, "myhostname = found\n", proven=False)
     record(node, f"smtp_tls_CAfile = {node.store('trust/1.pem')}\n")
     for number in range(9):
         record(node, f"myhostname = mx{number}\n")
@@ -161,6 +164,26 @@ def test_files_go_with_the_last_state_that_names_them(node):
     assert sorted(os.listdir(node.store("trust"))) == ["2.pem"]
 
 
+def test_what_a_state_does_not_say_itself_is_kept_beside_it(node):
+    ledger = Ledger(
+        {"myhostname": Entry(None, "a"), "mynetworks": Entry("b", None)}, {"25/inet": Entry("x", "y")}, True
+    )
+    known = history.Known(ledger, ("/etc/ssl/mx.pem",), {"smtp/inet": {"broken": True}})
+    node.write("")
+    contents = read_contents(node.config_dir)
+    history.record(node.config_dir, AUTHOR, TIME, summary="found", proven=False, contents=contents, known=known)
+    assert history.past(node.config_dir)[0].known == known
+    assert history.ledger(node.config_dir) == ledger
+
+
+def test_a_state_that_an_earlier_version_kept_is_one(node):
+    record(node, "myhostname = a\n")
+    path = os.path.join(history.folder(node.config_dir), "1", "state.json")
+    facts = json.loads(read(path))
+    write(path, json.dumps({name: facts[name] for name in ("time", "module", "task", "summary", "proven")}))
+    assert history.past(node.config_dir)[0].known == history.Known()
+
+
 def test_the_contents_of_a_state_stand_beside_those_of_now(node):
     record(node, "myhostname = a\n")
     node.write("myhostname = b\n")
@@ -169,19 +192,6 @@ def test_the_contents_of_a_state_stand_beside_those_of_now(node):
         "main.cf": (b"myhostname = b\n", b"myhostname = a\n"),
         "master.cf": (services, services),
     }
-
-
-def test_a_state_that_needs_a_file_that_somebody_removed_is_refused_by_its_name(node):
-    chain = node.store("certificates", "a", "1.pem")
-    record(node, f"smtpd_tls_chain_files = {chain}\nsmtp_tls_CAfile = {node.store('trust', '1.pem')}\n")
-    write(chain, "key")
-    before = picture(node.config_dir)
-    with pytest.raises(InvalidValue) as refusal:
-        history.contents(node.config_dir, history.find(node.config_dir, 1))
-    assert str(refusal.value) == (
-        f"to: 1 needs {node.store('trust', '1.pem')}, which somebody has removed; choose another state."
-    )
-    assert picture(node.config_dir) == before
 
 
 def in_override(node, name):
@@ -202,21 +212,8 @@ def test_files_that_only_an_override_in_master_cf_names_are_kept(node, when):
     assert sorted(os.listdir(node.store("certificates", "a"))) == ["1.pem", "3.pem"]
 
 
-def test_a_state_whose_override_names_a_file_that_somebody_removed_is_refused_by_its_name(node):
-    without, chain = node.services, node.store("certificates/a/1.pem")
-    node.services = in_override(node, "certificates/a/1.pem")
-    record(node, "myhostname = a\n")
-    node.services = without
-    past = history.find(node.config_dir, 1)
-    with pytest.raises(InvalidValue) as refusal:
-        history.contents(node.config_dir, past)
-    assert str(refusal.value) == f"to: 1 needs {chain}, which somebody has removed; choose another state."
-    write(chain, "key")
-    assert history.contents(node.config_dir, past)["master.cf"][0] == without.encode()
-
-
 def test_a_state_that_is_forgotten_is_no_state_from_the_first_step_on(node, monkeypatch):
-    for number in range(1, 12):
+    for number in range(1, 13):
         record(node, f"myhostname = mx{number}\n")
     monkeypatch.setattr(Folder, "_empty", lambda folder: os.kill(os.getpid(), signal.SIGKILL))
     child = os.fork()
@@ -227,11 +224,11 @@ def test_a_state_that_is_forgotten_is_no_state_from_the_first_step_on(node, monk
             os._exit(1)
     assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
     monkeypatch.undo()
-    first = os.path.join(history.folder(node.config_dir), "1")
-    assert sorted(os.listdir(first)) == ["main.cf", "master.cf"]
-    assert numbers(node) == list(range(2, 12))
+    second = os.path.join(history.folder(node.config_dir), "2")
+    assert sorted(os.listdir(second)) == ["main.cf", "master.cf"]
+    assert numbers(node) == [1, *range(3, 13)]
     history.forget_old(node.config_dir)
-    assert not os.path.exists(first)
+    assert not os.path.exists(second)
 
 
 def test_a_stray_file_among_the_certificates_is_in_nobodys_way(node):
