@@ -193,6 +193,11 @@ def serve():
     return Fleet(issuers["Peers CA"], keys, zones.serve("peers", _zones(keys))[ZONE])
 
 
+def publish(fleet, *records):
+    """The same zones, with these records in the signed one as well."""
+    zones.serve("peers", _zones(fleet.keys, records))
+
+
 def stop():
     on_node2("stop", peers=[{"address": found} for found in ADDRESSES])
 
@@ -233,14 +238,14 @@ def on_node2(action, **request):
     sh(NODE, f"python3 - {request}", (PROGRAMS / "serve_peers.py").read_text())
 
 
-def _zones(keys):
+def _zones(keys, more=()):
     hosts = {origin: [host for host in HOSTS if host.origin == origin] for origin in (ZONE, UNSIGNED)}
     records = {origin: [line for host in found for line in _records(host, keys)] for origin, found in hosts.items()}
     delegation = (f"{UNSIGNED}. NS ns.{UNSIGNED}.", f"ns.{UNSIGNED}. A {zones.ADDRESS}")
     spoiled = f'{SPOILED}. TXT "NSEC"'
     bogus = [(f"_25._tcp.{host.name}", "TLSA") for host in HOSTS if host.bogus]
     return [
-        zones.Zone(ZONE, (*records[ZONE], *delegation, spoiled), bogus=(*bogus, (SPOILED, "NSEC"))),
+        zones.Zone(ZONE, (*records[ZONE], *more, *delegation, spoiled), bogus=(*bogus, (SPOILED, "NSEC"))),
         zones.Zone(UNSIGNED, tuple(records[UNSIGNED]), signed=False),
     ]
 

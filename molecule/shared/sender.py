@@ -46,8 +46,13 @@ def set_up(fleet):
     sh(NODE, f"cat > {CA_FILE}", fleet.authority.pem)
     _task("smtp_tls_mode", client={**CLIENT, "ca_file": CA_FILE})
     records = [fleet.record(host, level) for host in peers.HOSTS for level in peers.LEVELS]
+    keep(records, exclusive=True)
+
+
+def keep(records, **options):
+    """Records of domains, whose zone is asked whether the resolver validates."""
     asked = {"signed": peers.ZONE, "bogus": peers.SPOILED}
-    _task("smtp_domain_policy", domains=records, exclusive=True, dnssec_test=asked)
+    _task("smtp_domain_policy", domains=records, dnssec_test=asked, **options)
 
 
 def bring_back():

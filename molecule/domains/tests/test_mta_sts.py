@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import serialization
 from fleet_lab import FLEET
 from mail import NODES, wait_for
 from on_node import begin_anew, sh
-from tasks import relay, succeed
+from tasks import relay, results, succeed
 
 RELAY, SERVERS = "node3", "node2"
 PROGRAMS = pathlib.Path(__file__).parents[1] / "node"
@@ -364,6 +364,12 @@ def test_while_the_policy_resolver_is_down_mail_waits_unless_dane_protects_it(fa
         sh(RELAY, f"systemctl start {SERVICES[0]}")
     assert found["valid.sts.test"].status == "deferred"
     assert delivered(found["matching.dane.test"], "Verified")
+
+
+@pytest.mark.parametrize(("domain", "has"), [("valid.sts.test", "secure"), ("matching.dane.test", "dane-only")])
+def test_a_record_does_not_take_from_a_domain_what_its_policy_or_dane_gives_it(fates, domain, has):
+    asked = {"domains": [{"name": domain, "level": "encrypt"}]}
+    assert f"domain {domain}.level from {has} to encrypt" in results(RELAY, "smtp_domain_policy", asked)[RELAY]["msg"]
 
 
 def test_a_second_run_of_the_role_changes_nothing_and_policies_are_asked_for_last(applied):
