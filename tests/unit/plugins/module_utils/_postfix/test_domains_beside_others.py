@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import HardeningError
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import read_state
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.domain_tasks import (
     MTA_STS,
@@ -52,14 +53,17 @@ def test_other_sources_of_policies_are_asked_last(node, own, sources):
 
     apply(node, exclusive=True, allow_weaker=True)
     assert explicit(node) == {"smtp_tls_policy_maps": last, SOURCES: ", ".join(sources)}
-    apply(node, sources=())
+    apply(node, sources=(), allow_weaker=["other mail.policy_sources"])
     assert explicit(node) == before
     assert not plan(node, sources=()).plan.changed
 
 
 def test_a_source_takes_the_place_of_another(node):
     apply(node, sources=(MTA_STS,))
-    assert plan(node, sources=("cdb:/other",)).plan.set == {SOURCES: "cdb:/other"}
+    with pytest.raises(HardeningError, match=f"other mail.policy_sources from {MTA_STS} to nothing"):
+        plan(node, sources=("cdb:/other",))
+    taken = plan(node, sources=("cdb:/other",), allow_weaker=["other mail.policy_sources"])
+    assert taken.plan.set == {SOURCES: "cdb:/other"}
 
 
 @pytest.mark.parametrize("lost", [SOURCES, "smtp_tls_policy_maps"])
