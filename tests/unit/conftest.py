@@ -108,6 +108,7 @@ class Listener(socketserver.ThreadingTCPServer):
         self.level, self.certificates, self.context, self.implicit_tls = level, certificates, context, implicit_tls
         self.to_recipient = "250 2.1.0 Ok"
         self.proxied = proxied
+        self.refused_names = ()
         self.greets = lambda client: "220 mx1.example.com ESMTP"
         self.offers_starttls_to = lambda client: self.level != "none"
         self.heard = []
@@ -168,7 +169,9 @@ class Dialogue(socketserver.BaseRequestHandler):
         if self.aborted:
             self.say("421 4.7.1 mx1.example.com Error: Client TLS certificate not trusted")
             return False
-        if verb.startswith("EHLO"):
+        if verb.startswith("EHLO") and verb[5:] in self.server.refused_names:
+            self.say("450 4.7.1 Helo command rejected: Host not found")
+        elif verb.startswith("EHLO"):
             offers = self.server.offers_starttls_to(self.client) and not self.encrypted
             self.say("250-mx1.example.com\r\n" + ("250-STARTTLS\r\n" if offers else "") + "250 8BITMIME")
         elif verb == "STARTTLS":

@@ -143,6 +143,11 @@ def read_chain_files(pems: Sequence[Pem]) -> Tuple[Located[Chain], ...]:
 def _read_part(part: Sequence[Pem]) -> Located[Chain]:
     key_path, text = part[0]
     key = read_any_key(key_path, present(KEY.search(text)).group())
+    if not any(_CERTIFICATE.search(text) for _path, text in part):
+        raise CertificateError(
+            f"{key_path}: no certificate follows the private key; name the file of a key before that of its chain (postconf(5), "
+            "smtpd_tls_chain_files)."
+        )
     path, certificates = _certificates_in(part)
     if not belong_together(key, certificates[0]):
         key_file = "" if path == key_path else f" in {key_path}"

@@ -20,6 +20,8 @@ from .connection import TIMEOUT, Target, connect
 HELO = "proof.invalid"
 """How a proof introduces itself (RFC 2606): it never sends a message."""
 
+_NAME_REFUSED = (450, 501, 504, 550, 554)
+
 _VERSIONS = {
     Protocol.TLS_1_0: ssl.TLSVersion.TLSv1,
     Protocol.TLS_1_1: ssl.TLSVersion.TLSv1_1,
@@ -82,7 +84,18 @@ class Conversation:
         if not self.greeted:
             self._must(220, self.smtp.getreply())
             self.greeted = True
-        self._must(250, self.smtp.ehlo())
+        for name in self._names():
+            reply = self.smtp.ehlo(name)
+            if reply[0] not in _NAME_REFUSED:
+                break
+        self._must(250, reply)
+
+    def _names(self) -> Tuple[str, str, str]:
+        """How this client may introduce itself. Some servers look names up, or want one that says something, before all else
+        (postconf(5), smtpd_delay_reject)."""
+        address = present(self.smtp.sock).getsockname()[0]
+        literal = f"[IPv6:{address}]" if ":" in address else f"[{address}]"
+        return HELO, literal, self.target.name
 
     def mail_from(self) -> Tuple[int, str]:
         """The answer to MAIL FROM:<>, taken back at once: no message is ever sent."""

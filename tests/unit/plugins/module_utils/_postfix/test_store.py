@@ -299,7 +299,8 @@ def test_chains_are_read_in_the_files_that_people_keep_them_in(node, issue, flee
     [
         (
             ("one.crt", "one.key"),
-            "{one.key}: holds no certificate in PEM; give one that begins with BEGIN CERTIFICATE.",
+            "{one.key}: no certificate follows the private key; name the file of a key before that of its chain (postconf(5), "
+            "smtpd_tls_chain_files).",
         ),
         (
             ("other.key", "one.crt"),

@@ -40,6 +40,30 @@ def test_a_conversation_sends_no_message(listen):
     assert server.heard == ["EHLO PROOF.INVALID", "MAIL FROM:<>", "RSET", "QUIT"]
 
 
+@pytest.mark.parametrize(
+    ("refused", "name"),
+    [
+        ((), "PROOF.INVALID"),
+        (("PROOF.INVALID",), "[127.0.0.1]"),
+        (("PROOF.INVALID", "[127.0.0.1]"), "MX1.EXAMPLE.COM"),
+    ],
+)
+def test_a_client_whose_name_is_refused_introduces_itself_otherwise(listen, refused, name):
+    server = listen()
+    server.refused_names = refused
+    with Conversation(target(server)) as conversation:
+        assert conversation.offers_starttls
+    assert [heard for heard in server.heard if heard.startswith("EHLO")][-1] == f"EHLO {name}"
+
+
+def test_a_client_whose_every_name_is_refused_says_how(listen):
+    server = listen()
+    server.refused_names = ("PROOF.INVALID", "[127.0.0.1]", "MX1.EXAMPLE.COM")
+    with pytest.raises(smtplib.SMTPResponseException) as refusal:
+        Conversation(target(server))
+    assert refusal.value.args == (450, b"4.7.1 Helo command rejected: Host not found")
+
+
 def test_what_was_offered_before_tls_is_forgotten(listen):
     with Conversation(target(listen(level="encrypt"))) as conversation:
         assert conversation.mail_from()[0] == 530
