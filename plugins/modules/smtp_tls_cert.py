@@ -305,7 +305,10 @@ options:
     suboptions:
       tool:
         description:
-          - What renews the certificate. For V(certbot) a deploy hook is installed, for all others a systemd path unit that watches the files.
+          - What renews the certificate. For V(certbot) a deploy hook is installed, for all others a systemd path unit that watches the
+            files. A timer looks at what the files hold twice a minute as well, so that links, switched folders and renewals while
+            Postfix is stopped are not missed. What fails is tried again; RV(mailfleet.smtp_hardening.smtp_tls_info#module:certificates)
+            tells how it ended.
         type: str
         choices: [certbot, lego, step, certmonger, other]
         required: true
