@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import enum
 import re
 import sys
-from typing import Awaitable, Callable, Dict, Iterator, NamedTuple, Optional, Sequence, Tuple
+from typing import Awaitable, Callable, Dict, Iterator, NamedTuple, Optional, Sequence, Set, Tuple
 
 import dns.asyncresolver
 import dns.exception
@@ -21,6 +22,9 @@ import dns.rdata
 import dns.rdtypes.ANY.MX
 import dns.rdtypes.ANY.TLSA
 import dns.resolver
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 LISTEN = ("127.0.0.1", 8462)
 MTA_STS = ("127.0.0.1", 8461)
@@ -36,13 +40,28 @@ HOSTS = 20
 """Of a domain's mail servers, the most preferred. Postfix tries 5 addresses (postconf(5), smtp_mx_address_limit)."""
 LONGEST = 100000
 """Octets of a netstring, as Postfix limits them (socketmap_table(5))."""
+DIGESTS = {1: 32, 2: 64}
+"""Octets by matching type: SHA-256 and SHA-512 (RFC 6698 section 2.1.3), as tls_dane_digests has them by default."""
+# dnspython 2.9 refuses a whole response for one digest of another length; older versions know no such table.
+dns.rdtypes.ANY.TLSA.TLSA._cert_length_by_mtype = {}  # pylint: disable=protected-access
 DOMAIN = re.compile(r"(?![\d.]+\Z)(?=.{1,253}\Z)[\w-]{1,63}(\.[\w-]{1,63})*\Z")
 """A key that is a domain. The next hops [host] and host:port are the operator's, C(.domain) is a domain's parent."""
 
 NOTFOUND = "NOTFOUND "
 ALL_BY_DANE, SOME_BY_DANE = "OK dane-only", "OK dane"
+BY_MTA_STS = "OK secure"
+OPPORTUNISTIC = ("may", "dane")
+"""The levels beside which a policy in testing can be reported, since it demands nothing."""
+DEMANDING = ("encrypt", "dane-only", "fingerprint", "verify", "secure")
+"""The levels that would fall if a domain had C(dane) instead, at those of its hosts that have no TLSA records."""
 MTA_STS_REPLY = re.compile(r"OK secure( [ -~]*)?\Z|(NOTFOUND|TEMP|TIMEOUT|PERM) ")
 """What an MTA-STS resolver may answer: whoever answers in its place lowers no level."""
+TESTING = "{ policy_string = mode: testing }"
+REPORTED = re.compile(
+    r"(?<!\S)(?:policy_type=sts|policy_domain=[\w.-]+|mx_host_pattern=[\w.*-]+|\{ policy_string = [^{}]+ \})(?!\S)",
+    re.ASCII,
+)
+"""Attributes that tell Postfix for which policy it counts a session (TLSRPT_README)."""
 
 BROKEN = (OSError, EOFError, ValueError, asyncio.LimitOverrunError, asyncio.TimeoutError)
 """What a peer that goes away, is late, or speaks something else comes to."""
@@ -82,10 +101,19 @@ async def lookup(name: str, kind: str) -> Found:
     return Found(secure, answer.canonical_name.to_text(omit_final_dot=True), tuple(answer.rrset or ()))
 
 
+class Dane(enum.Enum):
+    """What DNSSEC vouches for at one mail server (RFC 7672 section 2.2)."""
+
+    NONE = "no TLSA records: TLS where it is offered"
+    UNUSABLE = "TLSA records that authenticate nobody: TLS, with whatever certificate"
+    USABLE = "TLSA records that must match"
+
+
 async def mail_servers(domain: str, ask: LookUp) -> Tuple[str, ...]:
-    """The domain's hosts as far as DNSSEC vouches for them: none where it does not (RFC 7672 section 2.2.1)."""
+    """The domain's hosts as far as DNSSEC vouches for them: none where it does not (RFC 7672 section 2.2.1). A domain
+    without MX records is its own host, and what is asked about that tells whether DNSSEC does."""
     found = await ask(domain, "MX")
-    if not found.secure:
+    if found.records and not found.secure:
         return ()
     records = [record for record in found.records if isinstance(record, dns.rdtypes.ANY.MX.MX)]
     preferred = sorted(records, key=lambda record: record.preference)[:HOSTS]
@@ -93,35 +121,68 @@ async def mail_servers(domain: str, ask: LookUp) -> Tuple[str, ...]:
     return tuple(name for name in names if name != ".")  # RFC 7505: no mail at all
 
 
-async def has_dane(host: str, ask: LookUp) -> bool:
-    """Whether a host must show what TLSA records say (RFC 7672 section 2.2.2), or may have to: where a lookup fails,
-    Postfix, whose own will fail too, leaves the host alone, if only the level is DANE."""
+async def dane(host: str, ask: LookUp) -> Optional[Dane]:
+    """What a host must show (RFC 7672 section 2.2.2), or may have to: where a lookup fails, Postfix, whose own will fail
+    too, leaves the host alone, if only the level is DANE. C(None) for a host without an address, which nobody asks."""
     try:
-        address = await ask(host, "A")
-        if not address.secure:
-            return False
-        for name in dict.fromkeys([address.name, host]):
+        bases = await tlsa_bases(host, ask)
+        for name in bases or ():
             tlsa = await ask(f"_25._tcp.{name}", "TLSA")
-            if tlsa.secure and any(map(is_usable, tlsa.records)):
-                return True
+            if tlsa.secure and tlsa.records:
+                return Dane.USABLE if any(map(is_usable, tlsa.records)) else Dane.UNUSABLE
     except Failed:
-        return True
-    return False
+        return Dane.USABLE
+    return None if bases is None else Dane.NONE
+
+
+async def tlsa_bases(host: str, ask: LookUp) -> Optional[Sequence[str]]:
+    """The names below which TLSA records count, the first that has some decides: where an alias leads, then the alias.
+
+    The AD bit is about all of a response. Where an alias leads to an unsigned zone, the alias itself may be signed, and
+    what stands below it counts, as it does for Postfix (tls_dane_resolve in tls_dane.c), whatever that zone says of addresses: anybody
+    may have forged it.
+    """
+    address = await ask(host, "A")
+    if not address.records:
+        address = await ask(host, "AAAA")
+    if address.secure:
+        return tuple(dict.fromkeys([address.name.lower(), host.lower()])) if address.records else None
+    if address.records and address.name.lower() == host.lower():
+        return ()
+    alias = await ask(host, "CNAME")
+    if alias.records:
+        return (host,) if alias.secure else ()
+    if address.records:
+        raise Failed(f"CNAME {host}: no alias any more")
+    return None
 
 
 def is_usable(tlsa: dns.rdata.Rdata) -> bool:
-    """RFC 7672 section 3.1: DANE-TA(2) and DANE-EE(3); with any other usage a record authenticates nobody."""
-    if not isinstance(tlsa, dns.rdtypes.ANY.TLSA.TLSA):
+    """RFC 7672 section 3.1: DANE-TA(2) and DANE-EE(3); with any other usage a record authenticates nobody. Nor does one whose
+    data cannot be what it says, which OpenSSL skips (SSL_dane_tlsa_add(3))."""
+    if not isinstance(tlsa, dns.rdtypes.ANY.TLSA.TLSA) or tlsa.usage not in (2, 3) or tlsa.selector not in (0, 1):
         return False
-    return tlsa.usage in (2, 3) and tlsa.selector in (0, 1) and tlsa.mtype in (0, 1, 2)
+    if tlsa.mtype in DIGESTS:
+        return len(tlsa.cert) == DIGESTS[tlsa.mtype]
+    return tlsa.mtype == 0 and _is_readable(tlsa.cert, is_key=tlsa.selector == 1)
+
+
+def _is_readable(der: bytes, is_key: bool) -> bool:
+    """Whether it is a certificate or a public key, as far as anybody here can tell."""
+    try:
+        if is_key:
+            load_der_public_key(der)
+        else:
+            x509.load_der_x509_certificate(der).public_key()
+    except ValueError:
+        return False
+    except UnsupportedAlgorithm:
+        return True
+    return True
 
 
 async def policy(key: str, ask: LookUp, ask_mta_sts: Ask) -> str:
-    """The reply to Postfix (socketmap_table(5)) about one next hop.
-
-    Where only some hosts have TLSA records and an MTA-STS policy protects the others, no level of Postfix does both: mail
-    goes to those with TLSA records alone.
-    """
+    """The reply to Postfix (socketmap_table(5)) about one next hop."""
     domain = key.lower()
     if not DOMAIN.match(domain):
         return NOTFOUND
@@ -129,22 +190,69 @@ async def policy(key: str, ask: LookUp, ask_mta_sts: Ask) -> str:
         hosts = await mail_servers(domain, ask)
     except Failed as problem:
         return f"TEMP {problem}"
-    dane = await asyncio.gather(*[has_dane(host, ask) for host in hosts])
-    if dane and all(dane):
-        return ALL_BY_DANE
-    by_mta_sts = await ask_mta_sts(domain)
-    if any(dane) and by_mta_sts == NOTFOUND:
-        return SOME_BY_DANE
-    return ALL_BY_DANE if any(dane) and by_mta_sts.startswith("OK ") else by_mta_sts
+    found = {each for each in await asyncio.gather(*[dane(host, ask) for host in hosts]) if each}
+    return ALL_BY_DANE if found == {Dane.USABLE} else await weigh(found, await ask_mta_sts(domain))
+
+
+async def weigh(found: Set[Dane], by_mta_sts: str) -> str:
+    """The reply where not all hosts must show what TLSA records say.
+
+    Where only some do and an MTA-STS policy protects the others, no level of Postfix does both: mail goes to those with TLSA
+    records alone. Where none does, nothing of DANE can fail, and a policy asks for more than the TLS that unusable records ask for.
+    """
+    if by_mta_sts.startswith(BY_MTA_STS):
+        return ALL_BY_DANE if Dane.USABLE in found else by_mta_sts
+    if found <= {Dane.NONE} or not by_mta_sts.startswith((NOTFOUND, "OK ")):
+        return by_mta_sts
+    if await own_level() in DEMANDING:
+        return ALL_BY_DANE if Dane.USABLE in found else by_mta_sts
+    return " ".join([SOME_BY_DANE, *REPORTED.findall(by_mta_sts)])
 
 
 async def ask_mta_sts(domain: str, address: Tuple[str, int] = MTA_STS) -> str:
-    """The reply of the MTA-STS resolver."""
+    """The reply of the MTA-STS resolver, whose zone C(reported) tells policies in testing too (mta-sts-daemon.yml(5))."""
     try:
-        reply = await asyncio.wait_for(_exchange(address, f"postfix {domain}"), SECONDS)
+        reply = await asyncio.wait_for(_exchange(address, f"reported {domain}"), SECONDS)
     except BROKEN as problem:
         return f"TEMP MTA-STS resolver: {type(problem).__name__}"
+    if TESTING in reply:
+        return reported(reply, await own_level())
     return reply if MTA_STS_REPLY.match(reply) else "TEMP MTA-STS resolver: no answer that it may give"
+
+
+def reported(reply: str, level: str) -> str:
+    """RFC 8461 section 5: a policy in testing holds nothing back, and what fails is reported as its failure. The level that
+    holds without it is named, for Postfix takes no attribute without one."""
+    return " ".join(["OK", level, *REPORTED.findall(reply)]) if level in OPPORTUNISTIC else NOTFOUND
+
+
+async def own_level() -> str:
+    """The level at which Postfix sends where no map says another. None where its instances or clients differ in it, or where
+    C(postconf) cannot tell: this program lowers no level."""
+    found: Set[str] = set()
+    try:
+        (others,) = await _postconf("-hx", "multi_instance_directories")
+        for directory in ["", *re.findall(r"[^\s,]+", others)]:
+            where = ["-c", directory] if directory else []
+            found.update(await _postconf(*where, "-hx", "smtp_tls_security_level"))
+            found.update(await _postconf(*where, "-Phx", "*/unix/smtp_tls_security_level"))
+    except BROKEN:
+        return ""
+    return found.pop().lower() if len(found) == 1 else ""
+
+
+async def _postconf(*words: str) -> Sequence[str]:
+    """The lines that C(postconf) prints; a ValueError where it fails."""
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec("postconf", *words, stdout=pipe, stderr=asyncio.subprocess.DEVNULL)
+    try:
+        printed, _errors = await asyncio.wait_for(process.communicate(), SECONDS)
+    except asyncio.TimeoutError:
+        process.kill()
+        raise
+    if process.returncode:
+        raise ValueError(f"postconf ended with {process.returncode}")
+    return printed.decode().splitlines()
 
 
 async def _exchange(address: Tuple[str, int], request: str) -> str:
