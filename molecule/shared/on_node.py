@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Commands on a node, over SSH connections that are kept."""
 
+import json
 import subprocess
 
 import explain
@@ -20,6 +21,14 @@ def sh(node, command, stdin=None, check=True):
     done = subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False, timeout=120)
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def run_program(node, source, request):
+    """What a program of Python prints whose argument is a file with this request in JSON: one word of a command would hold no
+    more than 128 KiB (execve(2))."""
+    place = "/run/request.json"
+    sh(node, f"cat > {place}", json.dumps(request))
+    return sh(node, f"python3 - {place}", source)
 
 
 def begin_anew(node, kept="/root/prepared"):

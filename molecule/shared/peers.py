@@ -6,10 +6,8 @@ the level toward it is a matter of the domain's record alone.
 """
 
 import hashlib
-import json
 import pathlib
 import re
-import shlex
 import socket
 from typing import Any, Dict, NamedTuple, Optional, Tuple
 
@@ -17,7 +15,7 @@ import zones
 from cryptography.hazmat.primitives import serialization
 from fleet_lab import FLEET
 from mail import NODES, wait_for
-from on_node import sh
+from on_node import run_program
 from pki import Identity, authority, certify, ec_key
 
 NODE = "node2"
@@ -234,8 +232,7 @@ def _program(name, listen, *arguments):
 
 def on_node2(action, **request):
     """What serve_peers.py does, on the node that is every server."""
-    request = shlex.quote(json.dumps({"action": action, **request}))
-    sh(NODE, f"python3 - {request}", (PROGRAMS / "serve_peers.py").read_text())
+    run_program(NODE, (PROGRAMS / "serve_peers.py").read_text(), {"action": action, **request})
 
 
 def _zones(keys, more=()):

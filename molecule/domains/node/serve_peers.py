@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs on the node that is all peers: an address for each, and a second instance of Postfix that listens there.
 
-Its argument is JSON. The node's own instance listens on the node's own address and on loopback from then on, or
+Its argument is a file with JSON. The node's own instance listens on the node's own address and on loopback from then on, or
 nobody else could have port 25 on another.
 """
 
@@ -42,7 +42,7 @@ def serve(own_address, settings, peers, programs, silent=()):
     stop([*peers, *programs, *silent])
     narrow(own_address)
     for peer in [*peers, *programs, *silent]:
-        run("ip", "address", "replace", f"{peer['address']}/24", "dev", "eth0")
+        run("ip", "address", "replace", in_network(peer["address"]), "dev", "eth0", *nodad(peer["address"]))
     configure(settings, peers)
     start = ["postfix", "-c", str(CONFIGURATION), "start"]
     run("systemd-run", f"--unit={UNIT}", "--collect", "--service-type=forking", *start)
@@ -61,9 +61,18 @@ def stop(peers):
     units = run("systemctl", "list-units", "--plain", "--no-legend", f"{UNIT}*").splitlines()
     run("systemctl", "stop", *[line.split()[0] for line in units], f"{UNIT}.service", check=False)
     for peer in peers:
-        run("ip", "address", "delete", f"{peer['address']}/24", "dev", "eth0", check=False)
+        run("ip", "address", "delete", in_network(peer["address"]), "dev", "eth0", check=False)
     for folder in (CONFIGURATION, QUEUE, DATA):
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def in_network(address):
+    return f"{address}/{64 if ':' in address else 24}"
+
+
+def nodad(address):
+    """An IPv6 address is of use at once where nobody is asked first whether it is taken (ip-address(8))."""
+    return ["nodad"] if ":" in address else []
 
 
 def narrow(own_address):
@@ -83,7 +92,7 @@ def configure(settings, peers):
         chain.write_text(peer["chain"])
         options = {"syslog_name": f"peers/{peer['name']}", "smtpd_tls_chain_files": str(chain), **peer["options"]}
         overrides = "".join(f"  -o {{ {name} = {value} }}\n" for name, value in options.items())
-        entries.append(f"{peer['address']}:25 inet n - n - - smtpd\n{overrides}")
+        entries.append(f"[{peer['address']}]:25 inet n - n - - smtpd\n{overrides}")
     LOG.write_text("")
     places = {"queue_directory": QUEUE, "data_directory": DATA, "maillog_file": LOG}
     QUEUE.mkdir()
@@ -93,5 +102,5 @@ def configure(settings, peers):
 
 
 if __name__ == "__main__":
-    request = json.loads(sys.argv[1])
+    request = json.loads(pathlib.Path(sys.argv[1]).read_text())
     {"serve": serve, "stop": stop}[request.pop("action")](**request)

@@ -6,6 +6,7 @@ import smtplib
 import ssl
 
 import pytest
+import reports
 from mail import NODES, fqdn
 from on_node import begin_anew, sh
 from tasks import LAB, playbook, results, succeed
@@ -14,7 +15,6 @@ from zones import ADDRESS, Zone, serve
 testinfra_hosts = ["local://"]
 NODE, PEER = "node1", "node2"
 FLEET_CA = {"ca_certificate": str(LAB / "fleet-ca.pem"), "ca_private_key": str(LAB / "fleet-ca.key"), "ca_create": True}
-SOCKET = "run/tlsrpt/tlsrpt.sock"
 REPORTED = Zone(
     "reports.test", ("@ MX 10 mx", f"mx A {NODES[PEER]}", '_smtp._tls TXT "v=TLSRPTv1; rua=mailto:tls@reports.test"')
 )
@@ -35,9 +35,9 @@ def test_a_domain_that_asks_for_reports_gets_each_tls_session_counted():
     if "libtlsrpt" not in sh(NODE, "ldd $(postconf -hx daemon_directory)/smtp"):
         pytest.skip("this Postfix was built without libtlsrpt")
     serve("reports", [REPORTED])
-    settings = {"smtp_tlsrpt_enable": True, "smtp_tlsrpt_socket_name": SOCKET, "smtp_host_lookup": "dns"}
+    settings = {"smtp_tlsrpt_enable": True, "smtp_tlsrpt_socket_name": reports.SOCKET, "smtp_host_lookup": "dns"}
     succeed(NODE, "smtp_settings", parameters=settings)
-    report = json.loads(sh(NODE, "python3 -", RECEIVE))
+    report = reports.session(NODE, "probe@reports.test", ADDRESS)
     assert report["d"] == "reports.test" and "rua=mailto:tls@reports.test" in report["pr"]
     assert [policy["f"] for policy in report["policies"]] == [0], "no session failed"
 
@@ -88,31 +88,6 @@ def records(folder):
     said = {"publish_to": str(folder / "records.json"), "publish_resolver": ADDRESS}
     playbook("../molecule/domains/publish", "-e", json.dumps(said))
     return json.loads((folder / "records.json").read_text())
-
-
-RECEIVE = f"""
-# The collector's end of the socket, which gets a datagram for each session (libtlsrpt); and a message to report on.
-import os, pathlib, socket, subprocess
-root = pathlib.Path(subprocess.check_output(["postconf", "-hx", "queue_directory"], text=True).strip())
-resolvers = [pathlib.Path("/etc/resolv.conf"), root / "etc/resolv.conf"]
-before = [path.read_text() for path in resolvers]
-path = root / "{SOCKET}"
-path.parent.mkdir(parents=True, exist_ok=True)
-path.unlink(missing_ok=True)
-try:
-    for resolver in resolvers:
-        resolver.write_text("nameserver {ADDRESS}\\n")
-    collector = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    collector.bind(str(path))
-    os.chmod(path, 0o777)
-    collector.settimeout(30)
-    subprocess.run(["sendmail", "-f", "probe@localhost", "probe@reports.test"], input=b"test", check=True)
-    print(collector.recv(65536).decode())
-finally:
-    for resolver, text in zip(resolvers, before):
-        resolver.write_text(text)
-    path.unlink()
-"""
 
 
 def version():
