@@ -82,17 +82,17 @@ STATUS = re.compile(r"(\w+): to=<([^>]+)>, relay=([^,]+), .*?\bdelay=([\d.]+), .
 
 
 def read(text):
-    """The attempts by recipient. A smtp process serves one message at a time, so that the last connection that it has
-    reported since its last status is the one that the status is about; it names the same server."""
+    """The attempts by recipient. A smtp process serves one message at a time, so that what it has reported since its last
+    status about the server that the status names is the connection of that attempt."""
     found = {}
     connected = {}
     for process, line in re.findall(r"postfix/smtp\[(\d+)\]: (.*)", text):
         if tls := CONNECTED.match(line):
-            connected[process] = tls.groups()
+            trust, server, protocol = tls.groups()
+            connected.setdefault(process, {})[server] = (trust, protocol)
         elif status := STATUS.match(line):
             queue_id, recipient, relay, age, word, reason = status.groups()
-            trust, server, protocol = connected.pop(process, (None, relay, None))
-            assert server == relay, line
+            trust, protocol = connected.pop(process, {}).get(relay, (None, None))
             outcome = {"sent": (trust or "plaintext").lower()}.get(word, word)
             found.setdefault(recipient, []).append(Attempt(queue_id, outcome, protocol, reason, float(age)))
     return found

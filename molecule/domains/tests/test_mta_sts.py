@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""MTA-STS (RFC 8461) for outgoing mail, with policy hosts, mail servers, signed zones and a resolver that are real.
+"""DANE (RFC 7672) and MTA-STS (RFC 8461) for outgoing mail, with policy hosts, mail servers, signed zones and a resolver that are
+real.
 
-node3 is a relay by the role; node2 is every server of the domains. One message goes to each domain.
+node3 is a relay by the role; node2 is every server of the domains. One message goes to all of them, those of the conditions of
+docs/policies.md among them.
 """
 
-import hashlib
 import json
 import pathlib
 import re
@@ -12,24 +13,34 @@ import shlex
 import time
 from typing import NamedTuple, Optional, Tuple
 
+import conditions
 import peers
 import pytest
+import reports
 import trustme
 import zones
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
+from conditions import COLUMNS, GROUPS, OPT_OUT, SIGNED, UNSIGNED
+from documents import must_equal, read_table
 from fleet_lab import FLEET
 from mail import NODES, wait_for
 from on_node import begin_anew, sh
-from tasks import relay, results, succeed
+from sender import read
+from tasks import TOP, relay, results, succeed
 
 RELAY, SERVERS = "node3", "node2"
 PROGRAMS = pathlib.Path(__file__).parents[1] / "node"
 POLICY_HOST, UNTRUSTED_POLICY_HOST, SILENT = map(FLEET.address, (130, 131, 139))
-VALID, UNTRUSTED, MISNAMED, PLAIN = map(FLEET.address, range(132, 136))
+VALID, UNTRUSTED, MISNAMED, PLAIN, BREAKING = map(FLEET.address, range(132, 137))
+DOCUMENT = TOP / "docs" / "policies.md"
+BY_IPV6, IPV6 = "fd53::133", "fd53::13"
+"""Of the untrusted server, and of the relay."""
 LOG = "/var/log/mail.log"
 DATABASE = "/var/lib/mta-sts/cache.db"
-SETTINGS = {**peers.SETTINGS, "relay_domains": "sts.test, dane.test"}
+SETTINGS = {
+    **peers.SETTINGS,
+    "inet_protocols": "all",
+    "relay_domains": "sts.test, dane.test, signed.test, unsigned.test, bind.test",
+}
 SERVICES = ("postfix-mta-sts-resolver", "smtp-dane-first")
 # systemd needs CAP_SYS_ADMIN for these where a service has a user of its own, and a container of the lab has none.
 IN_A_CONTAINER = """[Service]
@@ -63,6 +74,7 @@ class Domain(NamedTuple):
     tlsa: Tuple[str, ...] = ()
     second: Optional[str] = None
     """Another server, mx2.NAME, which the policy names as well."""
+    asks_for_reports: bool = False
 
     @property
     def origin(self):
@@ -78,6 +90,8 @@ class Domain(NamedTuple):
         if self.second:
             yield f"{self.name}. MX 20 mx2.{self.name}."
             yield f"mx2.{self.name}. A {self.second}"
+        if self.asks_for_reports:
+            yield f'_smtp._tls.{self.name}. TXT "v=TLSRPTv1; rua=mailto:tls@{self.name}"'
         for record in self.tlsa:
             yield f"_25._tcp.mx.{self.name}. TLSA {record.format(key=key)}"
 
@@ -96,6 +110,7 @@ DOMAINS = (
     Domain("plain.sts.test", PLAIN),
     Domain("testing.sts.test", UNTRUSTED, mode="testing"),
     Domain("none.sts.test", UNTRUSTED, mode="none"),
+    Domain("counted.sts.test", BREAKING, mode="testing", asks_for_reports=True),
     Domain("absent.sts.test", UNTRUSTED, mode=None),
     Domain("forged.sts.test", UNTRUSTED, policy_host=UNTRUSTED_POLICY_HOST),
     Domain("unlisted.sts.test", listed="mx.elsewhere.test"),
@@ -112,6 +127,8 @@ DOMAINS = (
 )
 MAP = "inline:{map.sts.test=encrypt}"
 """The operator's own."""
+ALONE = {"dane": "static:dane", "dane-only": "static:dane-only", "mta-sts": "socketmap:inet:127.0.0.1:8461:postfix"}
+"""The first columns of docs/policies.md: clients that ask somebody else, each for its domains."""
 BOGUS = ("_25._tcp.mx.bogus.dane.test", "TLSA")
 
 
@@ -135,40 +152,72 @@ def applied():
 
 
 @pytest.fixture(scope="module")
-def fates(applied):
-    """What became of the first attempt at a message to each domain, by domain."""
-    return send([domain.name for domain in DOMAINS])
+def log(applied):
+    """What the relay says of the first attempt at a message to every domain."""
+    tested = [condition.domain(column) for condition in conditions.ALL for column in COLUMNS]
+    return send([*(domain.name for domain in DOMAINS), *tested])
+
+
+@pytest.fixture(scope="module")
+def fates(log):
+    """What became of it, by domain."""
+    return {domain.name: fate(domain.name, log) for domain in DOMAINS}
 
 
 def serve(ca):
-    """All servers and zones; the trust anchor of the signed zone."""
+    """All servers and zones; the trust anchors of the signed ones."""
     names = [f"{host}.{domain.name}" for domain in DOMAINS for host in ("mx", "mx2")]
-    hosts = [f"mta-sts.{domain.name}" for domain in DOMAINS]
+    hosts = [f"mta-sts.{domain}" for domain in served()]
+    tested = conditions.names_by_server()
     stranger = trustme.CA()
     identities = {
         POLICY_HOST: ca.issue_cert(*hosts),
         UNTRUSTED_POLICY_HOST: stranger.issue_cert(*hosts),
-        VALID: ca.issue_cert(*names),
-        UNTRUSTED: stranger.issue_cert(*names),
+        VALID: ca.issue_cert(*names, *tested["valid"]),
+        UNTRUSTED: stranger.issue_cert(*names, *tested["stranger"]),
         MISNAMED: ca.issue_cert("mx.elsewhere.test"),
-        PLAIN: ca.issue_cert(*names),
+        PLAIN: ca.issue_cert(*names, *tested["plain"]),
     }
-    chains = {address: found.private_key_and_cert_chain_pem.bytes().decode() for address, found in identities.items()}
-    levels = {VALID: "may", UNTRUSTED: "may", MISNAMED: "may", PLAIN: "none"}
+    identities[BY_IPV6] = identities[UNTRUSTED]
+    root = ca.cert_pem.bytes()  # which a server must send where a TLSA record names it (RFC 7672 section 3.1.2)
+    chains = {at: (found.private_key_and_cert_chain_pem.bytes() + root).decode() for at, found in identities.items()}
+    levels = {**dict.fromkeys([VALID, UNTRUSTED, BY_IPV6, MISNAMED], "may"), PLAIN: "none"}
     peers.on_node2(
         "serve",
         own_address=NODES[SERVERS],
         settings=SETTINGS,
         peers=[_mail_server(address, chains[address], level) for address, level in levels.items()],
-        programs=[_policy_host(address, chains[address]) for address in (POLICY_HOST, UNTRUSTED_POLICY_HOST)],
+        programs=[
+            *(_policy_host(address, chains[address]) for address in (POLICY_HOST, UNTRUSTED_POLICY_HOST)),
+            _program("breaks_off", BREAKING),
+        ],
         silent=[{"address": SILENT}],
     )
-    key = hashlib.sha256(_public_key(identities[VALID])).hexdigest()
+    key = conditions.facts(_certificate(identities[VALID]), root)["key"]
     lines = {origin: [] for origin in ("sts.test", "dane.test")}
     for domain in DOMAINS:
         lines[domain.origin] += domain.records(key)
-    signed = zones.Zone("dane.test", tuple(lines["dane.test"]), bogus=(BOGUS,))
-    return zones.serve("sts", [zones.Zone("sts.test", tuple(lines["sts.test"]), signed=False), signed])["dane.test"]
+    ours = [
+        zones.Zone("sts.test", tuple(lines["sts.test"]), signed=False),
+        zones.Zone("dane.test", tuple(lines["dane.test"]), bogus=(BOGUS,)),
+    ]
+    addresses = {
+        ("valid", "A"): VALID,
+        ("stranger", "A"): UNTRUSTED,
+        ("stranger", "AAAA"): BY_IPV6,
+        ("plain", "A"): PLAIN,
+        "trusted": POLICY_HOST,
+        "stranger": UNTRUSTED_POLICY_HOST,
+        "silent": SILENT,
+    }
+    servers = {"valid": VALID, "stranger": UNTRUSTED, "plain": PLAIN}
+    facts = {name: conditions.facts(_certificate(identities[at]), root) for name, at in servers.items()}
+    return zones.serve("sts", [*ours, *conditions.zones(addresses, facts)])
+
+
+def served():
+    """The policy of each domain that has one."""
+    return {**{domain.name: domain.policy() for domain in DOMAINS}, **conditions.policies()}
 
 
 def _mail_server(address, chain, level):
@@ -176,28 +225,35 @@ def _mail_server(address, chain, level):
 
 
 def _policy_host(address, chain):
-    policies = json.dumps({f"mta-sts.{domain.name}": domain.policy() for domain in DOMAINS})
-    source = (PROGRAMS / "policy_host.py").read_text()
-    return {"name": address, "address": address, "source": source, "arguments": [], "files": [chain, policies]}
+    policies = json.dumps({f"mta-sts.{domain}": policy for domain, policy in served().items()})
+    return _program("policy_host", address, chain, policies)
 
 
-def role_variables(anchor):
+def _program(name, address, *files):
+    source = (PROGRAMS / f"{name}.py").read_text()
+    return {"name": address, "address": address, "source": source, "arguments": [], "files": files}
+
+
+def role_variables(anchors):
     sh(RELAY, "test -e /root/resolv.conf || cp /etc/resolv.conf /root/resolv.conf")
-    servers = [zones.ADDRESS]
+    servers = {"sts.test": zones.ADDRESS, UNSIGNED: zones.ADDRESS, "dane.test": zones.ADDRESS, SIGNED: zones.ADDRESS}
+    servers[OPT_OUT] = zones.BIND
     return {
         "relay_settings": {
             "mydestination": ["$myhostname", "localhost"],
             "smtp_host_lookup": "dns",
+            "smtp_connection_cache_on_demand": False,  # a connection for each message
         },
         "relay_resolver": "unbound",
         "relay_resolver_zones": [
-            {"name": "sts.test", "servers": servers},
-            {"name": "dane.test", "servers": servers, "trust_anchors": [anchor]},
+            {"name": name, "servers": [at], "trust_anchors": [anchors[name]] if name in anchors else []}
+            for name, at in servers.items()
         ],
         # Packages come by way of whom the node has asked so far, who may know no DNSSEC.
         "relay_resolver_forwarders": re.findall(r"^nameserver (\S+)", sh(RELAY, "cat /root/resolv.conf"), re.MULTILINE),
         "relay_resolver_settings": {"domain-insecure": ["com", "org"]},
         "relay_mta_sts": True,
+        "relay_tlsrpt_socket": reports.SOCKET,
     }
 
 
@@ -208,25 +264,29 @@ def set_up_relay(ca, variables):
     for service in SERVICES:
         folder = f"/etc/systemd/system/{service}.service.d"
         sh(RELAY, f"mkdir -p {folder} && cat > {folder}/container.conf", IN_A_CONTAINER)
-    sh(RELAY, f"postconf 'smtp_tls_policy_maps = {MAP}'")
+    sh(RELAY, f"postconf 'smtp_tls_policy_maps = {MAP}' && ip address replace {IPV6}/64 dev eth0 nodad")
+    for client, source in ALONE.items():
+        sh(RELAY, f"postconf -M '{client}/unix={client} unix - - y - - smtp'")
+        sh(RELAY, f"postconf -P '{client}/unix/smtp_tls_policy_maps={source}'")
+    routes = " ".join(f"{{.{client}.{zone} = {client}:}}" for client in ALONE for zone in conditions.ORIGINS)
+    sh(RELAY, f"postconf 'transport_maps = inline:{{{routes}}}'")
     relay(RELAY, **variables)
     _task("smtp_tls_mode", client={"level": "may"})
     less = [{"name": "operator.sts.test", "level": "encrypt"}]
     _task("smtp_domain_policy", domains=less, allow_weaker=["domain operator.sts.test"])
     now = int(time.time())
-    remember({"cached.sts.test": now - 3600, "expired.sts.test": now - 2 * 86400})
+    kept = [
+        ("cached.sts.test", now - 3600, "enforce", ["mx.cached.sts.test"]),
+        ("expired.sts.test", now - 2 * 86400, "enforce", ["mx.expired.sts.test"]),
+    ]
+    remember([*kept, *((domain, now - 3600, mode, names) for domain, mode, names in conditions.kept())])
 
 
-def remember(times):
-    """Policies that were fetched then; DNS says by another id that they have changed, and their host is silent."""
+def remember(kept):
+    """Policies that were fetched then; DNS says by another id that they have changed."""
     rows = [
-        (
-            domain,
-            when,
-            "0",
-            json.dumps({"version": "STSv1", "mode": "enforce", "max_age": 86400, "mx": [f"mx.{domain}"]}),
-        )
-        for domain, when in times.items()
+        (domain, when, "0", json.dumps({"version": "STSv1", "mode": mode, "max_age": 86400, "mx": names}))
+        for domain, when, mode, names in kept
     ]
     insert = "INSERT INTO sts_policy_cache (domain, ts, pol_id, pol_body) VALUES (?, ?, ?, ?)"
     program = f"import json, sqlite3, sys\nwith sqlite3.connect('{DATABASE}') as base:\n"
@@ -236,16 +296,18 @@ def remember(times):
 
 
 def send(domains):
+    """What the relay's log says until one message was tried at all of them."""
     begin = int(sh(RELAY, f"stat -c %s {LOG}"))
-    recipients = " ".join(f"probe@{domain}" for domain in domains)
-    sh(RELAY, f"for to in {recipients}; do echo test | /usr/sbin/sendmail -f probe@node3.fleet.test $to; done")
+    sh(
+        RELAY,
+        f"echo test | /usr/sbin/sendmail -f probe@node3.fleet.test {' '.join(f'probe@{name}' for name in domains)}",
+    )
 
     def all_tried():
         log = sh(RELAY, f"tail -c +{begin + 1} {LOG}")
-        found = {domain: fate(domain, log) for domain in domains}
-        return found if all(found.values()) else None
+        return log if set(domains) <= set(re.findall(r"to=<probe@([^>]+)>.* status=\w+", log)) else None
 
-    return wait_for(all_tried, 60)
+    return wait_for(all_tried, 90)
 
 
 def fate(domain, log):
@@ -269,7 +331,8 @@ def bring_back():
         check=False,
     )
     begin_anew(RELAY)
-    addresses = [POLICY_HOST, UNTRUSTED_POLICY_HOST, SILENT, VALID, UNTRUSTED, MISNAMED, PLAIN]
+    addresses = [POLICY_HOST, UNTRUSTED_POLICY_HOST, SILENT, VALID, UNTRUSTED, BY_IPV6, MISNAMED, PLAIN, BREAKING]
+    sh(RELAY, f"ip address delete {IPV6}/64 dev eth0", check=False)
     peers.on_node2("stop", peers=[{"address": address} for address in addresses])
     zones.serve("sts", [])
 
@@ -278,10 +341,42 @@ def _task(module, **options):
     succeed(RELAY, module, **options)
 
 
-def _public_key(identity):
-    certificate = x509.load_pem_x509_certificate(identity.cert_chain_pems[0].bytes())
-    form = serialization.PublicFormat.SubjectPublicKeyInfo
-    return certificate.public_key().public_bytes(serialization.Encoding.DER, form)
+def _certificate(identity):
+    return identity.cert_chain_pems[0].bytes()
+
+
+@pytest.mark.parametrize("corner", GROUPS)
+def test_each_condition_comes_out_as_the_document_says(log, corner):
+    written = [[row[0], *row[3:]] for row in read_table(DOCUMENT, corner)]
+    attempts = read(log)
+    found = [
+        [condition.title, *(outcome(attempts[f"probe@{condition.domain(column)}"]) for column in COLUMNS)]
+        for condition in GROUPS[corner]
+    ]
+    must_equal([[corner, *COLUMNS], *found], written)
+
+
+@pytest.mark.parametrize("corner", GROUPS)
+def test_dane_first_does_for_each_condition_what_the_rfcs_ask_for(corner):
+    wrong = [row[0] for row in read_table(DOCUMENT, corner)[1:] if row[-1] not in ENOUGH[row[1]]]
+    assert wrong == HELD.get(corner, [])
+
+
+HELD = {"DANE and MTA-STS": ["enforce, the first of two hosts has a record of another key"]}
+"""No level of Postfix lets the second host have it, and asks the first one for what its record says."""
+ENOUGH = {
+    "nothing": ("plaintext", "encrypted", "verified"),
+    "encrypted": ("encrypted", "verified"),
+    "verified": ("verified",),
+    "waits": ("waits",),
+}
+"""What of a message is as good as what is asked for."""
+
+
+def outcome(attempts):
+    """One cell of the tables: the first attempt is all that counts."""
+    words = {"deferred": "waits", "trusted": "encrypted", "untrusted": "encrypted", "anonymous": "encrypted"}
+    return words.get(attempts[0].outcome, attempts[0].outcome)
 
 
 def delivered(fate, *trust):
@@ -360,11 +455,20 @@ def test_a_policy_decides_where_no_tlsa_record_can_be_used(fates):
 def test_while_the_policy_resolver_is_down_mail_waits_unless_dane_protects_it(fates):
     sh(RELAY, f"systemctl stop {SERVICES[0]}")
     try:
-        found = send(["valid.sts.test", "matching.dane.test"])
+        log = send(["valid.sts.test", "matching.dane.test"])
     finally:
         sh(RELAY, f"systemctl start {SERVICES[0]}")
-    assert found["valid.sts.test"].status == "deferred"
-    assert delivered(found["matching.dane.test"], "Verified")
+    assert fate("valid.sts.test", log).status == "deferred"
+    assert delivered(fate("matching.dane.test", log), "Verified")
+
+
+def test_a_handshake_that_fails_in_testing_is_counted_as_a_failure_of_that_policy(applied):
+    """RFC 8461 section 5, RFC 8460 section 4.3."""
+    if "libtlsrpt" not in sh(RELAY, "ldd $(postconf -hx daemon_directory)/smtp"):
+        pytest.skip("this Postfix was built without libtlsrpt")
+    (policy,) = reports.session(RELAY, "probe@counted.sts.test")["policies"]
+    assert policy["f"] == 1 and policy["policy-domain"] == "counted.sts.test", policy
+    assert "mode: testing" in policy["policy-string"], policy
 
 
 @pytest.mark.parametrize(("domain", "has"), [("valid.sts.test", "secure"), ("matching.dane.test", "dane-only")])

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What becomes of mail at each level, toward each kind of peer: docs/levels.md says it, Postfix's log must agree."""
 
-import difflib
 import re
 import subprocess
 import uuid
@@ -9,6 +8,7 @@ from typing import Any, Dict, NamedTuple, Set
 
 import peers
 import pytest
+from documents import must_equal, read_table
 from mail import wait_for
 from on_node import sh
 from peers import DANE, LEVELS, MAIN
@@ -48,12 +48,12 @@ def address(mark, host, level):
 
 
 def test_each_level_does_with_each_peer_what_the_document_says(outcomes):
-    must_equal(measured(outcomes, "Peer", MAIN, LEVELS), documented("Peer"))
+    must_equal(measured(outcomes, "Peer", MAIN, LEVELS), read_table(DOCUMENT, "Peer"))
 
 
 def test_dane_does_with_each_kind_of_record_what_the_document_says(outcomes):
     skip_below_3_10()
-    must_equal(measured(outcomes, "TLSA records", DANE, DANE_LEVELS), documented("TLSA records"))
+    must_equal(measured(outcomes, "TLSA records", DANE, DANE_LEVELS), read_table(DOCUMENT, "TLSA records"))
 
 
 def test_mail_that_needs_tls_never_leaves_in_plaintext(outcomes):
@@ -152,21 +152,6 @@ def text(tries):
 def seen(tries):
     """The outcomes in their order, a repeated one once."""
     return list(dict.fromkeys(attempt.outcome for attempt in tries))
-
-
-def documented(corner):
-    """The document's table with this word in its corner."""
-    rows = re.findall(r"^\|(.*)\|$", DOCUMENT.read_text(), re.MULTILINE)
-    cells = [[cell.strip() for cell in row.split("|")] for row in rows if not re.match(r"[-| ]+$", row)]
-    corners = [number for number, row in enumerate(cells) if row[0] in {"Peer", "TLSA records"}] + [len(cells)]
-    begin = next(number for number in corners if cells[number][0] == corner)
-    return cells[begin : corners[corners.index(begin) + 1]]
-
-
-def must_equal(found, written):
-    old, new = (["".join(f"{cell:26}" for cell in row).rstrip() for row in rows] for rows in (written, found))
-    difference = difflib.unified_diff(old, new, "as documented", "as measured", n=0, lineterm="")
-    assert found == written, "\n".join(["", *difference])
 
 
 def received(pairs):
