@@ -17,6 +17,7 @@ description:
   - Given a profile, values or records, it returns what would have to change for them (RV(pending)).
 extends_documentation_fragment:
   - mailfleet.smtp_hardening.smtp
+  - mailfleet.smtp_hardening.smtp.dnssec
   - mailfleet.smtp_hardening.smtp.attributes
 options:
   profile:
@@ -129,7 +130,10 @@ drift:
   type: dict
   sample: {since: {number: 3}, differs: [{name: smtp_tls_security_level, before: secure, after: may}], weaker: []}
 findings:
-  description: What is broken and could not be told, such as a file that is missing or a key that does not fit; C(about) what.
+  description: >-
+    What is broken and could not be told, such as a file that is missing or a key that does not fit; C(about) what.
+    C(policy_sources) is a map in C(smtp_tls_policy_maps) that gives Postfix no answer, so that mail waits; C(resolver) says that a
+    resolver on this host is silent, or why DANE, which a client or record demands, cannot be believed any more (O(dnssec_test)).
   returned: success
   type: list
   elements: dict
@@ -197,6 +201,9 @@ from ..module_utils._posture.facts import as_facts as posture_facts
 from ..module_utils._posture.in_force import why_not
 from ..module_utils._posture.posture import Posture
 from ..module_utils._profiles import PROFILES, find_profile
+from ..module_utils._proof import resolver
+from ..module_utils._proof.policy_sources import ask_sources
+from ..module_utils._proof.validator import Names
 from ..module_utils._task.hooks import renewed_by
 from ..module_utils._task.work import COMMON_ARGUMENTS
 from ..module_utils._transaction.drift import drift
@@ -248,10 +255,34 @@ class Findings:
         return None
 
 
-def work(postfix: Postfix, options: Options, check_mode: bool) -> Result:
+def work(postfix: Postfix, options: Options, check_mode: bool) -> Callable[[], Result]:
+    """What is found on the node, and, without the lock, what others answer."""
     state = read_state(postfix)
     now = utc_now()
     findings = Findings()
+    result = known(postfix, state, options, now, findings)
+
+    def ask() -> Result:
+        asked(postfix, state, options, now.date(), findings)
+        return {**result, "findings": findings.found}
+
+    return ask
+
+
+def asked(postfix: Postfix, state: State, options: Options, today: datetime.date, findings: Findings) -> None:
+    """Sources of policies that are silent, and a resolver that does not do what DANE needs."""
+    for source, problem in ask_sources(postfix, state).items():
+        if problem:
+            sentence = f"{source} in smtp_tls_policy_maps gives Postfix no answer, and mail waits: {problem}"
+            findings.found.append({"about": "policy_sources", "problem": sentence})
+    names = Names(**(options.get("dnssec_test") or {}))
+    lost = findings.told("resolver", lambda: resolver.lost(state, names, today))
+    if lost:
+        findings.found.append({"about": "resolver", "problem": lost})
+
+
+def known(postfix: Postfix, state: State, options: Options, now: datetime.datetime, findings: Findings) -> Result:
+    """What can be read."""
     seen = findings.told("posture", lambda: posture(postfix, state, {}))
     return {
         "changed": False,
@@ -271,7 +302,6 @@ def work(postfix: Postfix, options: Options, check_mode: bool) -> Result:
         "unlisted_senders": read_unlisted(state).value,
         "unproven": unproven_facts(postfix.config_dir),
         "history": [state.as_facts() for state in past(postfix.config_dir)],
-        "findings": findings.found,
     }
 
 
@@ -354,6 +384,7 @@ def main() -> None:
             "client": {"type": "dict"},
             "services": {"type": "list", "elements": "dict"},
             "domains": {"type": "list", "elements": "dict"},
+            "dnssec_test": resolver.DNSSEC_ARGUMENTS,
             **COMMON_ARGUMENTS,
         },
         supports_check_mode=True,

@@ -16,6 +16,7 @@ from typing import Iterator, List
 
 from .._deadline import DeadlinePassed, within
 from .._errors import HardeningError, unforeseen
+from .._proof.validator import Names
 from . import files
 from .digest import policy_digest
 from .health import CHECKS, Complaint, check_health
@@ -36,7 +37,7 @@ def main(argv: List[str]) -> int:
     options = _options(argv)
     config_dir = options.config_dir.rstrip("/")
     now, metrics = time.time(), Metrics(**({} if config_dir == DEFAULT else {"config_dir": config_dir}))
-    complaints = collect_in_time(config_dir, options.state, now, metrics)
+    complaints = collect_in_time(config_dir, options.state, now, metrics, Names(options.signed, options.bogus))
     for check in CHECKS:
         metrics.add("check_healthy", check not in dict(complaints), check=check)
     metrics.add("healthy", not complaints)
@@ -52,6 +53,8 @@ class _Options(argparse.Namespace):
     config_dir: str
     output: str
     state: str
+    signed: str
+    bogus: str
 
 
 def _options(argv: List[str]) -> _Options:
@@ -59,15 +62,17 @@ def _options(argv: List[str]) -> _Options:
     parser.add_argument("--config-dir", default=DEFAULT, help="the Postfix instance")
     parser.add_argument("--output", required=True, help="the file for Prometheus")
     parser.add_argument("--state", default="/var/lib/smtp-hardening/metrics.json", help="what is kept between runs")
+    parser.add_argument("--signed", default=Names().signed, help="where DANE is in force, a name in a signed zone")
+    parser.add_argument("--bogus", default=Names().bogus, help="and a name whose signatures are wrong")
     return parser.parse_args(argv[1:], _Options())
 
 
-def collect_in_time(config_dir: str, state: str, now: float, metrics: Metrics) -> List[Complaint]:
+def collect_in_time(config_dir: str, state: str, now: float, metrics: Metrics, names: Names) -> List[Complaint]:
     """Every complaint, until the deadline, and whatever happens; what was told until then is."""
     found: List[Complaint] = []
     try:
         with within(DEADLINE, f"this took longer than {DEADLINE} seconds, so not everything is told"):
-            found.extend(collect(config_dir, state, now, metrics))
+            found.extend(collect(config_dir, state, now, metrics, names))
     except DeadlinePassed as late:
         found.append(("run", str(late)))
     except Exception as problem:  # pylint: disable=broad-exception-caught
@@ -75,7 +80,7 @@ def collect_in_time(config_dir: str, state: str, now: float, metrics: Metrics) -
     return found
 
 
-def collect(config_dir: str, path: str, now: float, metrics: Metrics) -> Iterator[Complaint]:
+def collect(config_dir: str, path: str, now: float, metrics: Metrics, names: Names) -> Iterator[Complaint]:
     """Every complaint, with metrics told on the way."""
     try:
         state = read_instance(config_dir)
@@ -85,6 +90,6 @@ def collect(config_dir: str, path: str, now: float, metrics: Metrics) -> Iterato
         reason = str(problem) if isinstance(problem, HardeningError) else repr(problem)
         yield "configuration", f"the configuration in {config_dir} cannot be read: {reason}"
         return
-    yield from check_health(state, now, metrics)
+    yield from check_health(state, now, metrics, names)
     tell_traffic(state, path, metrics)
     tell_queue(state, now, metrics)

@@ -15,6 +15,7 @@ FAMILIES = {
     "healthy": ("gauge", "Whether all checks pass: 1 or 0."),
     "check_healthy": ("gauge", "Whether one check passes."),
     "listener_up": ("gauge", "Whether an own listener greets as it should within 10 seconds."),
+    "policy_source_up": ("gauge", "Whether Postfix gets an answer from a map that it asks for TLS policies."),
     "certificate_not_after_timestamp_seconds": ("gauge", "When the first certificate of a chain in use expires."),
     "certificate_days_left": ("gauge", "Days until then."),
     "certificate_renewal_failing": ("gauge", "Whether what another tool has renewed could not be brought in."),

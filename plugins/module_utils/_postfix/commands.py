@@ -135,6 +135,14 @@ class Postfix:
             return Heard(True, done.stdout.rstrip("\n"))
         return Heard(done.rc == 1 and not done.stderr.strip())
 
+    def why_unanswered(self, table: str, key: str) -> Optional[str]:
+        """Why Postfix gets no answer from a table (C(type:name)), in its own words; ``None`` where it does.
+
+        postmap(1) ends with 1 for a key that is not there, too, but says nothing then.
+        """
+        done = self.run(["postmap", "-c", self.config_dir, "-q", key, table])
+        return _one_line(done) if done.rc and "fatal: " in done.stderr else None
+
     def list_table(self, path: str, kind: str) -> Tuple[Tuple[str, str], ...]:
         """Everything that an indexed table holds (``postmap -s``)."""
         return _rows(self._must("postmap", "-s", f"{kind}:{path}"))

@@ -5,7 +5,9 @@ import json
 
 import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.domains import read_domain
-from ansible_collections.mailfleet.smtp_hardening.plugins.modules.smtp_tls_info import told
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof import validator
+from ansible_collections.mailfleet.smtp_hardening.plugins.modules import smtp_tls_info
+from ansible_collections.mailfleet.smtp_hardening.plugins.modules.smtp_tls_info import Findings, asked, told
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.domain_tasks import TODAY, TOMORROW, YESTERDAY
 
 
@@ -47,3 +49,19 @@ def test_what_is_told_of_a_record_can_be_handed_to_ansible():
     )
     found = told(record, TODAY)
     assert json.loads(json.dumps(found)) == found
+
+
+def test_a_silent_source_of_policies_and_a_resolver_that_cannot_be_believed_are_findings(node, monkeypatch):
+    node.append("smtp_tls_security_level = dane\n")
+    monkeypatch.setattr(
+        smtp_tls_info, "ask_sources", lambda postfix, state: {"socketmap:a": "refused", "inline:b": None}
+    )
+    monkeypatch.setattr(smtp_tls_info.resolver, "_resolvers", lambda state: ["127.0.0.1"])
+    monkeypatch.setattr(validator, "why_not", lambda addresses, names: f"it does not refuse {names.bogus}")
+    findings = Findings()
+    asked(node.postfix, node.state, {"dnssec_test": {"signed": ".", "bogus": "spoiled.test"}}, TODAY, findings)
+    assert [finding["about"] for finding in findings.found] == ["policy_sources", "resolver"]
+    assert findings.found[0]["problem"] == (
+        "socketmap:a in smtp_tls_policy_maps gives Postfix no answer, and mail waits: refused"
+    )
+    assert "it does not refuse spoiled.test" in findings.found[1]["problem"]

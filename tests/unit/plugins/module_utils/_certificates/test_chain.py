@@ -116,7 +116,10 @@ def test_a_chain_file_for_two_kinds_of_key_holds_two_chains(ladder, issue):
     ("parts", "sentence"),
     [
         ("certificate", "/store/1.pem: holds no private key; a chain file begins with one"),
-        ("key", "/store/1.pem: no certificate follows the private key; name the file of a key before that of its chain"),
+        (
+            "key",
+            "/store/1.pem: no certificate follows the private key; name the file of a key before that of its chain",
+        ),
     ],
 )
 def test_half_a_chain_file_is_refused_by_name(ladder, parts, sentence):

@@ -8,12 +8,19 @@ import os
 import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.commands import Completed, Postfix
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import read_state
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof import validator
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import write
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.plugins.module_utils._metrics.samples import (
     EFFECTIVE,
     MASTER,
     NOBODY,
 )
+
+
+@pytest.fixture(autouse=True)
+def resolv_conf(tmp_path, monkeypatch):
+    """Whom the machine asks that runs the tests is nobody's business."""
+    monkeypatch.setattr(validator, "RESOLV_CONF", str(tmp_path / "resolv.conf"))
 
 
 @pytest.fixture

@@ -7,16 +7,18 @@ import datetime
 import time
 
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import certificates_pem
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import HardeningError
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._metrics import health
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._metrics.output import Metrics
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.renewals import Last
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.validator import Names
 
 
 def complaints(made, monkeypatch, runs=True, listeners=None):
     monkeypatch.setattr(health, "master_runs", lambda instance: runs)
     monkeypatch.setattr(health, "check_listeners", lambda instance, runs: listeners or {"smtp/inet": runs})
     metrics = Metrics()
-    return [check for check, _text in health.check_health(made, time.time(), metrics)], metrics
+    return [check for check, _text in health.check_health(made, time.time(), metrics, Names())], metrics
 
 
 def test_a_relay_that_runs_greets_and_has_a_valid_certificate_is_well(instance, issue, tmp_path, monkeypatch):
@@ -63,3 +65,26 @@ def test_a_renewal_that_fails_is_a_complaint_until_it_is_in_place(instance, tmp_
         found, metrics = complaints(instance(), monkeypatch)
         assert found == checks
         assert metrics.samples["certificate_renewal_failing"] == {(("certificate", "mx"),): bool(problem)}
+
+
+def test_a_source_of_policies_that_does_not_answer_is_a_complaint(instance, monkeypatch):
+    monkeypatch.setattr(health, "ask_sources", lambda postfix, state: {"socketmap:a": "no", "inline:b": None})
+    found, metrics = complaints(instance(), monkeypatch)
+    assert found == ["policy_sources"]
+    up = {labels[0][1]: value for labels, value in metrics.samples["policy_source_up"].items()}
+    assert up == {"socketmap:a": False, "inline:b": True}
+
+
+def test_dane_that_has_lost_its_resolver_is_a_complaint(instance, monkeypatch):
+    asked = []
+    monkeypatch.setattr(health.resolver, "lost", lambda state, names, today: asked.append((names, today)) or "forged")
+    assert complaints(instance(), monkeypatch)[0] == ["resolver"]
+    assert asked[0][0] == Names() and asked[0][1] == datetime.datetime.now(datetime.timezone.utc).date()
+
+
+def test_records_that_cannot_be_read_are_a_complaint_and_no_crash(instance, monkeypatch):
+    def lost(*_arguments):
+        raise HardeningError("records.json cannot be read.")
+
+    monkeypatch.setattr(health.resolver, "lost", lost)
+    assert complaints(instance(), monkeypatch)[0] == ["resolver"]

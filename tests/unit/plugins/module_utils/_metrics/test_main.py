@@ -44,6 +44,7 @@ def test_a_whole_run_tells_everything_and_that_all_is_well(instance, shown, run,
     monkeypatch.setattr(metrics_main, "read_instance", lambda config_dir: instance(effective, ["myhostname = mx1"]))
     monkeypatch.setattr(health, "master_runs", lambda state: True)
     monkeypatch.setattr(listeners, "greets", lambda state, service, answers_suffice: True)
+    monkeypatch.setattr(health, "ask_sources", lambda postfix, state: {"socketmap:x": None})
     code, parsed = run("/etc/postfix/")
     assert code == 0
     assert value(parsed, "healthy") == 1
@@ -65,6 +66,14 @@ def test_a_postfix_that_is_not_there_is_unhealthy_and_the_file_says_so(run, tmp_
     assert value(parsed, "healthy") == 0
     assert value(parsed, "check_healthy", check="configuration") == 0
     assert "cannot be read" in capsys.readouterr().err
+
+
+def test_names_to_prove_resolvers_with_may_be_given(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(metrics_main, "collect", lambda *arguments: asked.append(arguments[-1]) or ())
+    for words in ([], ["--signed", "test", "--bogus", "spoiled.test"]):
+        metrics_main.main(["smtp-metrics", "--output", f"{tmp_path}/x.prom", "--state", f"{tmp_path}/s", *words])
+    assert asked == [(".", "dnssec-failed.org"), ("test", "spoiled.test")]
 
 
 def test_what_nobody_foresaw_is_a_complaint_without_what_it_quotes(tmp_path, monkeypatch, capsys):

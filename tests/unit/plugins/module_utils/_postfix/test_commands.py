@@ -146,6 +146,32 @@ def test_a_table_is_asked_for_all_keys_at_once(rc, stdout, answers):
     assert recorder.asked == [(["postmap", "-c", "/p", "-q", "-", "hash:/t/transport"], "a.example\nb.example\n")]
 
 
+@pytest.mark.parametrize(
+    ("rc", "stdout", "stderr", "problem"),
+    [
+        (0, "secure\n", "", None),
+        (1, "", "", None),
+        (1, "", "postmap: warning: /p/main.cf, line 7: overriding earlier entry\n", None),
+        (0, "secure\n", "postmap: warning: fatal: is a word of somebody's\n", None),
+        (
+            1,
+            "",
+            "postmap: warning: no\npostmap: fatal: query error\n",
+            "postmap: warning: no; postmap: fatal: query error",
+        ),
+    ],
+)
+def test_a_table_without_an_entry_has_answered_and_one_with_an_error_has_not(rc, stdout, stderr, problem):
+    asked = []
+
+    def run(argv, stdin=None):
+        asked.append(argv)
+        return Completed(rc, stdout, stderr)
+
+    assert Postfix(run, "/p").why_unanswered("socketmap:unix:/s:n", "a.example") == problem
+    assert asked == [["postmap", "-c", "/p", "-q", "a.example", "socketmap:unix:/s:n"]]
+
+
 def test_a_table_that_cannot_be_asked_is_named():
     with pytest.raises(PostfixError, match="^postmap -q hash:/t fails: unsupported dictionary type: hash.$"):
         Postfix(Recorder(75, "", "unsupported dictionary type: hash"), "/p").ask_table("/t", "hash", ["a"])
