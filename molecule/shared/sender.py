@@ -27,6 +27,8 @@ SETTINGS = {
     "queue_run_delay": "2s",
     "minimal_backoff_time": f"{BACKOFF}s",
 }
+PROOF = {"signed": peers.ZONE, "bogus": peers.SPOILED}
+"""What a resolver is asked to see whether it validates."""
 CLIENT = {"level": "may", "minimum_protocol": "TLSv1.2", "ciphers": "medium", "exclude_ciphers": [], "match": []}
 """As the profile lenient_default, without its server."""
 SEND = """
@@ -39,10 +41,10 @@ for recipient, text in json.load(sys.stdin).items():
 def set_up(fleet):
     """A record for each domain, all from one task."""
     zone = {"name": peers.ZONE, "servers": [zones.ADDRESS], "trust_anchors": [fleet.anchor]}
-    resolver = {"relay_resolver": "unbound", "relay_resolver_zones": [zone]}
+    resolver = {"relay_resolver": "unbound", "relay_resolver_zones": [zone], "relay_resolver_test": [peers.UNSIGNED]}
     begin_anew(NODE)
     sh(NODE, "test -e /root/resolv.conf || cp /etc/resolv.conf /root/resolv.conf")
-    relay(NODE, relay_settings=SETTINGS, **resolver)
+    relay(NODE, relay_settings=SETTINGS, **resolver, relay_dnssec_test=PROOF)
     sh(NODE, f"cat > {CA_FILE}", fleet.authority.pem)
     _task("smtp_tls_mode", client={**CLIENT, "ca_file": CA_FILE})
     records = [fleet.record(host, level) for host in peers.HOSTS for level in peers.LEVELS]
@@ -51,8 +53,7 @@ def set_up(fleet):
 
 def keep(records, **options):
     """Records of domains, whose zone is asked whether the resolver validates."""
-    asked = {"signed": peers.ZONE, "bogus": peers.SPOILED}
-    _task("smtp_domain_policy", domains=records, dnssec_test=asked, **options)
+    _task("smtp_domain_policy", domains=records, dnssec_test=PROOF, **options)
 
 
 def bring_back():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from typing import List, Optional, Sequence
+from typing import Callable, Dict, List, Optional, Sequence
 
 from ansible import constants
 from ansible.errors import AnsibleLookupError
@@ -15,7 +15,12 @@ from ansible.plugins.lookup import LookupBase
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils import _program
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._edge import Variables
 
-PROGRAMS = {"metrics": _program.METRICS}
+DANE_FIRST = os.path.join(os.path.dirname(__file__), *[os.pardir] * 2, "roles", "relay", "files", "smtp-dane-first.py")
+PROGRAMS: Dict[str, Callable[[], bytes]] = {
+    "metrics": lambda: _program.archive(_program.METRICS),
+    "validator": lambda: _program.archive(_program.VALIDATOR),
+    "dane-first": lambda: _program.archive_of(_source(DANE_FIRST)),
+}
 
 
 class LookupModule(LookupBase):
@@ -32,6 +37,11 @@ def _packed(name: object) -> str:
     path = os.path.join(folder, f"smtp-{name}.pyz")
     if not os.path.exists(path):
         with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
-            file.write(_program.archive(PROGRAMS[name]))
+            file.write(PROGRAMS[name]())
         os.replace(file.name, path)  # at once: tasks for several nodes run side by side
     return path
+
+
+def _source(path: str) -> str:
+    with open(path, encoding="utf-8") as handle:
+        return handle.read()

@@ -14,37 +14,41 @@ from importlib.machinery import ModuleSpec
 from typing import Dict, Iterator, Optional
 
 PACKAGE = __name__.rpartition(".")[0]
-RENEWAL, METRICS = "_task.due", "_metrics.main"
+RENEWAL, METRICS, VALIDATOR = "_task.due", "_metrics.main", "_proof.validator"
 """The modules that programs begin with."""
 
 
 def archive(entry: str) -> bytes:
-    """The program that begins with ``main`` of one module of this package: that module, and what it imports.
+    """The program that begins with ``main`` of one module of this package: that module, and what it imports."""
+    return archive_of(f"import sys\n\nfrom {PACKAGE}.{entry} import main\n\nsys.exit(main(sys.argv))\n")
+
+
+def archive_of(program: str) -> bytes:
+    """A program by its source, with what it imports of this package.
 
     The same bytes for the same code, so that a second run finds nothing to change.
     """
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as target:
-        for name, source in sorted(_files(entry).items()):
+        for name, source in sorted(_files(program).items()):
             target.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), source)
     return packed.getvalue()
 
 
-def _files(entry: str) -> Dict[str, str]:
-    first = f"{PACKAGE}.{entry}"
-    files = {"__main__.py": f"import sys\n\nfrom {first} import main\n\nsys.exit(main(sys.argv))\n"}
+def _files(program: str) -> Dict[str, str]:
+    files = {"__main__.py": program}
     above = PACKAGE.split(".")
     files.update((f"{'/'.join(above[: depth + 1])}/__init__.py", "") for depth in range(len(above)))
-    for name, source in _closure(first).items():
+    for name, source in _closure(program).items():
         path = name.replace(".", "/")
         files[f"{path}/__init__.py" if _is_package(name) else f"{path}.py"] = source
     return files
 
 
-def _closure(first: str) -> Dict[str, str]:
-    """The sources of a module, of the modules of this package that it imports, and of all that these import."""
+def _closure(program: str) -> Dict[str, str]:
+    """The sources of the modules of this package that a program imports, and of all that these import."""
     found: Dict[str, str] = {}
-    left = [first]
+    left = list(_imported("__main__", program))
     while left:
         name = left.pop()
         spec = None if name in found else _spec(name)

@@ -20,6 +20,7 @@ import reports
 import trustme
 import zones
 from conditions import COLUMNS, GROUPS, OPT_OUT, SIGNED, UNSIGNED
+from confined import IN_A_CONTAINER
 from documents import must_equal, read_table
 from fleet_lab import FLEET
 from mail import NODES, wait_for
@@ -42,24 +43,6 @@ SETTINGS = {
     "relay_domains": "sts.test, dane.test, signed.test, unsigned.test, bind.test",
 }
 SERVICES = ("postfix-mta-sts-resolver", "smtp-dane-first")
-# systemd needs CAP_SYS_ADMIN for these where a service has a user of its own, and a container of the lab has none.
-IN_A_CONTAINER = """[Service]
-DynamicUser=no
-User=_mta-sts
-LockPersonality=no
-MemoryDenyWriteExecute=no
-PrivateDevices=no
-ProtectClock=no
-ProtectHostname=no
-ProtectKernelLogs=no
-ProtectKernelModules=no
-ProtectKernelTunables=no
-RestrictAddressFamilies=
-RestrictNamespaces=no
-RestrictRealtime=no
-SystemCallArchitectures=
-SystemCallFilter=
-"""
 
 
 class Domain(NamedTuple):
@@ -130,6 +113,8 @@ MAP = "inline:{map.sts.test=encrypt}"
 ALONE = {"dane": "static:dane", "dane-only": "static:dane-only", "mta-sts": "socketmap:inet:127.0.0.1:8461:postfix"}
 """The first columns of docs/policies.md: clients that ask somebody else, each for its domains."""
 BOGUS = ("_25._tcp.mx.bogus.dane.test", "TLSA")
+SPOILED = "spoiled.dane.test"
+"""A name with a wrong signature under whatever it does not have, which a validating resolver refuses to deny."""
 
 
 class Fate(NamedTuple):
@@ -197,9 +182,10 @@ def serve(ca):
     lines = {origin: [] for origin in ("sts.test", "dane.test")}
     for domain in DOMAINS:
         lines[domain.origin] += domain.records(key)
+    spoiled = f'{SPOILED}. TXT "NSEC"'
     ours = [
         zones.Zone("sts.test", tuple(lines["sts.test"]), signed=False),
-        zones.Zone("dane.test", tuple(lines["dane.test"]), bogus=(BOGUS,)),
+        zones.Zone("dane.test", (*lines["dane.test"], spoiled), bogus=(BOGUS, (SPOILED, "NSEC"))),
     ]
     addresses = {
         ("valid", "A"): VALID,
@@ -252,6 +238,8 @@ def role_variables(anchors):
         # Packages come by way of whom the node has asked so far, who may know no DNSSEC.
         "relay_resolver_forwarders": re.findall(r"^nameserver (\S+)", sh(RELAY, "cat /root/resolv.conf"), re.MULTILINE),
         "relay_resolver_settings": {"domain-insecure": ["com", "org"]},
+        "relay_resolver_test": ["sts.test"],
+        "relay_dnssec_test": {"signed": "dane.test", "bogus": SPOILED},
         "relay_mta_sts": True,
         "relay_tlsrpt_socket": reports.SOCKET,
     }
@@ -320,7 +308,7 @@ def bring_back():
     """Nodes as they were, apart from the packages."""
     sh(RELAY, f"systemctl disable --now {' '.join(SERVICES)}; rm -f {DATABASE}*", check=False)
     units = " ".join(f"/etc/systemd/system/{service}.service.d" for service in SERVICES)
-    sh(RELAY, f"rm -rf {units} /etc/systemd/system/{SERVICES[1]}.service /usr/local/lib/{SERVICES[1]}.py")
+    sh(RELAY, f"rm -rf {units} /etc/systemd/system/{SERVICES[1]}.service /usr/local/lib/{SERVICES[1]}.pyz")
     sh(
         RELAY,
         "rm -f /usr/local/share/ca-certificates/sts.crt && update-ca-certificates --fresh && systemctl daemon-reload",

@@ -4,15 +4,21 @@
 RFC 8461 section 2: an MTA-STS policy must not override a failing DANE validation. An MTA-STS resolver alone would, since
 Postfix takes one level for a domain, the first that a map names. So this one is asked in its place, and asks it in turn.
 Postfix then looks up the TLSA records itself, and waits where that fails or nothing matches.
+
+Whoever is between this host and its resolver could forge all of that. So DANE is answered only by --dane, by which who has
+proven the resolver says so, and only while that proof holds; when it does not, mail waits.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import enum
+import os
 import re
 import sys
+import time
 from typing import Awaitable, Callable, Dict, Iterator, NamedTuple, Optional, Sequence, Set, Tuple
 
 import dns.asyncresolver
@@ -22,6 +28,8 @@ import dns.rdata
 import dns.rdtypes.ANY.MX
 import dns.rdtypes.ANY.TLSA
 import dns.resolver
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import HardeningError
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof import validator
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_der_public_key
@@ -44,6 +52,10 @@ DIGESTS = {1: 32, 2: 64}
 """Octets by matching type: SHA-256 and SHA-512 (RFC 6698 section 2.1.3), as tls_dane_digests has them by default."""
 # dnspython 2.9 refuses a whole response for one digest of another length; older versions know no such table.
 dns.rdtypes.ANY.TLSA.TLSA._cert_length_by_mtype = {}  # pylint: disable=protected-access
+COPIES = "/etc/smtp-dane-first"
+"""A folder with a link for each instance of Postfix to the resolv.conf below its queue directory, which its clients read."""
+PROVEN, DOUBTED = 60, 5
+"""Seconds until resolvers are asked again whether they validate."""
 DOMAIN = re.compile(r"(?![\d.]+\Z)(?=.{1,253}\Z)[\w-]{1,63}(\.[\w-]{1,63})*\Z")
 """A key that is a domain. The next hops [host] and host:port are the operator's, C(.domain) is a domain's parent."""
 
@@ -80,16 +92,68 @@ class Found(NamedTuple):
     records: Sequence[dns.rdata.Rdata] = ()
 
 
+class Resolvers:
+    """Those that this host and each Postfix on it ask, while all of them are proven to validate."""
+
+    def __init__(self, names: validator.Names) -> None:
+        self.names = names
+        self.lock = asyncio.Lock()
+        self.asked: Dict[str, str] = {}
+        self.doubt: Optional[str] = None
+        self.until = 0.0
+
+    async def proven(self) -> Sequence[str]:
+        """Their addresses. Files are read each time, and resolvers asked again where a file has changed, or from time to time."""
+        async with self.lock:
+            found = named()
+            if found != self.asked or time.monotonic() >= self.until:
+                self._tell(await asyncio.get_running_loop().run_in_executor(None, self._doubt, found))
+                self.asked = found
+                self.until = time.monotonic() + (DOUBTED if self.doubt else PROVEN)
+            if self.doubt:
+                raise Failed(f"DANE was promised here, and {self.doubt}")
+            return list(found)
+
+    def _doubt(self, found: Dict[str, str]) -> Optional[str]:
+        for address, path in found.items():
+            try:
+                reason = validator.why_not([address], self.names)
+            except HardeningError as problem:  # a name that cannot be asked for
+                reason = str(problem)
+            if reason:
+                return f"{reason} ({path})"
+        return None
+
+    def _tell(self, doubt: Optional[str]) -> None:
+        if doubt != self.doubt:
+            print(f"mail waits: {doubt}" if doubt else "the resolver validates again", file=sys.stderr, flush=True)
+        self.doubt = doubt
+
+
+def named() -> Dict[str, str]:
+    """The addresses that this host and each Postfix on it ask, and the file that names each."""
+    try:
+        found = dict.fromkeys(validator.of_host(validator.RESOLV_CONF), validator.RESOLV_CONF)
+        for link in os.scandir(COPIES) if os.path.isdir(COPIES) else ():
+            with contextlib.suppress(FileNotFoundError):  # no Postfix has started yet, or none asks from a chroot
+                for address in validator.nameservers(link.path):
+                    found.setdefault(address, os.path.realpath(link.path))
+    except OSError as problem:
+        raise Failed(f"{problem.filename}: {problem.strerror}") from problem
+    return found
+
+
 LookUp = Callable[[str, str], Awaitable[Found]]
 """Of a name, the records of one type."""
 Ask = Callable[[str], Awaitable[str]]
 """Of a domain, the reply to Postfix."""
 
 
-async def lookup(name: str, kind: str) -> Found:
-    """Ask the resolver that Postfix asks. RFC 6840 section 5.7: the AD bit in a query asks for it in the response."""
+async def lookup(addresses: Sequence[str], name: str, kind: str) -> Found:
+    """Ask resolvers. RFC 6840 section 5.7: the AD bit in a query asks for it in the response."""
     try:
-        resolver = dns.asyncresolver.Resolver()
+        resolver = dns.asyncresolver.Resolver(configure=False)
+        resolver.nameservers = list(addresses)
         resolver.lifetime = SECONDS
         resolver.set_flags(dns.flags.RD | dns.flags.AD)
         answer = await resolver.resolve(f"{name}.", kind, raise_on_no_answer=False, search=False)
@@ -342,9 +406,56 @@ async def in_time(answer: Ask, key: str) -> str:
         return f"TEMP {type(problem).__name__}"
 
 
-async def main() -> None:
+async def vouched(key: str, resolvers: Resolvers) -> str:
+    """The reply, while the resolvers are proven: still so at its end, or what was heard meanwhile counts for nothing."""
+
+    async def ask(name: str, kind: str) -> Found:
+        addresses = await resolvers.proven()
+        try:
+            return await lookup(addresses, name, kind)
+        except Failed:
+            resolvers.until = 0.0  # the next question asks first whether they are still there
+            raise
+
+    try:
+        reply = await policy(key, ask, ask_mta_sts)
+        if reply.startswith("OK "):
+            await resolvers.proven()
+    except Failed as problem:
+        return f"TEMP {problem}"
+    return reply
+
+
+async def without_dane(key: str) -> str:
+    """The reply where no resolver was ever proven: MTA-STS decides, and nothing that DNS says is believed."""
+
+    async def ask(name: str, _kind: str) -> Found:
+        return Found(False, name)
+
+    return await policy(key, ask, ask_mta_sts)
+
+
+class Options(argparse.Namespace):
+    dane: bool
+    signed: str
+    bogus: str
+
+
+def options(argv: Sequence[str]) -> Options:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument(
+        "--dane", action="store_true", help="the resolver was proven to validate: mail waits when it does not"
+    )
+    parser.add_argument("--signed", default=validator.Names().signed, help="a name in a signed zone")
+    parser.add_argument("--bogus", default=validator.Names().bogus, help="a name whose signatures are wrong")
+    return parser.parse_args(argv, Options())
+
+
+async def main(given: Options) -> None:
+    resolvers = Resolvers(validator.Names(given.signed, given.bogus))
+
     async def answer(key: str) -> str:
-        return await policy(key, lookup, ask_mta_sts)
+        return await (vouched(key, resolvers) if given.dane else without_dane(key))
 
     waiting = Waiting()
 
@@ -357,4 +468,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main(options(sys.argv[1:])))

@@ -377,8 +377,8 @@ def answered(program, monkeypatch, outcome):
         raise outcome
 
     fake = SimpleNamespace(resolve=resolve, set_flags=lambda flags: None)
-    monkeypatch.setattr(program.dns.asyncresolver, "Resolver", lambda: fake)
-    return asyncio.run(program.lookup("example.com", "MX"))
+    monkeypatch.setattr(program.dns.asyncresolver, "Resolver", lambda configure: fake)
+    return asyncio.run(program.lookup(["127.0.0.1"], "example.com", "MX"))
 
 
 def test_a_name_that_does_not_exist_is_an_answer(program, monkeypatch):

@@ -41,8 +41,9 @@ def start():
             f"found = importlib.util.spec_from_file_location('dane_first', {str(SCRIPT)!r})\n"
             "program = importlib.util.module_from_spec(found)\nfound.loader.exec_module(program)\n"
             + "".join(f"program.{name} = {value!r}\n" for name, value in settings.items())
+            + "program.validator.why_not = lambda addresses, names: None\n"
             + lookup
-            + "\nasyncio.run(program.main())\n"
+            + "\nasyncio.run(program.main(program.options(['--dane'])))\n"
         )
         running.append(subprocess.Popen([sys.executable, "-c", text], stderr=subprocess.PIPE))
         for _try in range(200):
@@ -76,9 +77,9 @@ def is_closed_after(sock):
     return time.monotonic() - begun
 
 
-HANGS = "async def lookup(name, kind):\n    await asyncio.sleep(60)\nprogram.lookup = lookup\n"
-FAILS = "async def lookup(name, kind):\n    raise RuntimeError('secret')\nprogram.lookup = lookup\n"
-TALKS = "async def lookup(name, kind):\n    raise program.Failed('x' * 90000)\nprogram.lookup = lookup\n"
+HANGS = "async def lookup(addresses, name, kind):\n    await asyncio.sleep(60)\nprogram.lookup = lookup\n"
+FAILS = "async def lookup(addresses, name, kind):\n    raise RuntimeError('secret')\nprogram.lookup = lookup\n"
+TALKS = "async def lookup(addresses, name, kind):\n    raise program.Failed('x' * 90000)\nprogram.lookup = lookup\n"
 
 
 @pytest.mark.parametrize("said", [b"", b"13:policy", b"99999:" + b"x" * 1000], ids=["nothing", "half", "most"])
@@ -143,10 +144,10 @@ def test_a_name_server_that_says_nothing_is_not_waited_for(program, monkeypatch)
         silent.bind(("127.0.0.1", 0))
         made = program.dns.asyncresolver.Resolver(configure=False)
         made.nameservers, made.port = ["127.0.0.1"], silent.getsockname()[1]
-        monkeypatch.setattr(program.dns.asyncresolver, "Resolver", lambda: made)
+        monkeypatch.setattr(program.dns.asyncresolver, "Resolver", lambda configure: made)
         begun = time.monotonic()
         with pytest.raises(program.Failed):
-            asyncio.run(program.lookup("example.com", "MX"))
+            asyncio.run(program.lookup(["127.0.0.1"], "example.com", "MX"))
         assert time.monotonic() - begun < 5
 
 

@@ -44,9 +44,9 @@ def test_postfixs_own_instance_keeps_the_names_that_it_had(templar, folder):
     ]
 
 
-def unit(templar, **over):
+def unit(templar, name="smtp-metrics.service", **over):
     """As the module template has it."""
-    text = (ROLE / "templates" / "smtp-metrics.service.j2").read_text()
+    text = (ROLE / "templates" / f"{name}.j2").read_text()
     made = templar(**{"config_dir": "/etc/postfix", "relay_service": "postfix", **over})
     return made.template(trust_as_template(text), escape_backslashes=False).splitlines()
 
@@ -69,3 +69,31 @@ def test_a_directory_is_one_word_to_systemd_whatever_it_is_called(templar):
     start = next(line for line in lines if line.startswith("ExecStart="))
     assert r'--config-dir "/etc/a b\"c%%d$$e\\f" --output "/srv/%%i $$x/m.prom" --state "/var/lib/' in start
     assert 'ReadWritePaths="/srv/%%i $x"' in lines
+
+
+NAMES_OF_OURS = {"signed": "dns.test", "bogus": "spoiled.dns.test"}
+
+
+def starts(templar, name, **over):
+    return next(line for line in unit(templar, name, **over) if line.startswith("ExecStart="))
+
+
+def test_names_that_resolvers_are_proven_with_reach_the_metrics_and_the_source_of_policies(templar):
+    words = " --signed dns.test --bogus spoiled.dns.test"
+    assert starts(templar, "smtp-metrics.service", smtp_dnssec_test=NAMES_OF_OURS).endswith(words)
+    assert starts(templar, "smtp-metrics.service").endswith('metrics.json"')
+    started = starts(templar, "smtp-dane-first.service", relay_has_dane=True, relay_dnssec_test=NAMES_OF_OURS)
+    assert started.endswith(f"smtp-dane-first.pyz --dane{words}")
+
+
+def test_dane_is_promised_where_a_resolver_was_proven_and_nowhere_else(templar):
+    assert starts(templar, "smtp-dane-first.service", relay_has_dane=False).endswith("/smtp-dane-first.pyz")
+    assert starts(templar, "smtp-dane-first.service", relay_has_dane=True).split()[-1] == "--dane"
+
+
+def test_nothing_keeps_what_policies_depend_on_from_being_started_again(templar):
+    for text in (
+        (ROLE / "files" / "keep-running.conf").read_text(),
+        "\n".join(unit(templar, "smtp-dane-first.service", relay_has_dane=False)),
+    ):
+        assert {"StartLimitIntervalSec=0", "Restart=always"} <= set(text.splitlines())

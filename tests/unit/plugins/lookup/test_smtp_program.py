@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 import pathlib
+import subprocess
+import sys
 
 import pytest
 import yaml
@@ -57,6 +59,18 @@ def test_it_is_documented_with_the_programs_that_there_are():
     assert yaml.safe_load(found["EXAMPLES"])
 
 
-def test_the_role_installs_it_as_the_example_does():
-    tasks = (RELAY.parent / "tasks" / "metrics.yml").read_text(encoding="utf-8")
-    assert f"lookup('{NAME}', 'metrics')" in tasks
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [("tasks/metrics.yml", "metrics"), ("tasks/mta_sts.yml", "dane-first"), ("vars/main.yml", "validator")],
+)
+def test_the_role_installs_it_as_the_example_does(file, name):
+    assert f"lookup('{NAME}', '{name}')" in (RELAY.parent / file).read_text(encoding="utf-8")
+
+
+def test_the_roles_own_program_runs_from_its_archive():
+    (path,) = packed("dane-first")
+    done = subprocess.run(
+        [sys.executable, "-I", path, "--help"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "--dane" in done.stdout

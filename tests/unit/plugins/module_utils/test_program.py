@@ -105,3 +105,20 @@ def test_the_program_runs_and_ends_in_one_sentence(tmp_path, issue):
         f"smtp_tls_cert public: config_dir: {nowhere!r} holds no main.cf; "
         "install Postfix first (role relay does), or name the instance's directory."
     )
+
+
+def test_a_program_that_is_a_file_is_packed_with_what_it_imports_of_this_package_alone(tmp_path):
+    source = f"import os\nfrom {PACKAGE}._model import words\nprint(words.domain_name('x', 'A.example'), os.sep)\n"
+    packed = _program.archive_of(source)
+    program = write(str(tmp_path / "program.pyz"), packed)
+    assert python(program) == (0, "a.example /", "")
+    with zipfile.ZipFile(io.BytesIO(packed)) as opened:
+        assert opened.read("__main__.py").decode() == source
+        assert f"{FOLDER}/_model/words.py" in opened.namelist()
+        assert not [name for name in opened.namelist() if "/_postfix/" in name]
+
+
+def test_the_program_that_asks_resolvers_needs_nothing_but_python(tmp_path):
+    program = write(str(tmp_path / "validator.pyz"), _program.archive(_program.VALIDATOR))
+    said = "the resolver 192.0.2.1 is not on loopback, so its answers could be forged on the way"
+    assert python("-S", program, "--resolver", "192.0.2.1") == (1, said, "")
