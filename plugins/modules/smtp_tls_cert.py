@@ -62,7 +62,8 @@ options:
     default: []
   withdraw:
     description:
-      - For what the certificate stops being active. Another one takes its place through O(use) instead.
+      - For what the certificate stops being active, or a file that C(main.cf) named before and that is none of the store's.
+        Another one takes its place through O(use) instead.
       - V(server) is refused while a listener offers TLS, since a server that does has a certificate.
     type: list
     elements: str
@@ -309,6 +310,7 @@ options:
             files. A timer looks at what the files hold twice a minute as well, so that links, switched folders and renewals while
             Postfix is stopped are not missed. What fails is tried again; RV(mailfleet.smtp_hardening.smtp_tls_info#module:certificates)
             tells how it ended.
+          - Where systemd does not run, as in some containers, a warning shows the command that the tool or cron must run instead.
         type: str
         choices: [certbot, lego, step, certmonger, other]
         required: true

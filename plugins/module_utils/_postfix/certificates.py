@@ -32,7 +32,7 @@ from .._certificates.keys import public_bytes, public_key_of
 from .._certificates.validity import not_after, utc_now
 from .._errors import CertificateError, InvalidValue
 from .._model.certificates import CertificateWish
-from . import judge, services, sni, store, supply, trust
+from . import helpers, judge, services, sni, store, supply, trust
 from .commands import Run
 from .levels import Parameters
 from .plan import NewFile, Plan, Shown, plan_parameters
@@ -137,7 +137,8 @@ def plan_certificate(state: State, asked: Asked, run: Run, check_mode: bool) -> 
     trusted = trust.plan_trust(state, wish.trust, wish.accept)
     plan = plan_parameters(
         state,
-        {**_activations(state, active, uses, path), **served.parameters, **trusted.parameters},
+        {**_activations(state, wish, active, uses, path), **served.parameters, **trusted.parameters},
+        services=helpers.for_tls(state) if path and any(active.values()) else (),
         files=_chain_file(path, supplied.chains if renewed else ()) + trusted.files + served.files,
         obsolete=_obsolete(state, wish, supplied.chains) if renewed else (),
         shown=_shown(asked, stored, supplied, reason) + served.shown + trusted.shown,
@@ -345,7 +346,7 @@ def _refuse_unannounced(wish: CertificateWish, served: Chains, is_new: bool) -> 
 def _check_withdrawal(state: State, wish: CertificateWish, uses: Dict[str, bool]) -> None:
     """A server that offers TLS always has a certificate."""
     offers = services.offering_tls(state)
-    if "server" in wish.withdraw and uses["server"] and offers:
+    if "server" in wish.withdraw and (uses["server"] or store.foreign_paths(state, "server")) and offers:
         raise InvalidValue(
             "withdraw",
             list(wish.withdraw),
@@ -354,14 +355,26 @@ def _check_withdrawal(state: State, wish: CertificateWish, uses: Dict[str, bool]
         )
 
 
-def _activations(state: State, active: Dict[str, bool], uses: Dict[str, bool], path: Optional[str]) -> Parameters:
+def _activations(
+    state: State, wish: CertificateWish, active: Dict[str, bool], uses: Dict[str, bool], path: Optional[str]
+) -> Parameters:
     wanted: Parameters = {}
     for use in store.USES:
         if active[use] and path is not None:
             wanted.update(store.activation(state, use, path))
-        elif uses[use] and not active[use]:
+        elif not active[use] and (uses[use] or (use in wish.withdraw and store.foreign_paths(state, use))):
             wanted.update(store.deactivation(use))
     return wanted
+
+
+def left_active(state: State, wish: CertificateWish) -> Iterator[str]:
+    """A warning of a client certificate that is none of the store's, where a task brings the server's alone."""
+    foreign = store.foreign_paths(state, "client")
+    if "server" in wish.use and not {"client"} & {*wish.use, *wish.withdraw} and foreign:
+        yield (
+            f"Servers that ask for a certificate are still shown {', '.join(foreign)}, which main.cf named before and is none of "
+            "this store's; use: [client] puts this certificate in its place, withdraw: [client] takes it out."
+        )
 
 
 def _is_kept(state: State, name: str, found: Next) -> bool:

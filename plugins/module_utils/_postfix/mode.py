@@ -18,7 +18,7 @@ from .._model.levels import VERIFY_WARNING, ClientLevel, ServerLevel
 from .._model.policies import ClientPolicy, ServerPolicy, check_client, check_match, check_server, overlay
 from .._model.services import ServicePolicy
 from .._profiles import Profile
-from . import deprecated, judge, services, store, trust
+from . import deprecated, helpers, judge, services, store, trust
 from .commands import Run
 from .domain_checks import check_demands_can_be_met
 from .kept import keep_mandatory_exclusions, keep_stricter
@@ -26,11 +26,10 @@ from .levels import DANE, Parameters, client_parameters, read_client, read_serve
 from .plan import Plan, plan_parameters
 from .state import State
 from .tls_required import tls_required
+from .values import is_yes
 
 if TYPE_CHECKING:
     from .._certificates.kinds import Certificate
-
-TLSPROXY = "tlsproxy"
 
 
 @dataclass(frozen=True)
@@ -77,6 +76,7 @@ def plan_mode(state: State, wish: Wish, run: Run) -> ModePlan:
         if service.name.endswith("/inet"):
             check_demands_can_be_met(state, f"services[{service.name}]", service.level, service.client_certificates)
     _check_combinations(overlay(server_before, server), server, overlay(client_before, client), client)
+    _check_wrapper_mode(state, client)
     plan = plan_parameters(
         state,
         {
@@ -85,7 +85,7 @@ def plan_mode(state: State, wish: Wish, run: Run) -> ModePlan:
             **_kept(state, wish, "client", _without_pins(state, client, client_parameters(client, state.version))),
             **tls_required(state, [client.level], wish.client.tls_required_no),
         },
-        services=_services(state, client),
+        services=_helpers(state, overlay(server_before, server), overlay(client_before, client)),
         overrides=services.service_overrides(state, wish.services),
     )
     services.check_services(state, plan, (server, client), wish.services)
@@ -103,6 +103,15 @@ def plan_mode(state: State, wish: Wish, run: Run) -> ModePlan:
     )
 
 
+def _helpers(state: State, server_after: ServerPolicy, client_after: ClientPolicy) -> Tuple[str, ...]:
+    """The services without which what is asked would not work."""
+    speaks_tls = server_after.level is not ServerLevel.NONE or client_after.level is not ClientLevel.NONE
+    return (
+        *(helpers.for_tls(state) if speaks_tls else ()),
+        *(helpers.for_reuse(state) if client_after.connection_reuse else ()),
+    )
+
+
 def _kept(state: State, wish: Wish, side: str, wanted: Parameters) -> Parameters:
     stated = wish.server.exclude_ciphers if side == "server" else wish.client.exclude_ciphers
     return keep_mandatory_exclusions(state.effective, wanted, side, stated, wish.allowance)
@@ -115,6 +124,17 @@ def _check_combinations(
         check_server(server_after)
     if client != ClientPolicy():
         check_client(client_after)
+
+
+def _check_wrapper_mode(state: State, client: ClientPolicy) -> None:
+    """Refuse what Postfix itself refuses message by message (postconf(5), smtp_tls_wrappermode)."""
+    if client.level in (ClientLevel.NONE, ClientLevel.MAY) and is_yes(state.effective.get("smtp_tls_wrappermode", "")):
+        raise InvalidValue(
+            "client.level",
+            str(client.level),
+            "would hold back all mail, since smtp_tls_wrappermode = yes in main.cf needs encrypt or a stricter level",
+            "set client: {level: encrypt}, or take smtp_tls_wrappermode out of main.cf if the next hop speaks STARTTLS",
+        )
 
 
 def _unmet(
@@ -205,15 +225,6 @@ def _check_agents_certificates(state: State, ca_file: Optional[str], run: Run) -
             f"profile: trusted_agents_strict cannot be switched on: {'; '.join(problems)}; "
             "run smtp_tls_cert with provider: own_ca (or pem) and use: [server, client] first."
         )
-
-
-def _services(state: State, client: ClientPolicy) -> Tuple[str, ...]:
-    """Connection reuse defers every message while master.cf has no tlsproxy, as Debian ships it."""
-    if not client.connection_reuse or state.service(TLSPROXY, "unix"):
-        return ()
-    smtp = state.service("smtp", "unix")
-    chroot = smtp.chroot if smtp else "-"
-    return (f"{TLSPROXY}/unix={TLSPROXY} unix - - {chroot} - 0 {TLSPROXY}",)
 
 
 def _warnings(state: State, server: ServerPolicy, client: ClientPolicy) -> Iterator[str]:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 from .._errors import HardeningError, InvalidValue
 from .._model.levels import Ordered, ServerLevel
@@ -53,20 +53,36 @@ def check_services(
 ) -> None:
     """Refuse a change that a service of master.cf would undermine without being named in it."""
     effective = plan.effective_after(state)
-    found: List[str] = []
-    for service in _protected(state):
+    found: Dict[str, List[Shortcoming]] = {}
+    for service in _protected(state):  # master.cf may list a service twice
         overrides = plan.overrides_after(service)
         named = next((s for s in services if s.name == service.key), None)
         if _tls(overrides):
             wish = asked[1] if is_client(service) else asked[0]
-            short = _shortcomings(read_policy(service, effective, overrides), wish, named)
-            found.extend(f"{service.key} has {problem}" for problem in short)
-    found = list(dict.fromkeys(found))  # master.cf may list a service twice
+            short = list(_shortcomings(read_policy(service, effective, overrides), wish, named))
+            if short:
+                found[service.key] = short
     if found:
+        problems = "; ".join(f"{key} has {item.problem}" for key, short in found.items() for item in short)
         raise HardeningError(
-            f"master.cf: -o overrides undermine what is asked for: {'; '.join(found)}. "
-            "Bring these services in line with the option services, or take the overrides out of master.cf."
+            f"master.cf: -o overrides undermine what is asked for: {problems}. {' '.join(_remedies(found))}"
         )
+
+
+def _remedies(found: Mapping[str, Sequence[Shortcoming]]) -> Iterator[str]:
+    """How a task says that this is meant, and what it cannot say."""
+    entries, other = [], []
+    for key, short in found.items():
+        stated = {item.option: item.value for item in short if item.option}
+        if stated:
+            entries.append(
+                f"{{{', '.join(f'{name}: {value}' for name, value in {'name': _in_yaml(key), **stated}.items())}}}"
+            )
+        other += [f"{item.parameter} of {key}" for item in short if not item.option]
+    if entries:
+        yield f"Bring these services in line with the option services, or state there that they differ: services: [{', '.join(entries)}]."
+    if other:
+        yield f"Take out of master.cf: {', '.join(other)}."
 
 
 def ineffective(state: State) -> Iterator[str]:
@@ -89,15 +105,40 @@ def _protected(state: State) -> List[Service]:
     return [service for service in state.services if service.is_server or is_client(service)]
 
 
-def _shortcomings(have: Policy, asked: Policy, named: Optional[ServicePolicy]) -> Iterator[str]:
+def _in_yaml(name: str) -> str:
+    """An address of IPv6 stands in brackets, which YAML would take for a list."""
+    return f'"{name}"' if "[" in name else name
+
+
+class Shortcoming(NamedTuple):
+    """One value of a service that falls short of what the task asks."""
+
+    problem: str
+    option: Optional[str]
+    """By which option of C(services) a task says that this is meant; some it cannot say."""
+    value: str
+    parameter: str
+
+
+def _shortcomings(have: Policy, asked: Policy, named: Optional[ServicePolicy]) -> Iterator[Shortcoming]:
     """Where a service falls short of what the task asks, unless the task itself says so."""
+    stateable = {item.name for item in fields(ServicePolicy)}
     for item in fields(asked):
         name, value = item.name, getattr(asked, item.name)
-        stated = named is not None and getattr(named, "level" if name in ("match", "ca_file") else name, None)
+        option = "level" if name in ("match", "ca_file") else name
+        stated = named is not None and getattr(named, option, None)
+        there = getattr(have, name)
         if value is None or stated or (have.level is not None and have.level.value == "none" and name != "level"):
             continue
-        if _falls_short(name, getattr(have, name), value):
-            yield f"{name} {_word(getattr(have, name)) or 'not set'} instead of {_word(value)}"
+        if _falls_short(name, there, value):
+            said = _word(have.level if option == "level" else there)
+            side = "smtp" if isinstance(asked, ClientPolicy) else "smtpd"
+            yield Shortcoming(
+                f"{name} {_word(there) or 'not set'} instead of {_word(value)}",
+                option if option in stateable and said else None,
+                said,
+                f"{side}_tls_{name}",
+            )
 
 
 def _falls_short(name: str, have: object, asked: object) -> bool:

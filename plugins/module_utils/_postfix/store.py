@@ -228,7 +228,12 @@ def activation(state: State, use: str, path: str) -> Parameters:
 
 def deactivation(use: str) -> Parameters:
     """main.cf that shows no certificate on one side."""
-    return {f"{_SIDE[use]}_tls_chain_files": None}
+    return {f"{_SIDE[use]}_tls_{name}": None for name in ("chain_files", *_LEGACY)}
+
+
+def foreign_paths(state: State, use: str) -> Tuple[str, ...]:
+    """The active files on one side that are none of the store's."""
+    return tuple(path for path in active_paths(state, use) if stored_name(state, path) is None)
 
 
 def certificate_parameters(name: str) -> Tuple[str, ...]:

@@ -15,7 +15,7 @@ from .._edge import Options, Result
 from .._model import words
 from .._model.allowance import Allowance
 from .._postfix import store
-from .._postfix.certificates import CertificatePlan, describe_next, plan_certificate, plan_removal, report
+from .._postfix.certificates import CertificatePlan, describe_next, left_active, plan_certificate, plan_removal, report
 from .._postfix.commands import Postfix
 from .._postfix.plan import Plan
 from .._postfix.state import State, read_state
@@ -57,7 +57,7 @@ def work(postfix: Postfix, options: Options, check_mode: bool) -> Result:
         **_bring_about(postfix, state, planned.plan, options, check_mode),
         **facts,
     }
-    result["warnings"] = [*result["warnings"], *_warnings(asked, planned)]
+    result["warnings"] = [*result["warnings"], *_warnings(asked, planned), *left_active(state, wish)]
     if planned.keeps:
         result = {**result, "changed": True, "diff": [*result["diff"], _kept(asked, planned)]}
     return _with_hook(result, hook, check_mode, lambda: hooks.install(postfix, state, wish.name, hook))
@@ -78,6 +78,8 @@ def _bring_about(postfix: Postfix, state: State, plan: Plan, options: Options, c
 
 def _with_hook(result: Result, hook: hooks.HookPlan, check_mode: bool, install: Callable[[], None]) -> Result:
     """After the certificate is in place, what brings its renewals in."""
+    if hook.unwatched:
+        result = {**result, "warnings": [*result["warnings"], hook.unwatched]}
     if not hook.changed:
         return result
     if not check_mode:

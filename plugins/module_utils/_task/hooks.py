@@ -20,7 +20,7 @@ import os
 import re
 import shlex
 import sys
-from typing import Dict, Iterable, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from .. import _files as files
 from .. import _program
@@ -37,8 +37,8 @@ from .._providers.stored import Stored
 from .._transaction.change import put_beside, take_away
 
 UNITS = "/etc/systemd/system"
-BOOTED = "/run/systemd/system"
-"""What is there where systemd runs (sd_booted(3))."""
+SYSTEMD = "/run/systemd/system"
+"""Is there where systemd runs, and only there (sd_booted(3)): a container may have another init, and systemctl with it."""
 PYTHON = "/usr/bin/python3"
 """The node's own. An upgrade puts another one under this name, and takes away what the name leads to now."""
 LONGEST = 255 - len(".service")
@@ -83,6 +83,8 @@ class HookPlan(NamedTuple):
     take_away: Tuple[str, ...]
     units: Tuple[str, ...] = ()
     """What systemd is to watch, and to start at boot."""
+    unwatched: Optional[str] = None
+    """What a person must do where nothing on the node can watch the tool's files."""
 
     @property
     def changed(self) -> bool:
@@ -107,7 +109,12 @@ def plan_hook(postfix: Postfix, state: State, asked: Asked, options: Options) ->
     different = {path: new for path, new in wanted.items() if _read(path) != new.content}
     units = tuple(os.path.basename(path) for path in wanted if path.startswith(UNITS))
     obsolete = tuple(path for path in _installed(state, wish.name) if path not in wanted)
-    return HookPlan(different, obsolete, units if different else ())
+    unwatched = (
+        None
+        if provider.renewed.tool == "certbot" or _has_systemd()
+        else _unwatched(postfix, state, wish.name, provider)
+    )
+    return HookPlan(different, obsolete, units if different else (), unwatched)
 
 
 def plan_no_hook(state: State, name: str) -> HookPlan:
@@ -143,8 +150,7 @@ def _interpreter(postfix: Postfix) -> str:
 
 
 def _files(state: State, name: str, renewed: Renewed, options: Options, python: str) -> Dict[str, HookFile]:
-    # -I: a tool's PYTHONPATH, or a home folder that is not root's, has no say in what root runs.
-    command = [python, "-I", "-B", _program_path(state), name]
+    command = _command(state, name, python)
     files = {
         _program_path(state): HookFile(_program.archive(_program.RENEWAL), 0o644),
         _options_path(state, name): HookFile(_kept_options(options, renewed), 0o600),
@@ -152,10 +158,27 @@ def _files(state: State, name: str, renewed: Renewed, options: Options, python: 
     if renewed.tool == "certbot":
         path, content = _certbot_hook(state, name, renewed, command)
         files[path] = HookFile(content, 0o755)
-    if renewed.tool != "certbot" or os.path.isdir(BOOTED):
+    if _has_systemd():
         for kind, text in _units(state, name, renewed, command).items():
             files[f"{UNITS}/{_unit(state, name)}.{kind}"] = HookFile(text.encode(), 0o644)
     return files
+
+
+def _command(state: State, name: str, python: str) -> List[str]:
+    """What brings a renewal in. -I: a tool's PYTHONPATH, or a home folder that is not root's, has no say in what root runs."""
+    return [python, "-I", "-B", _program_path(state), name]
+
+
+def _has_systemd() -> bool:
+    return files.is_folder(SYSTEMD)
+
+
+def _unwatched(postfix: Postfix, state: State, name: str, provider: External) -> str:
+    command = " ".join(map(shlex.quote, _command(state, name, _interpreter(postfix))))
+    return (
+        f"external.hook: systemd does not run here, so no path unit can watch {provider.renewed.certificate}; have "
+        f"{provider.renewed.tool} or cron run this as root after each renewal: {command}"
+    )
 
 
 def _kept_options(options: Options, renewed: Renewed) -> bytes:
@@ -280,7 +303,7 @@ def _start(postfix: Postfix, units: Sequence[str]) -> None:
 
 def _stop(postfix: Postfix, paths: Iterable[str]) -> None:
     units = [os.path.basename(path) for path in paths if path.startswith(UNITS)]
-    if units:
+    if units and _has_systemd():
         _systemctl(postfix, "disable", "--now", *units)
 
 

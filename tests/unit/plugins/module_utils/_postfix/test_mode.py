@@ -80,8 +80,24 @@ def test_a_service_that_overrides_the_level_is_refused_by_name(tls_node):
         plan(tls_node, "lenient_default")
     assert str(refusal.value) == (
         "master.cf: -o overrides undermine what is asked for: smtp/inet has level none instead of may. "
-        "Bring these services in line with the option services, or take the overrides out of master.cf."
+        "Bring these services in line with the option services, or state there that they differ: "
+        "services: [{name: smtp/inet, level: none}]."
     )
+
+
+@pytest.mark.parametrize(
+    ("wrapped", "level", "refused"),
+    [("yes", "may", True), ("Yes", "none", True), ("yes", "encrypt", False), ("no", "may", False)],
+)
+def test_a_client_that_begins_with_tls_needs_a_level_that_demands_it(tls_node, wrapped, level, refused):
+    tls_node.append(f"smtp_tls_wrappermode = {wrapped}\n")
+    if not refused:
+        assert plan(tls_node, client={"level": level}).client_after.level.value == level
+        return
+    with pytest.raises(
+        InvalidValue, match=r"^client.level: '\w+' would hold back all mail, .* set client: \{level: encrypt\}"
+    ):
+        plan(tls_node, client={"level": level})
 
 
 def test_requiring_starttls_warns_with_the_rfc(tls_node):

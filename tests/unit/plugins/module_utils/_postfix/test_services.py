@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
+import yaml
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import HardeningError, InvalidValue
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.policies import (
     ClientPolicy,
@@ -39,24 +41,27 @@ def mixed(node):
     return node
 
 
-def check(node, overrides, server=None, client=None, wanted=()):
+def check(node, *task, **more):
     """What stands in the way of ``server`` and ``client``, which main.cf says already; ``None`` for nothing."""
+    said = refusal(node, *task, **more)
+    return said and re.split(r"(?<=\.) (?=Bring these|Take out)", said)[0]
+
+
+def refusal(node, overrides, server=None, client=None, wanted=()):
+    """The same with what to do about it."""
     node.override(*overrides)
     named = read_services(wanted)
     plan = plan_parameters(node.state, {}, overrides=services.service_overrides(node.state, named))
     asked = (read_server_policy(server), read_client_policy(client))
     try:
         services.check_services(node.state, plan, asked, named)
-    except HardeningError as refusal:
-        return str(refusal)
+    except HardeningError as problem:
+        return str(problem)
     return None
 
 
 def sentence(*found):
-    return (
-        f"master.cf: -o overrides undermine what is asked for: {'; '.join(found)}. "
-        "Bring these services in line with the option services, or take the overrides out of master.cf."
-    )
+    return f"master.cf: -o overrides undermine what is asked for: {'; '.join(found)}."
 
 
 @pytest.mark.parametrize(
@@ -217,7 +222,7 @@ def test_a_service_that_master_cf_lists_twice_is_named_once(mixed):
     asked = (read_server_policy(STRICT), read_client_policy(None))
     with pytest.raises(HardeningError) as refusal:
         services.check_services(state, Plan(), asked, ())
-    assert str(refusal.value) == sentence("submission/inet has level none instead of encrypt")
+    assert str(refusal.value).startswith(sentence("submission/inet has level none instead of encrypt"))
 
 
 @pytest.mark.parametrize(
@@ -359,3 +364,36 @@ def test_a_service_is_read_as_the_side_that_it_speaks_for(mixed):
         **dict.fromkeys(["smtp/unix", "relay/unix"], ClientPolicy),
     }
     assert [s.key for s in state.services if s.is_server or services.is_client(s)] == list(kinds)
+
+
+AMAVIS = "smtp-amavis unix - - n - 2 smtp -o smtp_tls_security_level=none\n127.0.0.1:10025 inet n - n - - smtpd -o smtpd_tls_security_level=none\n"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "tasks", "entries"),
+    [
+        (
+            ["127.0.0.1:10025/inet/smtpd_tls_security_level=none", "smtp-amavis/unix/smtp_tls_security_level=none"],
+            {"server": STRICT, "client": {"level": "encrypt"}},
+            "[{name: smtp-amavis/unix, level: none}, {name: 127.0.0.1:10025/inet, level: none}]",
+        ),
+        (
+            ["submission/inet/smtpd_tls_security_level=may", "submission/inet/smtpd_tls_protocols=>=TLSv1.2"],
+            {"server": STRICT},
+            "[{name: submission/inet, level: may, client_certificates: request, minimum_protocol: TLSv1.2}, "
+            "{name: 127.0.0.1:10025/inet, level: none}]",
+        ),
+    ],
+)
+def test_the_refusal_shows_the_entries_that_state_the_exception_and_they_do(mixed, overrides, tasks, entries):
+    mixed.services += AMAVIS
+    mixed.write(STRICT_MAIN_CF + "smtp_tls_security_level = encrypt\n")
+    said = refusal(mixed, overrides, **tasks)
+    assert said.endswith(f"or state there that they differ: services: {entries}.")
+    assert refusal(mixed, overrides, **tasks, wanted=yaml.safe_load(entries)) is None
+
+
+def test_what_no_entry_can_state_is_to_be_taken_out(mixed):
+    mixed.write("smtpd_tls_security_level = may\nsmtpd_tls_ciphers = high\n")
+    said = refusal(mixed, ["submission/inet/smtpd_tls_ciphers=medium"], server={"level": "may", "ciphers": "high"})
+    assert said.endswith("Take out of master.cf: smtpd_tls_ciphers of submission/inet.")

@@ -274,7 +274,7 @@ def test_a_hook_comes_after_the_certificate_and_is_told_in_the_diff(trusting_nod
     foreseen = work(trusting_node, "external", given, check_mode=True, **SERVED)
     done = work(trusting_node, "external", given, **SERVED)
     prepared = [entry["prepared"] for entry in done["diff"] if "prepared" in entry]
-    assert len(prepared) == 3
+    assert len(prepared) == 5
     assert prepared == [entry["prepared"] for entry in foreseen["diff"] if "prepared" in entry]
 
 

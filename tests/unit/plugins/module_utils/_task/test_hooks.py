@@ -41,7 +41,7 @@ def units(monkeypatch, tmp_path, node):
     monkeypatch.setitem(HERE, "config_dir", node.config_dir)
     monkeypatch.setattr(hooks, "UNITS", str(folder))
     monkeypatch.setattr(hooks, "PYTHON", "/nowhere/python3")
-    monkeypatch.setattr(hooks, "BOOTED", str(tmp_path / "no systemd"))
+    monkeypatch.setattr(hooks, "SYSTEMD", str(tmp_path))
     return folder
 
 
@@ -75,10 +75,10 @@ def systemctl(node):
 
 
 def hook_of(tmp_path, tool, folder="letsencrypt"):
-    """The files by which each tool starts the program."""
-    if tool == "certbot":
-        return [str(tmp_path / folder / "renewal-hooks" / "deploy" / unit().replace("\\", "%"))]
-    return [str(tmp_path / "systemd" / f"{unit()}.{kind}") for kind in ("path", "timer", "service")]
+    """The files by which each tool, and systemd, start the program."""
+    first = str(tmp_path / folder / "renewal-hooks" / "deploy" / unit().replace("\\", "%"))
+    path, *others = [str(tmp_path / "systemd" / f"{unit()}.{kind}") for kind in ("path", "timer", "service")]
+    return [first if tool == "certbot" else path, *others]
 
 
 @pytest.mark.parametrize("tool", ["certbot", *WATCHED])
@@ -94,6 +94,27 @@ def test_a_hook_is_installed_once_and_a_second_run_finds_nothing_to_do(node, ext
     assert hooks.renewed_by(node.state, "public") == tool
 
 
+@pytest.mark.parametrize("tool", WATCHED)
+def test_where_systemd_does_not_run_the_command_is_told_that_a_unit_would_start(node, external, monkeypatch, tool):
+    monkeypatch.setattr(hooks, "SYSTEMD", "/nowhere")
+    plan = install(node, external(tool))
+    assert sorted(plan.write) == sorted([node.store("renewal", "renew.pyz"), node.store("renewal", "public.json")])
+    assert plan.unwatched.endswith(f"-I -B {node.store('renewal', 'renew.pyz')} public")
+    assert f"have {tool} or cron run this" in plan.unwatched
+    assert systemctl(node) == []
+    again = planned(node, external(tool))
+    assert (again.changed, again.unwatched) == (False, plan.unwatched)
+
+
+def test_a_unit_goes_where_systemd_does_not_run_any_more(node, external, monkeypatch, tmp_path):
+    install(node, external("lego"))
+    monkeypatch.setattr(hooks, "SYSTEMD", "/nowhere")
+    before = len(systemctl(node))
+    install(node, external("lego"))
+    assert not any(os.path.exists(path) for path in hook_of(tmp_path, "lego"))
+    assert len(systemctl(node)) == before
+
+
 def test_a_plan_writes_nothing(node, external, tmp_path):
     given = external()
     before = picture(tmp_path)
@@ -104,8 +125,8 @@ def test_a_plan_writes_nothing(node, external, tmp_path):
 @pytest.mark.parametrize("tool", ["certbot", "other"])
 def test_the_options_are_roots_alone_and_the_rest_holds_no_secret(node, external, tmp_path, tool):
     install(node, external(tool))
-    modes = {os.path.basename(path): stat.S_IMODE(os.stat(path).st_mode) for path in hook_of(tmp_path, tool)}
-    assert set(modes.values()) == {0o755 if tool == "certbot" else 0o644}
+    modes = [stat.S_IMODE(os.stat(path).st_mode) for path in hook_of(tmp_path, tool)]
+    assert modes == [0o755 if tool == "certbot" else 0o644, 0o644, 0o644]
     assert stat.S_IMODE(os.stat(node.store("renewal", "public.json")).st_mode) == 0o600
     assert stat.S_IMODE(os.stat(node.store("renewal", "renew.pyz")).st_mode) == 0o644
     with open(node.store("renewal", "renew.pyz"), "rb") as handle:
@@ -148,7 +169,7 @@ def run_hook(path, lineage, node):
 @pytest.mark.parametrize("folder", ["letsencrypt/live/mx1", "it's/live/*.example", "a;b/live/mx-1"])
 def test_certbots_hook_brings_in_its_own_lineage_and_no_other(node, external, tmp_path, folder):
     install(node, external(folder=folder))
-    (path,) = hook_of(tmp_path, "certbot", os.path.dirname(os.path.dirname(folder)))
+    path = hook_of(tmp_path, "certbot", os.path.dirname(os.path.dirname(folder)))[0]
     assert run_hook(path, str(tmp_path / "letsencrypt/live/other"), node) is None
     assert run_hook(path, str(tmp_path / folder), node) == "public"
 
@@ -164,15 +185,16 @@ def test_certbots_hook_is_a_script_that_says_who_made_it(node, external, tmp_pat
     )
 
 
-def test_certbot_needs_no_systemd(node, external):
-    install(node, external())
+def test_certbot_needs_no_systemd(node, external, monkeypatch):
+    monkeypatch.setattr(hooks, "SYSTEMD", "/nowhere")
+    assert install(node, external()).unwatched is None
     assert systemctl(node) == []
 
 
 def test_where_systemd_runs_what_certbot_could_not_bring_in_is_tried_again_by_a_timer(
     node, external, units, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(hooks, "BOOTED", str(tmp_path))
+    monkeypatch.setattr(hooks, "SYSTEMD", str(tmp_path))
     install(node, external())
     assert sorted(os.listdir(units)) == [f"{unit()}.service", f"{unit()}.timer"]
     assert systemctl(node)[1:] == [["enable", f"{unit()}.timer", f"{unit()}.service"], ["restart", f"{unit()}.timer"]]
@@ -307,9 +329,8 @@ def test_a_certificate_that_comes_from_elsewhere_now_has_no_hook_any_more(node, 
     assert not any(map(os.path.exists, plan.take_away))
     assert os.path.exists(node.store("renewal", "renew.pyz"))
     assert hooks.renewed_by(node.state, "public") is None
-    units = (
-        [] if tool == "certbot" else [["disable", "--now", f"{unit()}.path", f"{unit()}.timer", f"{unit()}.service"]]
-    )
+    kinds = ["timer", "service"] if tool == "certbot" else ["path", "timer", "service"]
+    units = [["disable", "--now", *(f"{unit()}.{kind}" for kind in kinds)]]
     assert systemctl(node)[: len(units)] == units
     assert not hooks.plan_no_hook(node.state, "public").changed
 
@@ -322,10 +343,11 @@ def test_a_stored_certificate_that_becomes_active_keeps_its_hook(node, external)
 def test_another_tool_takes_the_place_of_the_one_that_was(node, external, tmp_path):
     install(node, external("lego", "letsencrypt/live/mx1"))
     plan = install(node, external("certbot"))
-    assert plan.take_away == tuple(hook_of(tmp_path, "lego"))
+    path = hook_of(tmp_path, "lego")[0]
+    assert plan.take_away == (path,)
     assert [entry["prepared"] for entry in plan.diff()] == [
         *(f"{path}: written, a hook for renewals\n" for path in plan.write),
-        *(f"{path}: taken away, a hook for renewals\n" for path in hook_of(tmp_path, "lego")),
+        f"{path}: taken away, a hook for renewals\n",
     ]
     assert not any(map(os.path.exists, plan.take_away))
     assert hooks.renewed_by(node.state, "public") == "certbot"
@@ -334,7 +356,7 @@ def test_another_tool_takes_the_place_of_the_one_that_was(node, external, tmp_pa
 def test_a_lineage_that_moved_takes_its_hook_along(node, external, tmp_path):
     install(node, external())
     plan = install(node, external(folder="certbot/live/mx1"))
-    assert plan.take_away == tuple(hook_of(tmp_path, "certbot"))
+    assert plan.take_away == (hook_of(tmp_path, "certbot")[0],)
     assert os.path.exists(hook_of(tmp_path, "certbot", "certbot")[0])
 
 
@@ -354,6 +376,6 @@ def test_a_hook_of_one_certificate_is_none_of_anothers(node, external):
 
 def test_a_file_of_a_hook_that_was_lost_is_put_back(node, external, tmp_path):
     install(node, external())
-    (path,) = hook_of(tmp_path, "certbot")
+    path = hook_of(tmp_path, "certbot")[0]
     os.unlink(path)
     assert list(install(node, external()).write) == [path]

@@ -124,7 +124,7 @@ def test_a_hook_under_its_former_name_is_taken_over_once(at, units, tmp_path, to
     folder = units if tool == "other" else tmp_path / "renewal-hooks" / "deploy"
     before = set(os.listdir(folder))
     plan = install(node, "mx", given)
-    assert {os.path.basename(path) for path in plan.take_away} == before
+    assert before <= {os.path.basename(path) for path in plan.take_away}
     assert len(os.listdir(folder)) == len(before) and not before & set(os.listdir(folder))
     if tool == "other":
         assert node.commands[-4][1:3] == ["disable", "--now"]

@@ -1,0 +1,29 @@
+# SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Services that TLS needs and nobody misses until a session begins: Postfix's own check finds nothing wrong without them."""
+
+from __future__ import annotations
+
+from typing import Tuple
+
+from .state import State
+
+TLSMGR = "tlsmgr"
+TLSPROXY = "tlsproxy"
+
+
+def for_tls(state: State) -> Tuple[str, ...]:
+    """Without tlsmgr(8) there is no seed for random numbers, and STARTTLS is answered with 454 4.7.0."""
+    return () if state.service(TLSMGR, "unix") else (_entry(state, TLSMGR, "1000? 1"),)
+
+
+def for_reuse(state: State) -> Tuple[str, ...]:
+    """Connection reuse defers every message while master.cf has no tlsproxy(8), as Debian ships it."""
+    return () if state.service(TLSPROXY, "unix") else (_entry(state, TLSPROXY, "- 0"),)
+
+
+def _entry(state: State, name: str, wakeup_and_limit: str) -> str:
+    """As Postfix ships it, chrooted where the SMTP client is."""
+    smtp = state.service("smtp", "unix")
+    return f"{name}/unix={name} unix - - {smtp.chroot if smtp else '-'} {wakeup_and_limit} {name}"
