@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Collection, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from .._deadline import DeadlinePassed, within
-from .._errors import ProofFailed
+from .._errors import CertificateError, ProofFailed
 from .._postfix import store
 from .._postfix.commands import Postfix
 from .._postfix.processes import daemons
@@ -155,12 +155,19 @@ class _Looker:
         return next((look for look in looks if not look.short), looks[0])
 
     def _look_at(self, listener: Listener, target: Target) -> _Look:
+        try:
+            shown, names = self._shown_for(listener, target), list(served_names(listener.state))
+            seen = observe(self.postfix.run, target, own_pem=self.own_pem, key_types=shown.key_types, names=names)
+            short = tuple(shortcomings(listener, seen, shown))
+        except CertificateError as problem:  # a file that Postfix cannot use either, as clients will see
+            seen = observe(self.postfix.run, target, own_pem=self.own_pem)
+            short = (f"is told to show what cannot be used: {str(problem).rstrip('.')}",)
+        return _Look(listener.service, target, seen, short, listener.service in self.unproven)
+
+    def _shown_for(self, listener: Listener, target: Target) -> Shown:
         if listener.service not in self.shown:
             self.shown[listener.service] = shown_for(self.postfix, listener.state, target.name)
-        shown, names = self.shown[listener.service], list(served_names(listener.state))
-        seen = observe(self.postfix.run, target, own_pem=self.own_pem, key_types=shown.key_types, names=names)
-        short = tuple(shortcomings(listener, seen, shown))
-        return _Look(listener.service, target, seen, short, listener.service in self.unproven)
+        return self.shown[listener.service]
 
 
 def _facts(looks: Sequence[_Look]) -> List[Dict[str, object]]:

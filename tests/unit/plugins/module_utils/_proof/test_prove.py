@@ -159,6 +159,19 @@ def test_a_listener_that_may_go_unproven_is_proven_where_it_can_be(tls_node, lis
     assert fact["unproven"] is None
 
 
+def test_a_service_whose_own_certificate_is_not_there_is_named_with_its_file(tls_node, listen, monkeypatch):
+    monkeypatch.setattr(proving, "FIRST_WORDS", -1.0)
+    server = listen(chain=active_chains(read_state(tls_node.postfix), "server")[0][1])
+    on_the_wire(tls_node, server, LENIENT)
+    tls_node.override(f"127.0.0.1:{server.port}/inet/smtpd_tls_chain_files=/none.pem")
+    with pytest.raises(ProofFailed) as failure:
+        prove_twin(tls_node.postfix, ["smtp/inet"])
+    assert str(failure.value).startswith(
+        "A twin with the new configuration does not do what was asked: "
+        f"smtp/inet at 127.0.0.1:{server.port} is told to show what cannot be used: /none.pem: cannot be read"
+    )
+
+
 def test_a_listener_that_shows_a_stale_certificate_fails_the_proof(tls_node, listen, monkeypatch):
     monkeypatch.setattr(proving, "PATIENCE", -1.0)
     on_the_wire(tls_node, listen(), LENIENT)
