@@ -165,7 +165,8 @@ class FakePostfix:
         explicit = dict(map(str.strip, line.split("=", 1)) for line in read(main_cf).splitlines() if "=" in line)
         if option == "-n":
             complaints = [f"{main_cf}: unused parameter: {n}={v}" for n, v in explicit.items() if n in self.unused]
-            return Completed(0, _text(explicit), "".join(f"postconf: warning: {line}\n" for line in complaints))
+            shown = {"config_directory": config_dir, **explicit}
+            return Completed(0, _text(shown), "".join(f"postconf: warning: {line}\n" for line in complaints))
         if option == "-hx":
             return Completed(0, f"{self.defaults[words[0]]}\n", "")
         known = {**self.defaults, **explicit, "config_directory": config_dir}

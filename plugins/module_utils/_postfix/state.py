@@ -152,6 +152,7 @@ def read_contents(config_dir: str) -> Dict[str, bytes]:
 
 def _read(postfix: Postfix) -> State:
     explicit = _assignments(postfix.postconf("-n"))
+    explicit.pop("config_directory", None)  # postconf -c adds where it reads, which is no setting
     services = _services(postfix.postconf("-M"), postfix.postconf("-Px"))
     return State(
         contents=read_contents(postfix.config_dir),

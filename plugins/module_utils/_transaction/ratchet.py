@@ -125,11 +125,9 @@ def relocated(state: State, folder: str, config_dir: str) -> State:
         return {name: value.replace(folder, config_dir) for name, value in values.items()}
 
     services = tuple(replace(service, overrides=moved(service.overrides)) for service in state.services)
-    explicit = {name: value for name, value in state.explicit.items() if (name, value) != ("config_directory", folder)}
     return replace(
         state,
         config_dir=config_dir,
-        explicit=explicit,
         effective=moved(state.effective),
         services=services,
         expanded={key: moved(values) for key, values in state.expanded.items()},

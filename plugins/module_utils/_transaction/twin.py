@@ -179,9 +179,7 @@ def _caches(values: Mapping[str, str], data: str) -> Dict[str, str]:
 def _main_cf(state: State) -> bytes:
     """What main.cf sets, each parameter once. Of a duplicate every process warns at its start, and postlogd,
     which takes these warnings, ends in a deadlock over ten of its own."""
-    return to_bytes(
-        "".join(f"{name} = {value}\n" for name, value in state.explicit.items() if name != "config_directory")
-    )
+    return to_bytes("".join(f"{name} = {value}\n" for name, value in state.explicit.items()))
 
 
 def _services(state: State) -> List[Service]:
