@@ -93,3 +93,9 @@ def test_a_source_goes_with_leave_alone(source):
     assert "other mail.policy_sources" in refuse(SETTINGS, services=[service])
     done = succeed(DOMAINS, domains=[], policy_sources=[], allow_weaker=["other mail.policy_sources"])
     assert [item["name"] for item in done["lowered"]] == ["other mail.policy_sources"]
+
+
+def test_a_smarthost_does_not_take_mail_past_the_source_in_silence(source):
+    said = refuse(SETTINGS, parameters={"relayhost": "[192.0.2.25]"})
+    assert f"other mail.policy_sources from {source.name} to nothing" in said
+    assert source.asked == ["[192.0.2.25]"]

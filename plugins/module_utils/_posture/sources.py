@@ -11,7 +11,7 @@ from .._postfix.commands import Question
 from . import clients
 from .maps import is_kept_by_others
 from .posture import Posture, ways_to
-from .ways import OTHER, Hop, Way, is_filter
+from .ways import NOWHERE, OTHER, Hop, Way, is_filter
 
 
 class Unheard(Exception):
@@ -30,7 +30,7 @@ def questions(before: Posture, after: Posture) -> List[Question]:
     both = _unknown(before.hops[OTHER]) & _unknown(after.hops[OTHER])
     if not both:
         return []
-    names = [name for name in {**before.hops, **after.hops} if name != OTHER and not is_filter(name)]
+    names = [name for name in {**before.hops, **after.hops} if not is_filter(name)]
     was, will = (ways_to(posture, names) for posture in (before, after))
     touched = (name for name in names if _chosen(was[name]) != _chosen(will[name]))
     hops = (hop for name in touched for way in (was[name], will[name]) for hop in way.hops)
@@ -46,7 +46,7 @@ def _chosen(way: Way) -> List[Tuple[str, str, clients.Policy]]:
 
 
 def _asked(hop: Hop) -> Iterator[Question]:
-    """As smtp(8) and lmtp(8) would ask for the next hop."""
-    if hop.service is not None:
+    """As smtp(8) and lmtp(8) would ask for the next hop, unless that is the domain that stands for all others."""
+    if hop.service is not None and hop.next_hop != NOWHERE:
         for item in hop.policy.unknown:
             yield from ((item, key) for key in clients.keys_asked(hop.service, hop.next_hop))

@@ -24,7 +24,8 @@ OTHER = "other mail"
 """Mail for domains of which no table speaks."""
 SOURCES = "policy_sources"
 """Those who may ask for more protection than is known here."""
-_NOWHERE = "somebody@no-table-speaks-of-this.invalid"
+NOWHERE = "no-table-speaks-of-this.invalid"
+"""A domain that stands for them."""
 _RECIPIENTS = "the recipient's domain"
 """Of next hops, where a transport names none and mail of all domains may come (FILTER_README)."""
 _LOCAL_TRANSPORTS = ("mailbox_transport", "fallback_transport", "virtual_transport", "local_transport")
@@ -88,7 +89,19 @@ def read_ways(configuration: Configuration, destinations: Iterable[str]) -> Dict
     chosen.update(_others(configuration, dict.fromkeys(a.rpartition("@")[2] for a in addresses.values())))
     _prepare_policies(configuration, (choice for found in chosen.values() for choice in found))
     hops = _Hops(configuration)
-    return {name: Way(tuple(hop for choice in found for hop in hops.after(choice))) for name, found in chosen.items()}
+    domains = {name: address.rpartition("@")[2].lower() for name, address in addresses.items()}
+    return {
+        name: Way(tuple(_asked_about(domains.get(name), hop) for choice in found for hop in hops.after(choice)))
+        for name, found in chosen.items()
+    }
+
+
+def _asked_about(domain: Optional[str], hop: Hop) -> Hop:
+    """Of another next hop than the recipient's domain, others are asked something else: what they ask for the domain is lost."""
+    if not hop.policy.unknown or hop.next_hop.lower() == domain:
+        return hop
+    asked = frozenset(f"{item} for {hop.next_hop}" for item in hop.policy.unknown if is_kept_by_others(item))
+    return replace(hop, values={**hop.values, SOURCES: AtLeast(asked)})
 
 
 def read_destinations(configuration: Configuration, records: Iterable[DomainPolicy]) -> List[str]:
@@ -109,7 +122,7 @@ def recipient(destination: str) -> str:
     if "@" in destination:
         return destination
     if destination == OTHER:
-        return _NOWHERE
+        return f"somebody@{NOWHERE}"
     return f"somebody@any{destination}" if destination.startswith(".") else f"somebody@{destination}"
 
 

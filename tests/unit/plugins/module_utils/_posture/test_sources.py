@@ -67,6 +67,28 @@ def test_another_next_hop_is_asked_for_as_postfix_would(node):
     assert questions(before, after) == [(STS, "[hub.example]"), (STS, "[hub.example]:587")]
 
 
+def test_a_smarthost_takes_from_all_domains_what_a_source_gave_them(node):
+    before, after = posture(node, ALONE), posture(node, ALONE, relayhost="[hub.example]")
+    assert questions(before, after) == [(STS, "[hub.example]")]
+    heard = {(STS, "[hub.example]"): Heard(True)}
+    for known in ({}, heard):
+        before, after = posture(node, ALONE, known), posture(node, ALONE, known, relayhost="[hub.example]")
+        fallen = [item.name for item in after.weaker_than(before)]
+        assert fallen == ["other mail.policy_sources"]
+
+
+def test_another_smarthost_is_asked_for_and_loses_nothing(node):
+    heard = {(STS, f"[hub{number}.example]"): Heard(True) for number in (1, 2)}
+    before, after = (posture(node, ALONE, heard, relayhost=f"[hub{number}.example]") for number in (1, 2))
+    assert not after.weaker_than(before)
+
+
+def test_a_smarthost_that_is_verified_is_as_good_as_any_source(node):
+    maps = ({"[hub.example]": "secure"}, STS)
+    before, after = posture(node, ALONE), posture(node, maps, relayhost="[hub.example]")
+    assert not after.weaker_than(before)
+
+
 def answers(policy):
     return {(STS, "a.example"): Heard(True, policy), (STS, ".example"): Heard(True)}
 
