@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass, field
-from typing import Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Dict, FrozenSet, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from .._model import words
 from .._model.domains import DomainPolicy
@@ -24,7 +24,7 @@ from .._postfix.incoming import read_unlisted
 from . import clients, listeners
 from .configuration import Configuration
 from .protections import AtLeast, Protection, Protections, is_weaker
-from .ways import OTHER, SOURCES, Way, is_filter, read_destinations, read_ways
+from .ways import ABOUT, OTHER, SOURCES, Way, is_filter, read_destinations, read_ways
 
 SERVER, CLIENT = "server", "client"
 
@@ -151,21 +151,28 @@ def _is_private(service: str) -> bool:
 
 def _compare_ways(before: Posture, after: Posture) -> Iterator[Item]:
     """Each destination that either speaks of, and filters, of which only one may."""
-    clients_too = dict(_pairs(before.clients[CLIENT], after.clients[CLIENT]))
+    other = dict(_pairs(before.clients[CLIENT], after.clients[CLIENT]))
     names = list(dict.fromkeys([*before.ways, *after.ways]))
     ways = [ways_to(posture, names) for posture in (before, after)]
-    sources = dict(_pairs(*(found[OTHER].protections for found in ways))).get(SOURCES)
+    gone = _gone(*(found[OTHER].protections for found in ways))
     for name in names:
         was, will = (found[name].protections for found in ways)
         if was == will or _is_handed_to_a_store(before, after, name):
             continue
         label = name if name == OTHER or is_filter(name) else f"domain {name}"
         pairs = dict(_pairs(was, will))
-        other = clients_too if name == OTHER else {**clients_too, SOURCES: sources}
         for item in _compare(label, was, will):
             part = item.name.rpartition(".")[2]
-            if pairs[part] != other.get(part):
+            told = part == SOURCES and name != OTHER and _gone(was, will) <= gone
+            if not told and pairs[part] != other.get(part):
                 yield item
+
+
+def _gone(before: Protections, after: Protections) -> FrozenSet[str]:
+    """The sources of policies that are not asked any more, whatever they were asked about."""
+    was, will = before.get(SOURCES), after.get(SOURCES)
+    lost = was.items - will.items if isinstance(was, AtLeast) and isinstance(will, AtLeast) else frozenset()
+    return frozenset(item.partition(ABOUT)[0] for item in lost)
 
 
 def ways_to(posture: Posture, names: Sequence[str]) -> Dict[str, Way]:

@@ -24,6 +24,8 @@ OTHER = "other mail"
 """Mail for domains of which no table speaks."""
 SOURCES = "policy_sources"
 """Those who may ask for more protection than is known here."""
+ABOUT = " for "
+"""Between a source and the next hop that it is asked about, where that is not the recipient's domain."""
 NOWHERE = "no-table-speaks-of-this.invalid"
 """A domain that stands for them."""
 _RECIPIENTS = "the recipient's domain"
@@ -100,7 +102,7 @@ def _asked_about(domain: Optional[str], hop: Hop) -> Hop:
     """Of another next hop than the recipient's domain, others are asked something else: what they ask for the domain is lost."""
     if not hop.policy.unknown or hop.next_hop.lower() == domain:
         return hop
-    asked = frozenset(f"{item} for {hop.next_hop}" for item in hop.policy.unknown if is_kept_by_others(item))
+    asked = frozenset(f"{item}{ABOUT}{hop.next_hop}" for item in hop.policy.unknown if is_kept_by_others(item))
     return replace(hop, values={**hop.values, SOURCES: AtLeast(asked)})
 
 

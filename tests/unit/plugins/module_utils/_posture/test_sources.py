@@ -83,6 +83,12 @@ def test_another_smarthost_is_asked_for_and_loses_nothing(node):
     assert not after.weaker_than(before)
 
 
+def test_a_source_that_goes_is_told_once_also_where_domains_have_routes(node):
+    before = posture(node, ALONE, **routed(node, "[hub.example]"))
+    after = posture(node, (), **routed(node, "[hub.example]"))
+    assert [item.name for item in after.weaker_than(before)] == ["other mail.policy_sources"]
+
+
 def test_a_smarthost_that_is_verified_is_as_good_as_any_source(node):
     maps = ({"[hub.example]": "secure"}, STS)
     before, after = posture(node, ALONE), posture(node, maps, relayhost="[hub.example]")
