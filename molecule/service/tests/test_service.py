@@ -195,3 +195,16 @@ def test_names_of_local_domains_stand_in_one_place():
     done = ansible(NODE, "smtp_tls_info", {})
     assert done.returncode == 0
     assert fqdn(NODE) in done.stdout
+
+
+def test_all_that_was_brought_goes_again_and_what_somebody_has_changed_stays():
+    relay(NODE)
+    sh(NODE, "postconf -e 'smtpd_banner = $myhostname ESMTP theirs'")
+    removed = playbook("remove", "-l", NODE, "-e", "smtp_allow_weaker=true")
+    assert "smtpd_banner" in removed and changed(removed) > 3
+    brought = "/etc/postfix/smtp_hardening /usr/local/lib/smtp-* /etc/systemd/system/smtp-* /etc/systemd/system/postfix*.service.d"
+    left = f"ls -d {brought} /etc/logrotate.d/smtp-* /var/lib/smtp-hardening /var/lib/prometheus/node-exporter/smtp_* 2>/dev/null"
+    assert sh(NODE, f"{left}; true") == ""
+    assert "ESMTP theirs" in sh(NODE, "postconf -n") and "smtp_hardening" not in sh(NODE, "postconf -n")
+    assert answers()
+    assert changed(playbook("remove", "-l", NODE)) == 0

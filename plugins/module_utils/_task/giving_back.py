@@ -11,6 +11,7 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from .. import _files as files
 from .._edge import Options, Result
+from .._errors import InvalidValue
 from .._model.allowance import read_allowance
 from .._postfix import renewals, store
 from .._postfix.commands import Postfix
@@ -38,6 +39,10 @@ class _Return(NamedTuple):
 
 def work(postfix: Postfix, options: Options, check_mode: bool) -> Result:
     """The work of the module, as ``attempt`` takes it."""
+    if options.get("state") == "absent" and options["to"] is not None:
+        raise InvalidValue(
+            "to", options["to"], "is no state without this collection", "leave it out, or leave out state: absent"
+        )
     return (
         _remove(postfix, options, check_mode)
         if options.get("state") == "absent"

@@ -4,7 +4,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import HardeningError
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import HardeningError, InvalidValue
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.plan import Plan
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._task import giving_back, work
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction import history
@@ -86,6 +86,13 @@ def test_protection_that_would_fall_needs_a_word(node):
         do(node)
     assert picture(node.config_dir) == before
     assert do(node, allow_weaker=True)["changed"]
+
+
+def test_a_number_beside_the_removal_is_refused(node):
+    with pytest.raises(
+        InvalidValue, match=r"^to: 1 is no state without this collection; leave it out, or leave out state"
+    ):
+        do(node, to=1)
 
 
 def test_a_node_that_nothing_was_done_to_stays_as_it_is(node):
