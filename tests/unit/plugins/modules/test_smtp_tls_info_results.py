@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import certificates_pem
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.keys import write_key
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.renewals import Last
 from ansible_collections.mailfleet.smtp_hardening.tests.unit import strange_keys
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.certificate_tasks import SMALL, task
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import write
@@ -82,3 +83,14 @@ def test_a_mode_is_set_beside_keys_and_certificates_that_cryptography_cannot_rea
     node.write(f"smtpd_tls_chain_files = {chain_file}\n")
     changed = run("smtp_tls_mode", node, {**MODE, "profile": "lenient_default"}, check_mode=True)
     assert changed["changed"] and not [text for text in changed["warnings"] if "certificate" in text]
+
+
+def test_a_renewal_that_failed_is_told_and_among_what_is_broken(tls_node):
+    node, name = tls_node, "fleet"
+    for problem in ("it expired.", None):
+        last = Last("ab", "2026-11-27T12:00:00Z", "2026-11-27T11:00:00Z", problem)
+        write(node.store("renewal", f"{name}.last.json"), last.to_json())
+        told = run("smtp_tls_info", node, {})
+        assert told["certificates"][name]["renewal"] == last.as_facts()
+        sentence = f"its renewal fails since 2026-11-27T11:00:00Z: {problem}"
+        assert told["findings"] == ([{"about": f"certificates.{name}", "problem": sentence}] if problem else [])
