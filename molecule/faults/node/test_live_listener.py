@@ -154,3 +154,19 @@ def wait_for(condition, seconds=30):
 
 def test_a_good_change_after_all_that_goes_through():
     assert succeed("smtp_settings", parameters={"smtpd_banner": f"{HOST} ESMTP"})["changed"]
+
+
+def test_whoever_asks_for_the_nodes_own_name_is_shown_the_active_certificate_also_beside_an_entry_for_its_domain():
+    def bring(name, **over):
+        made = {"key_type": "ecdsa", "names": [HOST]}
+        return succeed("smtp_tls_cert", name=name, provider="self_signed", self_signed=made, **over)
+
+    domain = HOST.partition(".")[2]
+    bring("below", sni=[f".{domain}", HOST])
+    for name in ("first", "second"):
+        active = bring(name, use=["server"])
+        table = sh("postconf", "-h", "tls_server_sni_maps").strip()
+        shown = {host: sh("postmap", "-Fq", host, table) for host in (HOST, f".{domain}")}
+        with open(active["chain_file"]) as handle:
+            assert shown[HOST].strip() == handle.read().strip() != shown[f".{domain}"].strip()
+        assert not bring(name, use=["server"])["changed"] and not bring("below", sni=[f".{domain}", HOST])["changed"]
