@@ -441,7 +441,9 @@ def test_a_policy_decides_where_no_tlsa_record_can_be_used(fates):
 
 
 def test_while_the_policy_resolver_is_down_mail_waits_unless_dane_protects_it(fates):
-    sh(RELAY, f"systemctl stop {SERVICES[0]}")
+    sh(
+        RELAY, f"postfix reload && systemctl stop {SERVICES[0]}"
+    )  # which waits for clients that are idle, but for 20 seconds
     try:
         log = send(["valid.sts.test", "matching.dane.test"])
     finally:
