@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import traceback
-from typing import Optional, TypeVar
+from typing import Iterable, Optional, Tuple, TypeVar
 
 from ._secrecy import tellable, without_keys
 
@@ -41,6 +41,11 @@ class PostfixError(HardeningError):
 
 class ProofFailed(HardeningError):
     """The wire shows something else than what was asked; the old state is back."""
+
+    def __init__(self, message: str, shortcomings: Iterable[Tuple[str, str]] = (), **facts: object) -> None:
+        super().__init__(message, **facts)
+        self.shortcomings = frozenset(shortcomings)
+        """Each service and what is wrong with it, where listeners were looked at."""
 
 
 def unforeseen(problem: Exception) -> str:

@@ -13,7 +13,7 @@ author: The mailfleet contributors (@mailfleet)
 description:
   - Returns what protects mail on this node in fact, the certificate store and the active certificates, and what has changed
     since the last proven state. Changes nothing.
-  - Does not fail because something is broken; RV(findings) tells it.
+  - Does not fail because something is broken, as long as Postfix's own commands can read C(main.cf); RV(findings) tells it.
   - Given a profile, values or records, it returns what would have to change for them (RV(pending)).
 extends_documentation_fragment:
   - mailfleet.smtp_hardening.smtp
@@ -125,7 +125,7 @@ posture:
 drift:
   description: >-
     What has changed since the last proven state (C(since)), by whatever means: C(differs), parameters and services before and
-    after, and C(weaker), what protects less now. Null where no state is remembered.
+    after, and C(weaker), what protects less now. Null where no state is remembered, or C(master.cf) cannot be read.
   returned: success
   type: dict
   sample: {since: {number: 3}, differs: [{name: smtp_tls_security_level, before: secure, after: may}], weaker: []}
@@ -196,7 +196,7 @@ from ..module_utils._postfix.levels import read_client, read_server
 from ..module_utils._postfix.mode import Wish, plan_mode
 from ..module_utils._postfix.plan import Plan
 from ..module_utils._postfix.records import current_folder, read_records
-from ..module_utils._postfix.state import State, read_state
+from ..module_utils._postfix.state import State, Unreadable, read_state
 from ..module_utils._posture.facts import as_facts as posture_facts
 from ..module_utils._posture.in_force import why_not
 from ..module_utils._posture.posture import Posture
@@ -209,6 +209,7 @@ from ..module_utils._task.work import COMMON_ARGUMENTS
 from ..module_utils._transaction.drift import drift
 from ..module_utils._transaction.history import past, unproven_facts
 from ..module_utils._transaction.ratchet import posture
+from ..module_utils._transaction.unreadable import main_cf_alone
 
 T = TypeVar("T")
 
@@ -257,10 +258,10 @@ class Findings:
 
 def work(postfix: Postfix, options: Options, check_mode: bool) -> Callable[[], Result]:
     """What is found on the node, and, without the lock, what others answer."""
-    state = read_state(postfix)
-    now = utc_now()
     findings = Findings()
-    result = known(postfix, state, options, now, findings)
+    state, refused = read_what_can_be_read(postfix, findings)
+    now = utc_now()
+    result = known(postfix, state, options, now, findings=findings, refused=refused)
 
     def ask() -> Result:
         asked(postfix, state, options, now.date(), findings)
@@ -281,9 +282,17 @@ def asked(postfix: Postfix, state: State, options: Options, today: datetime.date
         findings.found.append({"about": "resolver", "problem": lost})
 
 
-def known(postfix: Postfix, state: State, options: Options, now: datetime.datetime, findings: Findings) -> Result:
+def known(
+    postfix: Postfix,
+    state: State,
+    options: Options,
+    now: datetime.datetime,
+    *,
+    findings: Findings,
+    refused: Optional[Unreadable],
+) -> Result:
     """What can be read."""
-    seen = findings.told("posture", lambda: posture(postfix, state, {}))
+    seen = findings.told("posture", lambda: posture(postfix, state))
     return {
         "changed": False,
         "myhostname": state.effective["myhostname"],
@@ -291,8 +300,8 @@ def known(postfix: Postfix, state: State, options: Options, now: datetime.dateti
         "server": as_facts(read_server(state.effective)),
         "client": as_facts(read_client(state.effective)),
         "posture": seen and posture_facts(seen),
-        "drift": seen and findings.told("drift", lambda: drift(postfix, state, seen)),
-        "pending": pending(postfix, state, options),
+        "drift": None if refused else seen and findings.told("drift", lambda: drift(postfix, state, seen)),
+        "pending": pending(postfix, state, options, refused),
         **certificates(state, now, findings),
         "trust": {
             "ca_file": store.trust_file(state),
@@ -303,6 +312,16 @@ def known(postfix: Postfix, state: State, options: Options, now: datetime.dateti
         "unproven": unproven_facts(postfix.config_dir),
         "history": [state.as_facts() for state in past(postfix.config_dir)],
     }
+
+
+def read_what_can_be_read(postfix: Postfix, findings: Findings) -> Tuple[State, Optional[Unreadable]]:
+    """Everything; where nobody can read master.cf, what main.cf says, and why no change would go through."""
+    try:
+        return read_state(postfix), None
+    except Unreadable as problem:
+        alone = main_cf_alone(postfix, problem)
+        findings.found.append({"about": "master.cf", "problem": str(problem)})
+        return alone, problem
 
 
 def domains(state: State, seen: Optional[Posture], today: datetime.date, findings: Findings) -> List[Dict[str, object]]:
@@ -340,12 +359,14 @@ def certificates(state: State, now: datetime.datetime, findings: Findings) -> Re
     }
 
 
-def pending(postfix: Postfix, state: State, options: Options) -> Dict[str, Optional[Result]]:
+def pending(
+    postfix: Postfix, state: State, options: Options, refused: Optional[Unreadable]
+) -> Dict[str, Optional[Result]]:
     """What the planners of the other modules would do; nothing is asked of anybody else."""
     asks_mode = any(options.get(name) for name in ("profile", "server", "client", "services"))
     return {
-        "mode": _planned(lambda: _mode(postfix, state, options)) if asks_mode else None,
-        "domains": _planned(lambda: _domains(state, options)) if options.get("domains") is not None else None,
+        "mode": _planned(lambda: _mode(postfix, state, options), refused) if asks_mode else None,
+        "domains": _planned(lambda: _domains(state, options), refused) if options.get("domains") is not None else None,
     }
 
 
@@ -366,8 +387,10 @@ def _domains(state: State, options: Options) -> Tuple[Plan, Optional[str]]:
     return planned.plan, planned.unmet
 
 
-def _planned(make: Callable[[], Tuple[Plan, Optional[str]]]) -> Result:
+def _planned(make: Callable[[], Tuple[Plan, Optional[str]]], refused: Optional[Unreadable]) -> Result:
     try:
+        if refused:
+            raise refused
         plan, unmet = make()
     except HardeningError as problem:
         return {"changed": True, "refused": str(problem), **Plan().summary()}

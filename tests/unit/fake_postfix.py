@@ -59,7 +59,9 @@ DEFAULTS_3_5 = {
         for list_ in ("protocols", "mandatory_protocols")
     },
 }
-SERVICES = "smtp inet n - y - - smtpd\nsmtp unix - - y - - smtp\nrelay unix - - y - - smtp\n"
+SERVICES = (
+    "smtp inet n - y - - smtpd\nsmtp unix - - y - - smtp\nrelay unix - - y - - smtp\ntlsmgr unix - - y 1000? 1 tlsmgr\n"
+)
 _NAME = re.compile(r"\$(?:(\w+)|\{(\w+)\}|\((\w+)\))")
 _OVERRIDE = re.compile(r"\s-o (?:\{\s*(?P<long>\w+)\s*=\s*(?P<text>[^}]*?)\s*\}|(?P<name>\w+)=(?P<value>\S*))")
 
@@ -304,7 +306,8 @@ def change(node, plan, live=lambda: None, twin=lambda twin, services: None, **ov
     """Carry a plan out with proofs that see nothing wrong, unless others are given."""
     postfix = over.get("postfix") or node.postfix
     author = over.get("author") or Author("smtp_settings", "Set it")
-    proofs = Proofs(over.get("master") or (lambda postfix, staged: None), twin, live)
+    already = over.get("already") or (lambda postfix, found, reloaded: frozenset())
+    proofs = Proofs(over.get("master") or (lambda postfix, before, staged: None), twin, live, already)
     return carry_out(postfix, read_state(node.postfix), plan, author, proofs)
 
 

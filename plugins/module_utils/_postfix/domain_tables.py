@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Dict, Iterable, List, Sequence, Tuple
+from typing import Dict, Iterable, List, Sequence, Set, Tuple
 
 from .. import _files as files
 from .._errors import present
@@ -38,8 +38,17 @@ def others(state: State, parameter: str) -> str:
     return without(state.explicit.get(parameter, ""), rf"{ours(state)}|\${SOURCES}\b")
 
 
+def types_named(state: State) -> Set[str]:
+    """The types of our tables, as main.cf names them."""
+    return {
+        found["type"]
+        for parameter in (*TABLES.values(), incoming.RESTRICTIONS)
+        for found in re.finditer(ours(state), state.explicit.get(parameter, ""))
+    }
+
+
 def ours(state: State) -> str:
-    return rf"[a-z]+:(?P<path>{re.escape(domains_folder(state))}/\d+/\w+)"
+    return rf"(?P<type>[a-z]+):(?P<path>{re.escape(domains_folder(state))}/\d+/\w+)"
 
 
 def domains_folder(state: State) -> str:

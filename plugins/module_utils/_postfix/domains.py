@@ -21,7 +21,17 @@ from .._model.domains import DomainPolicy, check_agreement, check_coverage
 from .._model.incoming import Unlisted
 from . import incoming, store
 from .domain_checks import check_known, check_local, check_unlisted, unmet
-from .domain_tables import SENDERS, SOURCES, TABLES, all_tables, domains_folder, needed_parameters, others, render
+from .domain_tables import (
+    SENDERS,
+    SOURCES,
+    TABLES,
+    all_tables,
+    domains_folder,
+    needed_parameters,
+    others,
+    render,
+    types_named,
+)
 from .levels import DANE, Parameters
 from .plan import NewFile, Plan, Shown, plan_parameters
 from .records import RECORDS, current_folder, read_records
@@ -94,7 +104,7 @@ def plan_domains(state: State, wish: DomainWish, today: datetime.date) -> Domain
     check_unlisted(after, unlisted)
     made = _Made(in_force, unlisted, all_tables(state, in_force, unlisted))
     used = made.used(after)
-    unchanged = before == after and _is_intact(folder, used)
+    unchanged = before == after and _is_intact(state, folder, used)
     target = None
     if used:
         target = folder if unchanged else store.next_path(domains_folder(state))
@@ -113,12 +123,10 @@ def _read_before(folder: Optional[str], wish: DomainWish) -> Tuple[DomainPolicy,
     """The records on the node; where they are broken, only a complete list can take their place."""
     try:
         return read_records(folder)
-    except PostfixError as problem:
+    except PostfixError:
         if wish.from_nothing:
             return ()
-        raise PostfixError(
-            f"{problem} List all domains with exclusive: true and allow_weaker: true to make the tables anew."
-        ) from None
+        raise
 
 
 def _merge(before: Sequence[DomainPolicy], wish: DomainWish) -> Tuple[DomainPolicy, ...]:
@@ -132,12 +140,13 @@ def all_in_force(records: Iterable[DomainPolicy], today: datetime.date) -> Tuple
     return tuple(record.in_force(today) for record in records)
 
 
-def _is_intact(folder: Optional[str], used: Mapping[str, Table]) -> bool:
-    """Whether the sources on the node are what the records make, no more and no less, each with its index."""
+def _is_intact(state: State, folder: Optional[str], used: Mapping[str, Table]) -> bool:
+    """Whether the sources on the node are what the records make, no more and no less, each with its index, and main.cf names
+    no other type of table than new ones get: an upgrade of Postfix may have changed that."""
     if folder is None or not files.is_folder(folder):
         return False
     entries = set(files.names(folder))
-    if entries & {*TABLES, SENDERS} != set(used):
+    if entries & {*TABLES, SENDERS} != set(used) or types_named(state) - {state.table_type}:
         return False
     return all(
         store.read(os.path.join(folder, name)) == render(table)

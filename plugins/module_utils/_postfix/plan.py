@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 from .levels import Parameters
-from .state import READ_AT_START, STORE, Service, State
+from .state import READ_AT_START, STORE, Service, State, as_read
 
 Diff = List[Dict[str, str]]
 """As Ansible prints it with ``--diff``."""
@@ -135,7 +135,7 @@ def plan_parameters(
     to_set = {name: value for name, value in wanted.items() if value is not None and not _holds(state, name, value)}
     to_unset = tuple(name for name, value in wanted.items() if value is None and name in state.explicit)
     there = {f"{s.key}/{name}": value for s in state.services for name, value in s.overrides.items()}
-    changed = {name: value for name, value in (overrides or {}).items() if there.get(name) != value}
+    changed = {name: value for name, value in (overrides or {}).items() if there.get(name) != as_read(value)}
     main_cf = _shown(f"{state.config_dir}/main.cf", state.explicit, {**dict.fromkeys(to_unset), **to_set})
     master_cf = _shown(f"{state.config_dir}/master.cf", there, changed)
     master_cf = Shown(
@@ -153,7 +153,7 @@ def _shown(title: str, before: Mapping[str, str], changes: Parameters) -> Shown:
 
 def _holds(state: State, name: str, value: str) -> bool:
     """Whether main.cf says so, verbatim or by way of another parameter."""
-    return name in state.explicit and value in (state.explicit[name], state.effective.get(name))
+    return name in state.explicit and as_read(value) in (state.explicit[name], state.effective.get(name))
 
 
 def _lines(values: Mapping[str, Optional[str]]) -> str:

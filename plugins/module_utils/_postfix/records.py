@@ -37,7 +37,15 @@ def parse_records(path: str, content: Optional[bytes]) -> Tuple[DomainPolicy, ..
             raise ValueError
         return tuple(read_domain(f"{path}[{index}]", item) for index, item in enumerate(json.loads(content)))
     except (HardeningError, ValueError, KeyError, TypeError, AttributeError):
-        raise PostfixError(f"{path} cannot be read.") from None
+        raise _unreadable(path) from None
+
+
+def _unreadable(path: str) -> PostfixError:
+    return PostfixError(
+        f"{path} cannot be read, so nobody knows any more what the domain tables beside it were made from. List all domains "
+        "with exclusive: true and allow_weaker: true (smtp_domain_policy), or bring an earlier state back "
+        "(smtp_rollback with allow_weaker: true)."
+    )
 
 
 def read_records(folder: Optional[str]) -> Tuple[DomainPolicy, ...]:
@@ -48,4 +56,4 @@ def read_records(folder: Optional[str]) -> Tuple[DomainPolicy, ...]:
     try:
         return parse_records(path, store.read(path))
     except CertificateError:
-        raise PostfixError(f"{path} cannot be read.") from None
+        raise _unreadable(path) from None

@@ -17,7 +17,7 @@ from .. import _files as files
 from . import store
 from .levels import Parameters
 from .plan import NewFile, Shown
-from .state import STORE, State, without
+from .state import STORE, State, split_list, without
 from .tables import parse_table, render_table
 
 PARAMETER = "tls_server_sni_maps"
@@ -80,8 +80,11 @@ def _text(entries: Mapping[str, str]) -> str:
 
 
 def _is_intact(state: State) -> bool:
-    """Whether the index is there beside its source."""
-    folder = os.path.dirname(current(state) or "")
+    """Whether the index is there beside its source, of the type that new tables get."""
+    path = current(state) or ""
+    folder = os.path.dirname(path)
+    if f"{state.table_type}:{path}" not in split_list(state.explicit[PARAMETER]):
+        return False
     return any(entry.startswith("table.") for entry in files.names(folder))
 
 

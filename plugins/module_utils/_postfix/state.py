@@ -25,6 +25,10 @@ READ_AT_START = frozenset(["inet_interfaces", "inet_protocols"])
 """postconf(5): stop and start Postfix when one of these changes."""
 
 
+class Unreadable(PostfixError):
+    """main.cf or master.cf is such that Postfix's own commands refuse it: a Postfix that runs still has what it read before."""
+
+
 @dataclass(frozen=True)
 class Service:
     """One entry of master.cf, with the ``-o`` overrides that win over main.cf (master(5))."""
@@ -115,7 +119,10 @@ def read_state(postfix: Postfix) -> State:
         known = recalled(postfix, postfix.config_dir)
         if known is not None:
             return known
-        state = _read(postfix)
+        try:
+            state = _read(postfix)
+        except PostfixError as problem:
+            raise _unreadable(postfix, problem) from None
         if state.contents == read_contents(postfix.config_dir):
             break
     else:
@@ -143,6 +150,24 @@ def _key(place: str, contents: Mapping[str, bytes]) -> Tuple[str, ...]:
 
 
 _ATTEMPTS = 3
+
+
+def _unreadable(postfix: Postfix, problem: PostfixError) -> PostfixError:
+    """postconf(1) says what it cannot read, and ends."""
+    if "fatal: " not in str(problem):
+        return problem
+    return Unreadable(
+        f"{problem} It was so before: put main.cf and master.cf in {postfix.config_dir} right, or bring a state back that this "
+        "node remembers (smtp_rollback)."
+    )
+
+
+def is_readable(postfix: Postfix) -> bool:
+    """Whether Postfix's own commands take main.cf and master.cf."""
+    try:
+        return bool(read_state(postfix))
+    except Unreadable:
+        return False
 
 
 def read_contents(config_dir: str) -> Dict[str, bytes]:
@@ -199,6 +224,12 @@ def split_list(text: str) -> Tuple[str, ...]:
 def without(text: str, pattern: str) -> str:
     """A list in main.cf without the items that a pattern describes."""
     return re.sub(rf"(?:{pattern})[,\s]*", "", text).strip(" ,")
+
+
+def as_read(value: Optional[str]) -> Optional[str]:
+    """A value as postconf(1) shows it: of blanks in a row it shows one, at either end none. So no two values that differ in
+    no more can be told apart."""
+    return None if value is None else " ".join(value.split())
 
 
 def read_version(text: str) -> Tuple[int, int]:

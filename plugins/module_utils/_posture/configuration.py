@@ -31,6 +31,8 @@ class Configuration:
     state: State
     maps: Maps
     planned: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    without_records: bool = False
+    """Whether only its tables are looked at, because nobody can read the records that they were made from."""
 
     def read(self, path: str) -> Optional[bytes]:
         """A file that the configuration names; ``None`` where it cannot be read."""
@@ -79,7 +81,7 @@ class Configuration:
     def records(self) -> Tuple[DomainPolicy, ...]:
         """The domain records that its tables were made from, whatever their mode and expiry."""
         folder = current_folder(self.state)
-        if folder is None:
+        if folder is None or self.without_records:
             return ()
         path = os.path.join(folder, RECORDS)
         return parse_records(path, self.read(path))

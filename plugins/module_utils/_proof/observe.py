@@ -69,9 +69,12 @@ class Observation:
     proxy_protocol: Dict[str, str] = field(default_factory=dict)
     """Whether the header of a proxy is accepted, by version, where the listener has a proxy before it."""
     error: Optional[str] = None
+    recipient_reply: Optional[str] = None
+    """What a listener said to a recipient, where it was asked."""
 
     def as_facts(self) -> Dict[str, object]:
-        return asdict(self)
+        """As modules return it."""
+        return {name: value for name, value in asdict(self).items() if name != "recipient_reply"}
 
 
 def observe(

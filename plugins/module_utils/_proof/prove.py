@@ -8,7 +8,7 @@ from __future__ import annotations
 import smtplib
 import time
 from dataclasses import replace
-from typing import Collection, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Collection, Dict, FrozenSet, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from .._deadline import DeadlinePassed, within
 from .._errors import CertificateError, ProofFailed
@@ -24,6 +24,9 @@ from .listeners import Listener, own_listeners
 from .observe import Observation, answer_to_recipient, observe
 from .shortcomings import HIDDEN, served_names, shortcomings
 from .vantages import TURNED_AWAY, vantages
+
+Shortcoming = Tuple[str, str]
+"""A service, and what is wrong with it."""
 
 PATIENCE = 15.0
 """Seconds in which a reload must have reached every listener: processes that serve a client or
@@ -62,15 +65,41 @@ def prove_twin(twin: Postfix, services: Sequence[str], unproven: Collection[str]
     listeners = [found._replace(service=name) for found, name in zip(own_listeners(state), services)]
     complaint = "A twin with the new configuration does not do what was asked"
     looks = _prove(_Looker(twin, state, unproven), listeners, FIRST_WORDS, complaint)
+    found = list(_of_recipients(looks, state))
+    if found:
+        said = "; ".join(f"{service} {problem}" for service, problem in found)
+        raise ProofFailed(
+            f"A twin with the new configuration {_NO_MAIL}: {said}. The configuration is as it was before.",
+            found,
+            proof=_facts(looks),
+        )
+    return _facts(looks)
+
+
+_NO_MAIL = "cannot take mail"
+
+
+def _of_recipients(looks: Sequence[_Look], state: State) -> Iterator[Shortcoming]:
+    """Listeners whose rules for recipients do not work."""
     for look in looks:
         reply = answer_to_recipient(look.target, store.own_client_pem(state))
         if reply is not None and reply.startswith("451 4.3."):
-            raise ProofFailed(
-                f"A twin with the new configuration cannot take mail: {look.service} answers {reply!r} to RCPT TO. "
-                "The configuration is as it was before.",
-                proof=_facts(looks),
-            )
-    return _facts(looks)
+            yield look.service, f"answers {reply!r} to RCPT TO"
+
+
+def there_already(postfix: Postfix, found: FrozenSet[Shortcoming], reloaded: bool) -> FrozenSet[Shortcoming]:
+    """Which of these the live listeners show as well, with the configuration that holds now: they were so before a change
+    that is undone. Just after a reload, processes from before it may answer."""
+    state = read_state(postfix)
+    looker, listeners = _Looker(postfix, state, ()), own_listeners(state)
+    deadline = time.monotonic() + (PATIENCE if reloaded else 0)
+    while True:
+        looks = [looker.look(listener) for listener in listeners]
+        seen = {(look.service, short) for look in looks for short in look.short}
+        there = found & {*seen, *_of_recipients(looks, state)}
+        if there != found or time.monotonic() > deadline:
+            return there
+        time.sleep(0.25)
 
 
 def check_master(postfix: Postfix, staged: State) -> None:
@@ -192,9 +221,9 @@ def _prove(
             return looks
         if time.monotonic() > deadline and not (late and late.may_be(looks)):
             said = "; ".join(f"{look.service} at {look.target} {short}" for look in broken for short in look.short)
-            raise ProofFailed(
-                f"{complaint}: {said}. {_way_out(broken)}The configuration is as it was before.", proof=_facts(looks)
-            )
+            found = ((look.service, short) for look in broken for short in look.short)
+            sentence = f"{complaint}: {said}. {_way_out(broken)}The configuration is as it was before."
+            raise ProofFailed(sentence, found, proof=_facts(looks))
         time.sleep(0.25)
 
 

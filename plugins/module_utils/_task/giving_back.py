@@ -23,6 +23,7 @@ from .._transaction import history, ratchet
 from .._transaction.change import clear
 from .._transaction.history import FIRST, Known, Past
 from .._transaction.journal import Author
+from .._transaction.unreadable import now_or_remembered
 from . import hooks
 from .work import bring_about, restart
 
@@ -52,7 +53,7 @@ def work(postfix: Postfix, options: Options, check_mode: bool) -> Result:
 
 def _go_back(postfix: Postfix, options: Options, check_mode: bool) -> Result:
     past = history.find(postfix.config_dir, options["to"])
-    now = read_state(postfix)
+    now = now_or_remembered(postfix)
     plan = plan_rollback(now, history.contents(postfix.config_dir, past), past.number)
     return {
         **_bring_back(postfix, now, plan, past, options=options, check_mode=check_mode),

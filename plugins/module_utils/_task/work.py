@@ -21,7 +21,7 @@ from .._postfix.plan import Diff, Plan
 from .._postfix.state import State, read_contents
 from .._posture.sources import Unheard
 from .._proof.behaviour import as_then, look
-from .._proof.prove import check_master, prove, prove_twin
+from .._proof.prove import check_master, prove, prove_twin, there_already
 from .._proof.sources import hear
 from .._shown import all_shown, shown
 from .._transaction import history, ratchet
@@ -180,6 +180,7 @@ def bring_about(
             ),
             lambda: as_then(lambda: prove(postfix, state.started_with, excused), lambda: look(postfix), then),
             look,
+            there_already,
         )
         result["proof"] = carry_out(postfix, state, plan, author, proofs)
     result["unproven"] = history.unproven_facts(state.config_dir)

@@ -19,17 +19,30 @@ from base64 import b64decode
 from contextlib import contextmanager
 from dataclasses import replace
 from types import FrameType
-from typing import Callable, Collection, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, TypedDict
+from typing import (
+    Callable,
+    Collection,
+    Dict,
+    FrozenSet,
+    Iterable,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+    TypedDict,
+)
 
 from .. import _files as files
 from .._deadline import within
-from .._errors import HardeningError, PostfixError
+from .._errors import HardeningError, PostfixError, ProofFailed
 from .._postfix.commands import Postfix
 from .._postfix.ledger import Ledger
 from .._postfix.named import missing
 from .._postfix.plan import NewFile, Plan
-from .._postfix.processes import daemons
-from .._postfix.state import State, check_instance
+from .._postfix.processes import daemons, name_of
+from .._postfix.state import State, check_instance, is_readable
 from .._postfix.tables import Table, parse_table
 from .._proof.behaviour import Behaviour
 from . import handover, history, journal, twin
@@ -45,6 +58,10 @@ LONGEST = 900.0
 
 Seen = List[Dict[str, object]]
 """What a proof returns of each listener."""
+
+
+Shortcomings = FrozenSet[Tuple[str, str]]
+"""Services, each with what is wrong with it."""
 
 
 class Interrupted(TypedDict):
@@ -65,6 +82,8 @@ class Proofs(NamedTuple):
     live: Callable[[], Seen]
     look: Callable[[Postfix], Behaviour] = lambda postfix: {}
     """How listeners behave now, whatever is asked of them."""
+    already: Callable[[Postfix, Shortcomings, bool], Shortcomings] = lambda postfix, found, reloaded: frozenset()
+    """Which of these the wire shows without the change as well; last, whether Postfix has just been reloaded."""
 
 
 def carry_out(postfix: Postfix, state: State, plan: Plan, author: Author, proofs: Proofs) -> Seen:
@@ -72,12 +91,17 @@ def carry_out(postfix: Postfix, state: State, plan: Plan, author: Author, proofs
 
     Expects the lock to be held since before ``state`` was read.
     """
-    if not postfix.is_running():
+    if not (postfix.is_running() or _is_alive(postfix, state)):
         raise PostfixError(
             f"Postfix with the configuration in {state.config_dir} is not running, so nothing can be proven; "
             "start it first, then run the task again."
         )
     return _Transaction(postfix, state, plan, author).run(proofs)
+
+
+def _is_alive(postfix: Postfix, state: State) -> bool:
+    """The same asked of the kernel: postfix(1) cannot say it where it cannot read main.cf."""
+    return name_of(postfix.master_pid(state.effective["queue_directory"])) == "master"
 
 
 @contextmanager
@@ -150,6 +174,8 @@ class _Transaction:
         self.warned: Dict[str, str] = {}
         """What Postfix has warned of before."""
         self.ledger = Ledger()
+        self.swapped = False
+        """Whether anything of it has been theirs."""
 
     def run(self, proofs: Proofs) -> Seen:
         with _signals_raise():
@@ -158,7 +184,7 @@ class _Transaction:
                 with within(LONGEST, f"The change was not proven within {LONGEST:.0f} seconds."):
                     seen = self._change(log, proofs)
             except BaseException as problem:
-                self._undo(log, problem)
+                self._undo(log, problem, proofs)
             self._clean_up()
         return seen
 
@@ -285,13 +311,15 @@ class _Transaction:
 
     def _put(self, log: journal.Journal, live: str, new: str) -> None:
         content = files.read(new)
+        self.swapped = True
         journal.put(live, log.saved[live], new, self.there[live])
         self.there[live] = content
 
     def _remember_found(self, proofs: Proofs) -> None:
-        """What other means have made is worth going back to, too, and if it is broken, as broken as it is."""
+        """What other means have made is worth going back to, too, and if it is broken, as broken as it is,
+        unless Postfix could not read it."""
         config_dir, contents = self.state.config_dir, self.state.contents
-        if not history.is_remembered(config_dir):
+        if not history.is_remembered(config_dir) and is_readable(self.postfix):
             known = history.Known(
                 ledger=replace(history.ledger(config_dir), edited=bool(history.past(config_dir))),
                 missing=tuple(sorted(missing(self.state))),
@@ -317,7 +345,7 @@ class _Transaction:
             self.state.config_dir, self.author, self.time, summary=summary, proven=True, contents=contents, known=known
         )
 
-    def _undo(self, log: journal.Journal, problem: BaseException) -> None:
+    def _undo(self, log: journal.Journal, problem: BaseException, proofs: Proofs) -> None:
         """Bring everything back and raise what went wrong, as a sentence where it is one."""
         try:
             complaint = journal.undo(self.postfix, log, was_running=True)
@@ -331,8 +359,25 @@ class _Transaction:
             raise PostfixError(sentence, restored=True) from problem
         if isinstance(problem, HardeningError):
             problem.facts.setdefault("restored", True)
-            problem.args = (f"{problem} {complaint or ''}".strip(),)
+            told = filter(None, (str(problem), self._told_of_before(problem, proofs), complaint))
+            problem.args = (" ".join(told),)
         raise problem
+
+    def _told_of_before(self, problem: HardeningError, proofs: Proofs) -> Optional[str]:
+        """That it is not this change that has broken a listener; known once all is as it was before."""
+        if not isinstance(problem, ProofFailed) or not problem.shortcomings:
+            return None
+        try:
+            found = proofs.already(self.postfix, problem.shortcomings, self.swapped)
+        except HardeningError:
+            return None
+        if not found:
+            return None
+        services = ", ".join(sorted({service for service, _problem in found}))
+        return (
+            f"It was so before: the same is seen at {services} without this change; put that right first, or in the same task "
+            "(smtp_tls_info tells what is broken)."
+        )
 
     def _clean_up(self) -> None:
         """What is of no use any more. The change stands: what cannot be removed now, later runs remove."""

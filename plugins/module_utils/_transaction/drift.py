@@ -11,7 +11,8 @@ from .._postfix.commands import Postfix
 from .._postfix.state import State
 from .._posture.posture import Posture
 from . import history
-from .ratchet import in_its_place, posture
+from .ratchet import posture
+from .unreadable import remembered
 
 Difference = Dict[str, Optional[str]]
 
@@ -30,11 +31,11 @@ def drift(postfix: Postfix, now: State, seen: Posture) -> Optional[Drift]:
     if not proven:
         return None
     last = proven[-1]
-    then = in_its_place(postfix, last.folder, now.config_dir)
+    then = remembered(postfix, last)
     return {
         "since": last.as_facts(),
         "differs": [*_differences(then.explicit, now.explicit), *_differences(_entries(then), _entries(now))],
-        "weaker": [item._asdict() for item in seen.weaker_than(posture(postfix, then, {}))],
+        "weaker": [item._asdict() for item in seen.weaker_than(posture(postfix, then))],
     }
 
 

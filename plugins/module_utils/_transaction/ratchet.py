@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Iterator, List, Mapping, Optional
+from typing import Iterator, List, Mapping, Optional, Tuple
 
 from .. import _files as files
 from .._certificates.validity import utc_now
@@ -20,6 +20,7 @@ from .._errors import HardeningError, PostfixError
 from .._model.allowance import Allowance
 from .._postfix.commands import Postfix
 from .._postfix.plan import Plan
+from .._postfix.records import current_folder
 from .._postfix.state import CONFIGURATION, State, read_state, recalled, remembered
 from .._posture.configuration import Configuration
 from .._posture.in_force import broken
@@ -46,10 +47,9 @@ def check(postfix: Postfix, state: State, plan: Plan, allowance: Allowance) -> C
     """Refuse a plan that lowers protection; what else there is to say of it. ``Unheard`` where others must be asked first."""
     today = utc_now().date()
     planned = {new.path: new.content for new in plan.files}
-    live = _live(postfix, state, allowance)
     with staged(postfix, state, plan) as then:
-        new = configuration(postfix, then, planned)
-        before, after = (read_posture(one, today) for one in (live, new))
+        pair = _comparable(postfix, state, then, planned, allowance)
+        before, after = (read_posture(one, today) for one in pair)
     if not allowance.everything:
         unheard = [question for question in questions(before, after) if question not in postfix.heard]
         if unheard:
@@ -68,36 +68,53 @@ def check(postfix: Postfix, state: State, plan: Plan, allowance: Allowance) -> C
     return Compared(before, after, then, fallen, next(iter(lost.values()), None))
 
 
-def posture(postfix: Postfix, state: State, planned: Mapping[str, bytes]) -> Posture:
-    """What protects mail under a configuration, as of today."""
-    return read_posture(configuration(postfix, state, planned), utc_now().date())
-
-
-def configuration(postfix: Postfix, state: State, planned: Mapping[str, bytes]) -> Configuration:
-    """A configuration to be judged. What has expired by today protects nothing, in whichever tables it still stands."""
-    return Configuration(state, Maps(postfix, planned), planned).renewed(utc_now().date())
-
-
-def _live(postfix: Postfix, state: State, allowance: Allowance) -> Configuration:
+def posture(postfix: Postfix, state: State) -> Posture:
+    """What protects mail under a configuration, as of today; by its tables alone where its records cannot be read."""
     try:
-        return configuration(postfix, state, {})
-    except PostfixError as problem:
-        if allowance.everything:
-            return configuration(postfix, replace(state, explicit={}), {})
-        raise PostfixError(
-            f"{problem} Set allow_weaker: true to go on without comparing how domains were protected."
-        ) from None
+        found = configuration(postfix, state, {})
+    except PostfixError:
+        found = configuration(postfix, state, {}, without_records=True)
+    return read_posture(found, utc_now().date())
+
+
+def configuration(
+    postfix: Postfix, state: State, planned: Mapping[str, bytes], without_records: bool = False
+) -> Configuration:
+    """A configuration to be judged. What has expired by today protects nothing, in whichever tables it still stands."""
+    return Configuration(state, Maps(postfix, planned), planned, without_records).renewed(utc_now().date())
+
+
+def _comparable(
+    postfix: Postfix, state: State, then: State, planned: Mapping[str, bytes], allowance: Allowance
+) -> Tuple[Configuration, Configuration]:
+    """Before and after. Records that nobody can read are no reason to refuse a change that leaves them as they are."""
+    folder = current_folder(state)
+    alone = folder == current_folder(then) and not any(os.path.dirname(path) == folder for path in planned)
+    try:
+        live = configuration(postfix, state, {})
+    except PostfixError:
+        if not alone and not allowance.everything:
+            raise
+        live = configuration(postfix, state, {}, without_records=True)
+    return live, configuration(postfix, then, planned, without_records=alone and live.without_records)
 
 
 @contextmanager
 def staged(postfix: Postfix, state: State, plan: Plan) -> Iterator[State]:
     """The state as it will be, read from a copy of main.cf and master.cf with the plan applied."""
-    folder = os.path.join(files.own_place(), f"{place_of(state.config_dir)}.staged")
+    with own_folder(state.config_dir) as folder:
+        put_staged(postfix, folder, state, plan)
+        yield relocated(read_state(postfix.at(folder)), folder, state.config_dir)
+
+
+@contextmanager
+def own_folder(config_dir: str) -> Iterator[str]:
+    """A folder for copies of an instance's configuration, which root alone sees, and only for now."""
+    folder = os.path.join(files.own_place(), f"{place_of(config_dir)}.staged")
     files.remove(folder)
     files.make_folder(folder, 0o700)
     try:
-        put_staged(postfix, folder, state, plan)
-        yield in_its_place(postfix, folder, state.config_dir)
+        yield folder
     finally:
         files.remove(folder)
 

@@ -34,6 +34,10 @@ HELPERS = frozenset(
 )
 """Programs that a listener asks. None of them delivers mail or listens to the network."""
 
+FOREIGN = "spawn"
+"""Starts a program of somebody else's, such as a policy server, which may bear no second one beside it (spawn(8)): where the
+live Postfix has it, the twin asks that one."""
+
 _CACHE = re.compile(r"\w+_cache_(?:database|map|name)\Z|address_verify_map\Z")
 _IN_A_FILE = re.compile(r"(?:proxy:)?(?:btree|cdb|dbm|hash|lmdb|sdbm):")
 """Types of tables, as DATABASE_README names them."""
@@ -70,7 +74,7 @@ def _stop(postfix: Postfix, config: str, spool: str) -> None:
     """Kill the twin's processes, without a word to its log: nobody may be there to take it (postlogd(8))."""
     if not files.exists(os.path.join(config, "main.cf")):
         return
-    master = os.path.join(postfix.postconf("-hx", "daemon_directory").strip(), "master")
+    master = os.path.join(postfix.at(config).postconf("-hx", "daemon_directory").strip(), "master")
     if postfix.run([master, "-c", config, "-t"]).rc == 0:  # its lock is free, so it does not run (master(8))
         return
     pid = postfix.master_pid(spool)
@@ -144,7 +148,7 @@ def _build(postfix: Postfix, state: State, queue_dir: str, stage: str) -> Postfi
 def _make_folders(state: State, queue: Folder, here: Folder) -> None:
     here.make("draft").close()
     with here.make("spool") as spool, here.make("data") as data:
-        mirror_queue(queue, spool, {service.name for service in state.services})
+        mirror_queue(queue, spool, {service.name for service in state.services if not _is_shared(state, service)})
         spool.let_in(0o755)
         with open_folder(state.effective["data_directory"]) as live:
             like(data.descriptor, live.descriptor)
@@ -188,7 +192,13 @@ def _services(state: State) -> List[Service]:
     listeners = [service for service in state.services if service.is_listener]
     found += [service.at(address) for service, address in zip(listeners, _free_addresses(state, len(listeners)))]
     asked = (service for service in state.services if service.command in HELPERS or service.command == "smtpd")
-    return [*found, *(service for service in asked if service.kind != "inet")]
+    return [*found, *(s for s in asked if s.kind != "inet" and not _is_shared(state, s))]
+
+
+def _is_shared(state: State, service: Service) -> bool:
+    """Whether the twin talks to the live one, whose socket is given to it, rather than start another."""
+    places = (os.path.join(state.effective["queue_directory"], place, service.name) for place in ("private", "public"))
+    return service.command == FOREIGN and any(files.exists(path) for path in places)
 
 
 def _free_addresses(state: State, count: int) -> List[str]:

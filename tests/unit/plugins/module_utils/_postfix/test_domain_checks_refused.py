@@ -24,8 +24,9 @@ def test_records_that_cannot_be_read_are_named_with_the_way_to_make_them_anew(tl
     with pytest.raises(HardeningError) as refusal:
         plan(tls_node, {"name": "bank.example", "level": "encrypt"})
     assert str(refusal.value) == (
-        f"{records} cannot be read. "
-        "List all domains with exclusive: true and allow_weaker: true to make the tables anew."
+        f"{records} cannot be read, so nobody knows any more what the domain tables beside it were made from. List all "
+        "domains with exclusive: true and allow_weaker: true (smtp_domain_policy), or bring an earlier state back "
+        "(smtp_rollback with allow_weaker: true)."
     )
 
 

@@ -158,6 +158,15 @@ def test_an_index_that_is_missing_is_built_anew(node):
     ]
 
 
+def test_tables_follow_the_type_that_new_ones_get(node):
+    record = {"name": "partner.example", "level": "encrypt", "route": "[mx.partner.example]"}
+    apply(node, record)
+    node.append("default_database_type = btree\n")
+    apply(node, record)
+    assert node.state.explicit["transport_maps"] == f"btree:{node.store('domains/2/transport')}"
+    assert not plan(node, record).plan.changed
+
+
 def test_a_parameter_that_an_operator_took_out_is_put_back(node):
     apply(node, PARTNER)
     node.postfix.edit({}, ["transport_maps"], ())

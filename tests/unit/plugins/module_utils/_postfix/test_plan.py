@@ -222,3 +222,10 @@ def test_an_entry_whose_type_only_begins_alike_is_not_shown_as_gone():
     names = [Service("x", kind, "y", "x", {}, f"x {kind} - - y - 0 x") for kind in ("unix-dgram", "unix")]
     (shown,) = plan_parameters(State("/p", MAIN_CF, EFFECTIVE, tuple(names), DEFAULTS), {}, gone=("x/unix",)).diff()
     assert shown["before"] == "x unix - - y - 0 x\n"
+
+
+@pytest.mark.parametrize("wanted", ["a b", " a  b ", "a\tb"])
+def test_blanks_that_postconf_does_not_show_are_no_difference(node, wanted):
+    node.append("smtpd_banner = a b\n")
+    assert not plan_parameters(node.state, {"smtpd_banner": wanted}).changed
+    assert plan_parameters(node.state, {"smtpd_banner": "a c"}).changed

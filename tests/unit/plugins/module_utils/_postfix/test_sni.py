@@ -57,6 +57,14 @@ def test_an_index_that_was_lost_is_made_again(node):
     assert maps(node) == f"hash:{table(node, 2)}"
 
 
+def test_a_table_follows_the_type_that_new_ones_get(node):
+    apply(node, own())
+    node.append("default_database_type = btree\n")
+    apply(node, own())
+    assert maps(node) == f"btree:{table(node, 2)}"
+    assert not plan(node, own()).plan.changed
+
+
 def test_other_names_take_the_place_of_those_that_were(node):
     apply(node, own())
     apply(node, own(hosts=["smtp.example.net"]))

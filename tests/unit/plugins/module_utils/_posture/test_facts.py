@@ -11,7 +11,7 @@ from ansible_collections.mailfleet.smtp_hardening.tests.unit.domain_tasks import
 def test_a_posture_is_plain_data_with_each_hop_and_what_has_chosen_it(node):
     node.append("smtp_tls_CAfile = /etc/ssl/ca.pem\ndefault_transport = smtp\n")
     apply(node, PARTNER)
-    facts = as_facts(posture(node.postfix, node.state, {}))
+    facts = as_facts(posture(node.postfix, node.state))
     assert json.loads(json.dumps(facts)) == facts
     assert facts["servers"]["server"]["level"] == "none"
     assert facts["clients"]["smtp/unix"]["level"] == "none"

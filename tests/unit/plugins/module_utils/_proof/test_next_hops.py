@@ -17,9 +17,9 @@ def rising(node, main_cf, level="encrypt", services=SERVICES):
     """The hops asked where the client's level rises to this one."""
     node.services = services
     node.append("default_transport = smtp\n" + main_cf)
-    before = posture(node.postfix, node.state, {})
+    before = posture(node.postfix, node.state)
     node.append(f"smtp_tls_security_level = {level}\n")
-    return next_hops.rising(before, posture(node.postfix, node.state, {}))
+    return next_hops.rising(before, posture(node.postfix, node.state))
 
 
 @pytest.mark.parametrize(

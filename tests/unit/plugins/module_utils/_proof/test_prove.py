@@ -272,6 +272,27 @@ def test_a_twin_is_proven_under_the_names_of_the_services_that_it_stands_for(tls
     assert (fact["service"], fact["starttls"]) == ("submission/inet", True)
 
 
+@pytest.mark.parametrize("reloaded", [True, False])
+def test_what_the_live_listeners_lack_too_was_so_before(tls_node, listen, monkeypatch, reloaded):
+    monkeypatch.setattr(proving, "PATIENCE", 0.5)
+    server = listen(level="none")
+    on_the_wire(tls_node, server, LENIENT)
+    with pytest.raises(ProofFailed) as failure:
+        prove(tls_node.postfix, {})
+    found = failure.value.shortcomings
+    assert found == {(f"127.0.0.1:{server.port}/inet", "does not offer STARTTLS at server level may")}
+    assert proving.there_already(tls_node.postfix, found, reloaded) == found
+    assert proving.there_already(tls_node.postfix, frozenset([("smtp/inet", "is mute")]), reloaded) == frozenset()
+
+
+def test_a_certificate_that_cannot_be_read_explains_what_its_listener_lacks(tls_node, listen, monkeypatch):
+    monkeypatch.setattr(proving, "PATIENCE", -1.0)
+    server = listen(level="none")
+    on_the_wire(tls_node, server, LENIENT + "smtpd_tls_chain_files = /nowhere/mx.pem\n")
+    with pytest.raises(ProofFailed, match="cannot show its certificate: /nowhere/mx.pem: cannot be read"):
+        prove(tls_node.postfix, {})
+
+
 def test_a_twin_that_shows_something_else_never_goes_live(tls_node, listen, monkeypatch):
     monkeypatch.setattr(proving, "FIRST_WORDS", -1.0)
     server = listen(level="none")
@@ -295,7 +316,10 @@ def test_a_twin_that_shows_something_else_never_goes_live(tls_node, listen, monk
         ("250 2.1.5 Ok", False),
     ],
 )
-def test_a_twin_whose_rules_for_recipients_do_not_work_never_goes_live(tls_node, listen, *, reply, refused):
+def test_a_twin_whose_rules_for_recipients_do_not_work_never_goes_live(
+    tls_node, listen, monkeypatch, *, reply, refused
+):
+    monkeypatch.setattr(proving, "FIRST_WORDS", -1.0)
     chain = active_chains(read_state(tls_node.postfix), "server")[0][1]
     server = listen(chain=chain)
     server.to_recipient = reply
@@ -306,7 +330,8 @@ def test_a_twin_whose_rules_for_recipients_do_not_work_never_goes_live(tls_node,
     with pytest.raises(ProofFailed) as failure:
         prove_twin(twin, ["smtp/inet"])
     assert str(failure.value) == (
-        f"A twin with the new configuration cannot take mail: smtp/inet answers {reply!r} to RCPT TO. "
+        f"A twin with the new configuration does not do what was asked: smtp/inet at 127.0.0.1:{server.port} cannot take mail: "
+        f"it answers {reply!r} to RCPT TO. "
         "The configuration is as it was before."
     )
     assert failure.value.facts["proof"][0]["service"] == "smtp/inet"

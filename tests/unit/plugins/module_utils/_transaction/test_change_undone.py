@@ -100,7 +100,7 @@ def test_a_value_that_the_twins_proof_finds_invalid_stays_one_with_what_the_twin
 def test_addresses_are_looked_at_before_a_twin_starts(node):
     seen = []
 
-    def taken(postfix, staged):
+    def taken(postfix, _before, staged):
         seen.append((postfix.config_dir, staged.explicit["smtpd_tls_security_level"]))
         raise PostfixError("Somebody else has this address.")
 
@@ -111,6 +111,21 @@ def test_addresses_are_looked_at_before_a_twin_starts(node):
     assert failure.value.facts == {"restored": True}
     assert not any(argv[0].endswith("/master") for argv in node.commands)
     assert everything(node) == before
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_what_was_broken_before_is_told(node, there):
+    def fail(*_seen):
+        raise ProofFailed("The wire shows something else.", [("smtp/inet", "is mute")])
+
+    with pytest.raises(ProofFailed) as failure:
+        change(
+            node,
+            plan(node),
+            live=fail,
+            already=lambda postfix, found, reloaded: found if there and reloaded else frozenset(),
+        )
+    assert ("It was so before: the same is seen at smtp/inet without this change" in str(failure.value)) is there
 
 
 def test_a_table_that_does_not_answer_as_written_is_undone(node):

@@ -8,7 +8,7 @@ from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import
 
 
 def seen(node):
-    return drift(node.postfix, node.state, posture(node.postfix, node.state, {}))
+    return drift(node.postfix, node.state, posture(node.postfix, node.state))
 
 
 def test_a_node_that_remembers_no_proven_state_has_nothing_to_drift_from(node):

@@ -148,14 +148,21 @@ def test_what_has_expired_protects_nothing_that_could_be_lowered(node):
 
 
 @pytest.mark.parametrize("content", ["{", "null", "[{}]"])
-def test_broken_records_are_a_sentence_with_a_way_on(node, content):
+def test_broken_records_stop_no_change_that_leaves_them_alone(node, content):
+    node.append("smtp_tls_security_level = encrypt\n")
     apply(node, {"name": "bank.example", "level": "secure"})
-    records = write(node.store("domains/1/records.json"), content)
+    write(node.store("domains/1/records.json"), content)
+    assert guarded(node, Plan(set={"mail_name": "x"})).lowered == []
+    with pytest.raises(HardeningError, match="lower protection: .*client.level from .* to none"):
+        guarded(node, Plan(set={"smtp_tls_security_level": "none"}))
+
+
+def test_broken_records_are_a_sentence_with_a_way_on_where_they_go(node):
+    apply(node, {"name": "bank.example", "level": "secure"})
+    records = write(node.store("domains/1/records.json"), "{")
     with pytest.raises(PostfixError) as problem:
-        guarded(node, Plan(set={"mail_name": "x"}), ["client"])
-    assert str(problem.value) == (
-        f"{records} cannot be read. Set allow_weaker: true to go on without comparing how domains were protected."
-    )
+        guarded(node, Plan(unset=("smtp_tls_policy_maps",)), ["client"])
+    assert str(problem.value).startswith(f"{records} cannot be read")
 
 
 def test_broken_records_stop_nobody_who_takes_them_out(node):
@@ -217,7 +224,7 @@ def test_what_is_compared_is_what_a_change_then_brings(strict):
     wanted = Plan(set=LAXER, overrides={"smtp/inet/smtpd_tls_security_level": "encrypt"})
     compared = guarded(strict, wanted, True)
     change(strict, wanted)
-    seen = ratchet.posture(strict.postfix, strict.state, {})
+    seen = ratchet.posture(strict.postfix, strict.state)
     assert (seen.servers, seen.clients, seen.ways) == (
         compared.after.servers,
         compared.after.clients,

@@ -410,3 +410,11 @@ def test_whatever_a_listener_asks_runs_beside_the_twins(staged, program):
 def test_nothing_that_delivers_mail_runs_beside_the_twins(staged, program):
     write(os.path.join(staged.stage, "master.cf"), f"sends unix - - y - - {program}\n")
     assert [service.key for service in twins_services(staged)] == ["postlog/unix-dgram"]
+
+
+def test_a_program_that_spawn_starts_for_the_live_postfix_is_asked_and_not_started_again(staged):
+    live = write(os.path.join(staged.queue_dir, "private", "policy"), "")
+    with running(staged) as second:
+        copy = os.path.join(os.path.dirname(second.config_dir), "spool", "private", "policy")
+        assert os.path.samefile(copy, live)
+        assert "policy/unix" not in [service.key for service in read_state(second).services]
