@@ -18,7 +18,7 @@ from .._postfix.tls_required import demands
 from .._postfix.values import admitted, client_level, colon_list, is_yes, known, lowest
 from .configuration import Configuration
 from .maps import has_patterns, split_maps
-from .protections import AtLeast, AtMost, Protection, Switch, Unknown
+from .protections import AtLeast, AtMost, Names, Protection, Switch, Unknown
 from .trust import trusted
 
 TLS_REQUIRED_SINCE = (3, 10)
@@ -238,4 +238,4 @@ def _match(found: Mapping[str, str], side: str, level: ClientLevel, policy: Poli
     if _is_held_to_patterns(found, side, policy):
         return AtMost(frozenset(split_list(policy.attributes["mx_host_pattern"].lower())))
     parameter = MATCH_PARAMETER[level].replace("smtp_", f"{side}_", 1)
-    return AtMost(frozenset(colon_list(policy.attributes.get("match", found.get(parameter, "")).lower())))
+    return Names(frozenset(colon_list(policy.attributes.get("match", found.get(parameter, "")).lower())))

@@ -45,6 +45,17 @@ _MOST = 5
 
 
 @dataclass(frozen=True)
+class Names(AtMost):
+    """Names that a server's certificate may have. The host's own, which DNS chooses, promises no more than the domain's does."""
+
+    def is_weaker_than(self, other: object) -> bool:
+        if not isinstance(other, AtMost):
+            return False
+        implied = {"nexthop", "dot-nexthop"} if "hostname" in other.items else set()
+        return not self.items <= other.items | implied
+
+
+@dataclass(frozen=True)
 class Switch:
     """One parameter of which one value protects."""
 

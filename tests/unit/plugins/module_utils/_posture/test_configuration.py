@@ -79,7 +79,7 @@ def test_records_that_are_lost_or_broken_are_a_sentence(node, content):
     os.unlink(records) if content is None else write(records, content)
     with pytest.raises(PostfixError) as problem:
         configured(node).records()
-    assert str(problem.value) == f"{records} cannot be read."
+    assert str(problem.value).startswith(f"{records} cannot be read")
 
 
 def policy(configuration: Configuration):

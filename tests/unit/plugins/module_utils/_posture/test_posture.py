@@ -196,7 +196,7 @@ def test_a_new_client_sends_nothing_yet(node):
 
 def test_a_client_that_is_there_is_held_to_what_it_was(node):
     node.append("smtp_tls_security_level = may\n")
-    services = node.services.rstrip() + " -o smtp_tls_security_level=none\n"
+    services = node.services.replace("y - - smtp\ntlsmgr", "y - - smtp -o smtp_tls_security_level=none\ntlsmgr")
     assert weaker(node, services=services) == ["relay/unix.level from may to none"]
 
 

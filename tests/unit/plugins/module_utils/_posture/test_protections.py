@@ -14,6 +14,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.le
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._posture.protections import (
     AtLeast,
     AtMost,
+    Names,
     Switch,
     Unknown,
     is_weaker,
@@ -69,6 +70,10 @@ def of(kind, text):
         (AtMost, "mx.example", "mx.example .example", True),
         (AtMost, "mx.example", "mx.other.example", True),
         (AtMost, "", "mx.example", True),
+        (Names, "hostname", "nexthop dot-nexthop", False),
+        (Names, "hostname", "mx.example", True),
+        (Names, "nexthop dot-nexthop", "hostname", True),
+        (Names, "mx.example", "nexthop", True),
         (Unknown, "", "", False),
         (Unknown, "ldap:a", "ldap:a", False),
         (Unknown, "ldap:a", "", False),
