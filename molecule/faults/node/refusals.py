@@ -43,5 +43,6 @@ REFUSED = {
     (
         "verified-clients",
         "lenient",
-    ): f"{WEAKER}server.level from encrypt to may; server.client_certificates from require to",
+    ): f"{WEAKER}server.level from encrypt to may; server.client_certificates from request to",
+    ("verified-clients", "strict"): f"{WEAKER}client.trust from CA ",
 }
