@@ -31,8 +31,10 @@ def install(title, folder):
     pathlib.Path(CONFIG, "master.cf").write_text(_with(pathlib.Path(STOCK).read_text(), services))
     for kind, path in set(_TABLE.findall(main)):
         _make_table(kind, path)
-    for name, elliptic, path in _CERTIFICATE.findall(sh("postconf", "-x")):
-        _make_certificate(name, path, "ec" if elliptic else "rsa", str(folder))
+    named = _CERTIFICATE.findall(sh("postconf", "-x"))
+    with_key = {path for name, _elliptic, path in named if name.endswith(("key_file", "chain_files"))}
+    for _parameter, elliptic, path in named:
+        _make_certificate(path, "ec" if elliptic else "rsa", str(folder), path in with_key)
     start()
 
 
@@ -61,8 +63,8 @@ def _make_table(kind, path):
         sh("postmap", f"{kind}:{path}")
 
 
-def _make_certificate(name, path, kind, folder):
-    """Key and certificate of a kind are the same everywhere, so that any two files belong together."""
+def _make_certificate(path, kind, folder, with_key):
+    """Key and certificate of a kind are the same in all files of a configuration, so that any two belong together."""
     if os.path.exists(path):
         return
     options = {"ec": ["EC", "-pkeyopt", "ec_paramgen_curve:P-256"], "rsa": ["RSA"]}[kind]
@@ -73,7 +75,7 @@ def _make_certificate(name, path, kind, folder):
     os.makedirs(os.path.dirname(path), exist_ok=True)
     text = source.read_text()
     certificate = text.partition("-----END PRIVATE KEY-----\n")[2]
-    pathlib.Path(path).write_text(certificate if name.endswith(("cert_file", "CAfile")) and "$" not in name else text)
+    pathlib.Path(path).write_text(text if with_key else certificate)
 
 
 @contextlib.contextmanager
