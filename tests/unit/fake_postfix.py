@@ -307,7 +307,7 @@ def change(node, plan, live=lambda: None, twin=lambda twin, services: None, **ov
     postfix = over.get("postfix") or node.postfix
     author = over.get("author") or Author("smtp_settings", "Set it")
     already = over.get("already") or (lambda postfix, found, reloaded: frozenset())
-    proofs = Proofs(over.get("master") or (lambda postfix, before, staged: None), twin, live, already)
+    proofs = Proofs(over.get("master") or (lambda postfix, staged: None), twin, live, already=already)
     return carry_out(postfix, read_state(node.postfix), plan, author, proofs)
 
 

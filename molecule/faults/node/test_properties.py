@@ -168,10 +168,10 @@ def test_only_what_is_owned_changes_once_and_it_can_be_taken_back(folder, main, 
 
     untouched = picture(folder)
     with pytest.raises(ProofFailed):
-        carry_out(postfix, read_state(postfix), plan, Author("test"), Proofs(approve, approve, disprove, approve))
+        carry_out(postfix, read_state(postfix), plan, Author("test"), Proofs(approve, approve, disprove))
     assert picture(folder) == untouched
 
-    carry_out(postfix, read_state(postfix), plan, Author("test"), Proofs(approve, approve, approve, approve))
+    carry_out(postfix, read_state(postfix), plan, Author("test"), Proofs(approve, approve, approve))
     after = explicit(folder)
     theirs = [{name: value for name, value in main.items() if name not in OWNED} for main, _master in (before, after)]
     assert theirs[0] == theirs[1]

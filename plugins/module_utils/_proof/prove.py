@@ -69,14 +69,11 @@ def prove_twin(twin: Postfix, services: Sequence[str], unproven: Collection[str]
     if found:
         said = "; ".join(f"{service} {problem}" for service, problem in found)
         raise ProofFailed(
-            f"A twin with the new configuration {_NO_MAIL}: {said}. The configuration is as it was before.",
+            f"A twin with the new configuration cannot take mail: {said}. The configuration is as it was before.",
             found,
             proof=_facts(looks),
         )
     return _facts(looks)
-
-
-_NO_MAIL = "cannot take mail"
 
 
 def _of_recipients(looks: Sequence[_Look], state: State) -> Iterator[Shortcoming]:

@@ -104,7 +104,7 @@ def staged(postfix: Postfix, state: State, plan: Plan) -> Iterator[State]:
     """The state as it will be, read from a copy of main.cf and master.cf with the plan applied."""
     with own_folder(state.config_dir) as folder:
         put_staged(postfix, folder, state, plan)
-        yield relocated(read_state(postfix.at(folder)), folder, state.config_dir)
+        yield in_its_place(postfix, folder, state.config_dir)
 
 
 @contextmanager

@@ -13,12 +13,12 @@ from .._postfix.commands import Postfix
 from .._postfix.state import CONFIGURATION, State, Unreadable, read_contents, read_state
 from . import history
 from .history import Past
-from .ratchet import own_folder, relocated
+from .ratchet import in_its_place, own_folder, relocated
 
 
 def remembered(postfix: Postfix, past: Past) -> State:
     """A state that the node remembers, as it would read now."""
-    return relocated(read_state(postfix.at(past.folder)), past.folder, postfix.config_dir)
+    return in_its_place(postfix, past.folder, postfix.config_dir)
 
 
 def now_or_remembered(postfix: Postfix) -> State:

@@ -105,7 +105,7 @@ def test_a_service_that_speaks_no_smtp_would_end_postfix_as_well(node, held):
 def test_the_sentence_names_service_program_and_remedy(node, held):
     state = with_service(node, f"127.0.0.1:{held}")
     with pytest.raises(ProofFailed, match=rf"wants 127.0.0.1:{held}/inet at port {held} .* stop that program"):
-        check_master(node.postfix, state, state)
+        check_master(node.postfix, state)
 
 
 def test_a_port_without_a_number_is_named(node, held):

@@ -140,7 +140,7 @@ def test_an_interrupted_change_is_undone_and_told_before_anything_is_read(interr
         return {"changed": False, "warnings": ["another"]}
 
     outcome = attempt(interrupted, work)
-    assert seen == ["compatibility_level = 3.9\n"]
+    assert seen == [f"config_directory = {interrupted.config_dir}\ncompatibility_level = 3.9\n"]
     assert outcome.result == {"changed": True, "interrupted": UNDONE}
     sentence = f'A change by "Set it" (smtp_tls_mode) of {TIME} was interrupted and has been undone.'
     assert outcome.warnings == [sentence, "another"]

@@ -100,7 +100,7 @@ def test_a_value_that_the_twins_proof_finds_invalid_stays_one_with_what_the_twin
 def test_addresses_are_looked_at_before_a_twin_starts(node):
     seen = []
 
-    def taken(postfix, _before, staged):
+    def taken(postfix, staged):
         seen.append((postfix.config_dir, staged.explicit["smtpd_tls_security_level"]))
         raise PostfixError("Somebody else has this address.")
 
