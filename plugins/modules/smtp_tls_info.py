@@ -86,7 +86,14 @@ certificates:
     RV(findings), too), and C(next), the keys that are made and not served yet, with the TLSA records to announce.
   returned: success
   type: dict
-  sample: {default: {active: {server: true, client: false}, sni: [], chains: [{self_signed: true, days_left: 3649}], renewed_by: null, renewal: null, next: null}}
+  sample:
+    default:
+      active: {server: true, client: false}
+      sni: []
+      chains: [{self_signed: true, days_left: 3649}]
+      renewed_by: null
+      renewal: null
+      next: null
 sni:
   description: Each host name for which clients are shown a certificate of its own, and that certificate's name in the store.
   returned: success

@@ -97,7 +97,7 @@ def test_whatever_the_order_of_runs_no_key_is_served_that_no_published_record_na
             zone.remove_all_but([*records(served(fleet.node)), *kept(fleet.node)])
         done.append(deed)
 
-    for _ in range(STEPS):
+    for _step in range(STEPS):
         step()
         assert senders_find(zone, served(fleet.node)), done
     zone.publish(kept(fleet.node))
