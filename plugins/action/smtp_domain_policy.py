@@ -10,6 +10,7 @@ from typing import Iterator, Optional, Sequence
 
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.errors import UnsupportedError
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._edge import Arguments, Result, Variables
 from ansible_collections.mailfleet.smtp_hardening.plugins.modules.smtp_domain_policy import DOMAIN_ARGUMENTS
 from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils._named_task import ActionModule as NamedTask
@@ -51,8 +52,9 @@ def _named(records: Sequence[object]) -> Iterator[str]:
     validator = ArgumentSpecValidator(DOMAIN_ARGUMENTS)
     for record in records:
         if isinstance(record, dict) and "name" in record:
-            for message in validator.validate(record).error_messages[:1]:
-                yield f"domains[{record['name']}]: {message}"
+            for problem in validator.validate(record).errors.errors[:1]:
+                words = "Unsupported parameters: " if isinstance(problem, UnsupportedError) else ""
+                yield f"domains[{record['name']}]: {words}{problem.msg}"
 
 
 __all__ = ["ActionModule"]

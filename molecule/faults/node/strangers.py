@@ -29,6 +29,8 @@ def install(title, folder):
     shutil.rmtree(f"{CONFIG}/smtp_hardening", ignore_errors=True)
     pathlib.Path(CONFIG, "main.cf").write_text(main)
     pathlib.Path(CONFIG, "master.cf").write_text(_with(pathlib.Path(STOCK).read_text(), services))
+    if "/etc/mailname" in main and not os.path.exists("/etc/mailname"):
+        pathlib.Path("/etc/mailname").write_text("example.org\n")
     for kind, path in set(_TABLE.findall(main)):
         _make_table(kind, path)
     named = _CERTIFICATE.findall(sh("postconf", "-x"))

@@ -257,7 +257,12 @@ class _Transaction:
         """What Postfix itself finds wrong, unless it found that before."""
         staged = self.postfix.at(self.stage)
         staged.check()
-        fresh = [warning for about, warning in staged.warnings().items() if about not in self.warned]
+        left_over = {f"unused parameter: {name}" for name in self.state.explicit}  # by what goes; they were theirs before
+        fresh = [
+            warning
+            for about, warning in staged.warnings().items()
+            if about not in self.warned and about.rpartition("main.cf: ")[2] not in left_over
+        ]
         if fresh and self.plan.restores is None:
             raise PostfixError(f"Postfix warns of the new configuration: {'; '.join(sorted(fresh))}.")
 

@@ -244,6 +244,18 @@ def test_what_postfix_warned_of_before_refuses_nothing(node):
     assert node.state.explicit["my_note"] == "2"
 
 
+def test_a_parameter_of_theirs_that_nothing_uses_any_more_refuses_nothing(node):
+    """As a folder's name of their own, which stood in what this change takes out."""
+    node.append("own_folder = /etc/ssl/own\nsmtpd_tls_cert_file = $own_folder/mx.pem\n")
+
+    def staged(argv):
+        if "-n" in argv and "cert_file" not in read(f"{argv[2]}/main.cf"):
+            node.unused = ["own_folder"]
+
+    change(node, plan(node, unset=("smtpd_tls_cert_file",)), postfix=patched(node, staged))
+    assert node.state.explicit["own_folder"] == "/etc/ssl/own"
+
+
 def test_a_state_that_comes_back_brings_its_own_warnings(node):
     node.unused = ["my_note"]
     before = {"main.cf": b"my_note = 1\n", "master.cf": node.services.encode()}
