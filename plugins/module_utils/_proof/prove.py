@@ -12,6 +12,7 @@ from typing import Collection, Dict, FrozenSet, Iterator, List, Mapping, NamedTu
 
 from .._deadline import DeadlinePassed, within
 from .._errors import CertificateError, ProofFailed
+from .._model.levels import ServerLevel
 from .._postfix import store
 from .._postfix.commands import Postfix
 from .._postfix.processes import daemons
@@ -22,7 +23,7 @@ from .connection import Target
 from .conversation import Conversation
 from .listeners import Listener, own_listeners
 from .observe import Observation, answer_to_recipient, observe
-from .shortcomings import HIDDEN, served_names, shortcomings
+from .shortcomings import AWAY, HIDDEN, served_names, shortcomings
 from .vantages import TURNED_AWAY, vantages
 
 Shortcoming = Tuple[str, str]
@@ -92,11 +93,18 @@ def there_already(postfix: Postfix, found: FrozenSet[Shortcoming], reloaded: boo
     deadline = time.monotonic() + (PATIENCE if reloaded else 0)
     while True:
         looks = [looker.look(listener) for listener in listeners]
-        seen = {(look.service, short) for look in looks for short in look.short}
-        there = found & {*seen, *_of_recipients(looks, state)}
+        shown = [(look.service, short) for look in looks for short in look.short]
+        seen = set(map(_alike, [*shown, *_of_recipients(looks, state)]))
+        there = frozenset(one for one in found if _alike(one) in seen)
         if there != found or time.monotonic() > deadline:
             return there
         time.sleep(0.25)
+
+
+def _alike(short: Shortcoming) -> Shortcoming:
+    """The same for each way in which a listener does not answer: a service that ends at once is started later each time."""
+    service, problem = short
+    return service, problem.partition(": ")[0] if problem.startswith("cannot be talked to") else problem
 
 
 def check_master(postfix: Postfix, staged: State) -> None:
@@ -185,6 +193,10 @@ class _Looker:
             shown, names = self._shown_for(listener, target), list(served_names(listener.state))
             seen = observe(self.postfix.run, target, own_pem=self.own_pem, key_types=shown.key_types, names=names)
             short = tuple(shortcomings(listener, seen, shown))
+            if short and listener.policy.level is not ServerLevel.NONE:
+                store.active_chains(
+                    listener.state, "server"
+                )  # keys too: what does not fit explains all that clients miss
         except CertificateError as problem:  # a file that Postfix cannot use either, as clients will see
             seen = observe(self.postfix.run, target, own_pem=self.own_pem)
             short = (f"is told to show what cannot be used: {str(problem).rstrip('.')}",)
@@ -227,7 +239,9 @@ def _prove(
 def _way_out(broken: Sequence[_Look]) -> str:
     """Who is turned away, or offered less by address, has not seen that anything is wrong, whichever of this host's addresses
     was tried."""
-    away = [look.service for look in broken if TURNED_AWAY.match(look.error) or any(map(HIDDEN.search, look.short))]
+    away = [
+        look.service for look in broken if any(short.startswith(AWAY) or HIDDEN.search(short) for short in look.short)
+    ]
     if not away:
         return ""
     return (

@@ -20,6 +20,7 @@ from .observe import Observation
 from .vantages import TURNED_AWAY
 
 _HIDING = ("smtpd_discard_ehlo_keyword_address_maps", "postscreen_discard_ehlo_keyword_address_maps")
+AWAY = "turns this host away"
 HIDDEN = re.compile("_address_maps may hide it")
 
 
@@ -28,7 +29,7 @@ def shortcomings(listener: Listener, seen: Observation, shown: Shown) -> Iterato
     state = listener.state
     if seen.error is not None:
         turned_away = TURNED_AWAY.match(seen.error)
-        yield f"turns this host away: {seen.error}" if turned_away else f"cannot be talked to: {seen.error}"
+        yield f"{AWAY}: {seen.error}" if turned_away else f"cannot be talked to: {seen.error}"
         return
     for version in (version for version, answer in seen.proxy_protocol.items() if answer != "accepted"):
         yield f"does not take the header of a proxy in version {version[1:]}"

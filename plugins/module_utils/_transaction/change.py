@@ -257,7 +257,9 @@ class _Transaction:
         """What Postfix itself finds wrong, unless it found that before."""
         staged = self.postfix.at(self.stage)
         staged.check()
-        left_over = {f"unused parameter: {name}" for name in self.state.explicit}  # by what goes; they were theirs before
+        left_over = {
+            f"unused parameter: {name}" for name in self.state.explicit
+        }  # by what goes; they were theirs before
         fresh = [
             warning
             for about, warning in staged.warnings().items()
