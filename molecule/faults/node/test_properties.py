@@ -150,7 +150,7 @@ def disprove(*_seen):
 
 
 def approve(*_seen):
-    return "seen"
+    return []
 
 
 # Each example is a change of its own, a second long: what fails is shown as it was found.

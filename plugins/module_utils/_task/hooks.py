@@ -305,6 +305,7 @@ def _stop(postfix: Postfix, paths: Iterable[str]) -> None:
     units = [os.path.basename(path) for path in paths if path.startswith(UNITS)]
     if units and _has_systemd():
         _systemctl(postfix, "disable", "--now", *units)
+        postfix.run(["systemctl", "reset-failed", *units])  # or one whose last run failed is listed for ever
 
 
 def _systemctl(postfix: Postfix, *words: str) -> None:

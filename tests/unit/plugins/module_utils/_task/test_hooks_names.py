@@ -127,7 +127,7 @@ def test_a_hook_under_its_former_name_is_taken_over_once(at, units, tmp_path, to
     assert before <= {os.path.basename(path) for path in plan.take_away}
     assert len(os.listdir(folder)) == len(before) and not before & set(os.listdir(folder))
     if tool == "other":
-        assert node.commands[-4][1:3] == ["disable", "--now"]
+        assert node.commands[-5][1:3] == ["disable", "--now"]
     assert not planned(node, "mx", given).changed
 
 
