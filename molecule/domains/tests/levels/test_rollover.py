@@ -6,7 +6,7 @@ import uuid
 import peers
 import pytest
 import sender as relay
-from mail import NODES
+from mail import NODES, wait_for
 from on_node import begin_anew, sh
 from sender import NODE, Sent, message
 from tasks import cert, refused
@@ -34,6 +34,7 @@ def publish(sender, records):
     lines = [f"{DOMAIN}. MX 10 {HOST}.", f"{HOST}. A {NODES[SERVER]}"]
     peers.publish(sender, *lines, *[f"_25._tcp.{HOST}. TLSA {record}" for record in records])
     sh(NODE, "systemctl restart unbound")
+    wait_for(lambda: sh(NODE, f"getent ahostsv4 {HOST}", check=False))  # a message before that would be deferred
 
 
 def outcome():
