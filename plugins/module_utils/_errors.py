@@ -39,13 +39,17 @@ class PostfixError(HardeningError):
     """Postfix or one of its commands does not answer as it must."""
 
 
+Shortcoming = Tuple[str, str]
+"""A service of master.cf, and what is wrong with it."""
+
+
 class ProofFailed(HardeningError):
     """The wire shows something else than what was asked; the old state is back."""
 
-    def __init__(self, message: str, shortcomings: Iterable[Tuple[str, str]] = (), **facts: object) -> None:
+    def __init__(self, message: str, shortcomings: Iterable[Shortcoming] = (), **facts: object) -> None:
         super().__init__(message, **facts)
         self.shortcomings = frozenset(shortcomings)
-        """Each service and what is wrong with it, where listeners were looked at."""
+        """Of listeners, where they were looked at."""
 
 
 def unforeseen(problem: Exception) -> str:

@@ -60,7 +60,7 @@ def _read(rows: object) -> Dict[str, Entry]:
 
 def parameters_of(state: State) -> Values:
     """What main.cf sets."""
-    return {name: value for name, value in state.explicit.items() if name != "config_directory"}
+    return state.explicit
 
 
 def services_of(state: State) -> Values:

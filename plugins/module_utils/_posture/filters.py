@@ -8,8 +8,10 @@ and header checks (access(5), header_checks(5)), and the proxy that smtpd(8) its
 from __future__ import annotations
 
 import re
-from typing import Dict, Iterable, Iterator, Tuple
+from functools import lru_cache
+from typing import Dict, Iterable, Iterator, Mapping, Tuple
 
+from .._postfix.state import split_list
 from .configuration import Configuration
 from .maps import INDEXES, is_a_file, kind_of, path_of, split_maps
 
@@ -22,8 +24,9 @@ _RESTRICTIONS = re.compile(r"smtpd_\w+_restrictions\Z")
 _ACTION = re.compile(r"\bFILTER[ \t]+([^\s,}]+)", re.IGNORECASE)
 
 
-def content_filters(configuration: Configuration) -> Dict[str, str]:
-    """By what a person finds it under: a transport, and a next hop or none."""
+@lru_cache(maxsize=8)
+def content_filters(configuration: Configuration) -> Mapping[str, str]:
+    """By what a person finds it under: a transport, and a next hop or none. Tables are read once for a configuration."""
     found = {CONTENT_FILTER: configuration.parameter(CONTENT_FILTER)}
     for service in configuration.state.services:
         if CONTENT_FILTER in service.overrides:
@@ -53,7 +56,7 @@ def _actions(configuration: Configuration) -> Dict[str, str]:
 def _checked(configuration: Configuration) -> Iterator[Tuple[str, str]]:
     """Each parameter of checks with its text, in main.cf and where a service says otherwise."""
     state = configuration.state
-    classes = configuration.parameter("smtpd_restriction_classes").replace(",", " ").split()
+    classes = split_list(configuration.parameter("smtpd_restriction_classes"))
     for found in (state.explicit, *(service.overrides for service in state.services)):
         for name in found:
             if name in _CHECKS or name in classes or _RESTRICTIONS.match(name):

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Collection, Dict, FrozenSet, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from .._deadline import DeadlinePassed, within
-from .._errors import CertificateError, ProofFailed
+from .._errors import CertificateError, ProofFailed, Shortcoming
 from .._model.levels import ServerLevel
 from .._postfix import store
 from .._postfix.commands import Postfix
@@ -25,9 +25,6 @@ from .listeners import Listener, own_listeners
 from .observe import Observation, answer_to_recipient, observe
 from .shortcomings import AWAY, HIDDEN, served_names, shortcomings
 from .vantages import TURNED_AWAY, vantages
-
-Shortcoming = Tuple[str, str]
-"""A service, and what is wrong with it."""
 
 PATIENCE = 15.0
 """Seconds in which a reload must have reached every listener: processes that serve a client or
@@ -65,8 +62,9 @@ def prove_twin(twin: Postfix, services: Sequence[str], unproven: Collection[str]
     state = read_state(twin)
     listeners = [found._replace(service=name) for found, name in zip(own_listeners(state), services)]
     complaint = "A twin with the new configuration does not do what was asked"
-    looks = _prove(_Looker(twin, state, unproven), listeners, FIRST_WORDS, complaint)
-    found = list(_of_recipients(looks, state))
+    looker = _Looker(twin, state, unproven)
+    looks = _prove(looker, listeners, FIRST_WORDS, complaint)
+    found = list(_of_recipients(looks, looker.own_pem))
     if found:
         said = "; ".join(f"{service} {problem}" for service, problem in found)
         raise ProofFailed(
@@ -77,10 +75,10 @@ def prove_twin(twin: Postfix, services: Sequence[str], unproven: Collection[str]
     return _facts(looks)
 
 
-def _of_recipients(looks: Sequence[_Look], state: State) -> Iterator[Shortcoming]:
+def _of_recipients(looks: Sequence[_Look], own_pem: Optional[bytes]) -> Iterator[Shortcoming]:
     """Listeners whose rules for recipients do not work."""
     for look in looks:
-        reply = answer_to_recipient(look.target, store.own_client_pem(state))
+        reply = answer_to_recipient(look.target, own_pem)
         if reply is not None and reply.startswith("451 4.3."):
             yield look.service, f"answers {reply!r} to RCPT TO"
 
@@ -94,7 +92,7 @@ def there_already(postfix: Postfix, found: FrozenSet[Shortcoming], reloaded: boo
     while True:
         looks = [looker.look(listener) for listener in listeners]
         shown = [(look.service, short) for look in looks for short in look.short]
-        seen = set(map(_alike, [*shown, *_of_recipients(looks, state)]))
+        seen = set(map(_alike, [*shown, *_of_recipients(looks, looker.own_pem)]))
         there = frozenset(one for one in found if _alike(one) in seen)
         if there != found or time.monotonic() > deadline:
             return there
@@ -194,9 +192,8 @@ class _Looker:
             seen = observe(self.postfix.run, target, own_pem=self.own_pem, key_types=shown.key_types, names=names)
             short = tuple(shortcomings(listener, seen, shown))
             if short and listener.policy.level is not ServerLevel.NONE:
-                store.active_chains(
-                    listener.state, "server"
-                )  # keys too: what does not fit explains all that clients miss
+                # Keys as well: what does not fit explains all that clients miss.
+                store.active_chains(listener.state, "server")
         except CertificateError as problem:  # a file that Postfix cannot use either, as clients will see
             seen = observe(self.postfix.run, target, own_pem=self.own_pem)
             short = (f"is told to show what cannot be used: {str(problem).rstrip('.')}",)

@@ -30,13 +30,12 @@ from typing import (
     NamedTuple,
     Optional,
     Sequence,
-    Tuple,
     TypedDict,
 )
 
 from .. import _files as files
 from .._deadline import within
-from .._errors import HardeningError, PostfixError, ProofFailed
+from .._errors import HardeningError, PostfixError, ProofFailed, Shortcoming
 from .._postfix.commands import Postfix
 from .._postfix.ledger import Ledger
 from .._postfix.named import missing
@@ -59,9 +58,7 @@ LONGEST = 900.0
 Seen = List[Dict[str, object]]
 """What a proof returns of each listener."""
 
-
-Shortcomings = FrozenSet[Tuple[str, str]]
-"""Services, each with what is wrong with it."""
+Shortcomings = FrozenSet[Shortcoming]
 
 
 class Interrupted(TypedDict):
@@ -257,9 +254,8 @@ class _Transaction:
         """What Postfix itself finds wrong, unless it found that before."""
         staged = self.postfix.at(self.stage)
         staged.check()
-        left_over = {
-            f"unused parameter: {name}" for name in self.state.explicit
-        }  # by what goes; they were theirs before
+        # What was used by something that goes is theirs as before.
+        left_over = {f"unused parameter: {name}" for name in self.state.explicit}
         fresh = [
             warning
             for about, warning in staged.warnings().items()

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import (
     certificates_pem,
-    chains_pem,
 )
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import ProofFailed
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix import store
@@ -17,7 +16,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof im
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.listeners import own_listeners
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.observe import Observation
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.prove import prove, prove_twin
-from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import write
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.plugins.module_utils._proof.served import serve
 
 LENIENT = "smtpd_tls_security_level = may\nsmtpd_tls_protocols = >=TLSv1.2\n"
 
@@ -334,19 +333,6 @@ def test_a_twin_whose_rules_for_recipients_do_not_work_never_goes_live(
         "The configuration is as it was before."
     )
     assert failure.value.facts["proof"][0]["service"] == "smtp/inet"
-
-
-def serve(node, *chains, hosts=()):
-    """Let a node serve these chains under one name, and each of ``hosts`` with a chain of its own."""
-    path = write(node.store("certificates", "served", "1.pem"), chains_pem(chains))
-    node.write(f"smtpd_tls_chain_files = {path}\n")
-    rows = "".join(
-        f"{host}\t{write(node.store('certificates', f'c{number}', '1.pem'), chain.to_pem())}\n"
-        for number, (host, chain) in enumerate(hosts)
-    )
-    if rows:
-        table = write(node.store("sni", "1", "table"), f"# Made by\n{rows}")
-        node.append(f"tls_server_sni_maps = hash:{table}\n")
 
 
 def test_a_node_that_serves_names_asks_for_them_on_the_wire(node, issue, listen):

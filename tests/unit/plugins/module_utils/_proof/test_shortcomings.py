@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import chains_pem
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.describe import (
     certificate_fingerprint,
     describe,
@@ -20,6 +19,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.sh
     shortcomings,
 )
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.fake_postfix import write
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.plugins.module_utils._proof.served import serve
 
 LENIENT = "smtpd_tls_security_level = may\nsmtpd_tls_protocols = >=TLSv1.2\n"
 STRICT = (
@@ -98,19 +98,6 @@ def test_implicit_tls_is_not_judged_by_its_plaintext(tls_node):
         client_certificate="ignore",
     )
     assert short(tls_node, own_listeners(state)[0], seen) == []
-
-
-def serve(node, *chains, hosts=()):
-    """Let a node serve these chains under one name, and each of ``hosts`` with a chain of its own."""
-    path = write(node.store("certificates", "served", "1.pem"), chains_pem(chains))
-    node.write(f"smtpd_tls_chain_files = {path}\n")
-    rows = "".join(
-        f"{host}\t{write(node.store('certificates', f'c{number}', '1.pem'), chain.to_pem())}\n"
-        for number, (host, chain) in enumerate(hosts)
-    )
-    if rows:
-        table = write(node.store("sni", "1", "table"), f"# Made by\n{rows}")
-        node.append(f"tls_server_sni_maps = hash:{table}\n")
 
 
 def test_clients_of_each_type_of_key_must_see_a_certificate_that_is_active(node, issue):
