@@ -20,10 +20,13 @@ if TYPE_CHECKING:
     from .kinds import AnyPrivateKey, Certificate, PrivateKey, ServedKey, ShownKey
 
 try:
+    import cryptography
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.backends import default_backend
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import dh, ec, ed25519, rsa, x448, x25519
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import dh, ec, ed25519, padding, rsa, x448, x25519
+
+    CAN_LEAVE_PRIMES = int(cryptography.__version__.partition(".")[0]) >= 39
 except ImportError:  # pragma: no cover - library.MISSING says so before a function here is called
     pass
 
@@ -83,9 +86,7 @@ def make_key(spec: KeySpec) -> PrivateKey:
 def read_any_key(option: str, pem: bytes, passphrase: Optional[str] = None) -> ServedKey:
     """The private key in ``pem``, of whatever kind; the error never repeats what was read."""
     try:
-        return serialization.load_pem_private_key(
-            pem, passphrase.encode() if passphrase else None, backend=default_backend()
-        )
+        return _load(pem, passphrase.encode() if passphrase else None)
     except TypeError as problem:
         remedy = "give its passphrase" if passphrase is None else "leave the passphrase out"
         raise CertificateError(f"{option}: {problem}; {remedy}.") from None
@@ -95,6 +96,17 @@ def read_any_key(option: str, pem: bytes, passphrase: Optional[str] = None) -> S
             return opaque
         doubt = ", or the passphrase is wrong" if passphrase else ""
         raise CertificateError(f"{option}: this is no private key that can be read{doubt}; give it in PEM.") from None
+
+
+def _load(pem: bytes, passphrase: Optional[bytes]) -> AnyPrivateKey:
+    """As cryptography reads it. Of an RSA key it would test the primes anew each time, for a quarter of a second where it has
+    4096 bits; a signature that the public half verifies says fifty times as fast whether the halves belong together."""
+    unproven = {"unsafe_skip_rsa_key_validation": True} if CAN_LEAVE_PRIMES else {}
+    key = serialization.load_pem_private_key(pem, passphrase, backend=default_backend(), **unproven)
+    if unproven and isinstance(key, rsa.RSAPrivateKey):
+        scheme, digest = padding.PKCS1v15(), hashes.SHA256()
+        key.public_key().verify(key.sign(pem, scheme, digest), pem, scheme, digest)
+    return key
 
 
 def read_key(option: str, pem: bytes, passphrase: Optional[str] = None) -> PrivateKey:

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import ssl
+
 import pytest
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates import keys
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import (
     certificates_pem,
     read_certificates,
@@ -104,6 +107,17 @@ def test_what_is_no_private_key_is_refused_without_a_word_of_it(pem):
         read_key("pem.private_key", pem)
     assert str(refusal.value) == ("pem.private_key: this is no private key that can be read; give it in PEM.")
     assert refusal.value.__cause__ is None and refusal.value.__suppress_context__
+
+
+@pytest.mark.parametrize("leaves_primes", [True, False])
+def test_an_rsa_key_whose_halves_do_not_belong_together_is_no_key(monkeypatch, leaves_primes):
+    monkeypatch.setattr(keys, "CAN_LEAVE_PRIMES", leaves_primes)
+    one, other = (make_key(KeySpec("rsa", 2048)) for _number in range(2))
+    form, plain = serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+    moduli = (key.public_key().public_numbers().n.to_bytes(256, "big") for key in (one, other))
+    mixed = one.private_bytes(serialization.Encoding.DER, form, plain).replace(*moduli)
+    with pytest.raises(CertificateError, match="no private key that can be read"):
+        read_key("pem.private_key", ssl.DER_cert_to_PEM_cert(mixed).replace("CERTIFICATE", "RSA PRIVATE KEY").encode())
 
 
 @pytest.mark.parametrize("kind", [x25519.X25519PrivateKey, x448.X448PrivateKey])
