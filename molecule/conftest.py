@@ -8,6 +8,7 @@ import chosen
 import explain
 import on_node
 import pytest
+import sampled
 import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -19,6 +20,10 @@ CONVERGED = "/root/converged"
 
 
 pytest_collection_modifyitems = chosen.leave_out_others
+
+
+def pytest_configure(config):
+    config.pluginmanager.register(sampled)
 
 
 @pytest.hookimpl(tryfirst=True)

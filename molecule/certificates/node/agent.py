@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An agent of the fleet that never rests: TLS handshakes with its neighbours, verified both ways, and mail to them.
+"""An agent of the fleet that hardly rests: TLS handshakes with its neighbours, verified both ways, and mail to them.
 
 Runs on a node until its standard input ends; what it did comes out as JSON. It shows and trusts whatever
 the node's Postfix is told to show and trust at that moment, and is no part of the collection.
@@ -42,6 +42,7 @@ def shake_hands(neighbour, ended, seen):
         except (OSError, smtplib.SMTPException, AssertionError) as problem:
             seen["trouble"].append(f"{neighbour}: {problem!r}")
         seen["handshakes"] += 1
+        time.sleep(0.2)  # the nodes have other work to do
 
 
 def write_mail(own, neighbours, ended, sent):

@@ -107,6 +107,7 @@ def cut(text):
     return "\n".join([lines[0], *lines[3:]]) + "\n"
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("flaw", FLAWS)
 def test_a_flaw_is_refused_by_a_sentence_of_its_own_before_anything_is_written(flaw, fleet_ca):
     make, sentence = FLAWS[flaw]
@@ -117,6 +118,7 @@ def test_a_flaw_is_refused_by_a_sentence_of_its_own_before_anything_is_written(f
     assert picture("node1") == before
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("what", CHAINS)
 def test_a_chain_that_openssl_refuses_is_refused_before_anything_is_written(what):
     make, kind, sentence = CHAINS[what]
@@ -156,6 +158,7 @@ ON_THE_WIRE = {
 
 
 @pytest.mark.usefixtures("fleet")
+@pytest.mark.sampled
 @pytest.mark.parametrize("what", ON_THE_WIRE)
 def test_a_neighbour_at_level_secure_judges_what_was_accepted(what, fleet_ca):
     make, accept, verdict = ON_THE_WIRE[what]

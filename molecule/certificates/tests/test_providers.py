@@ -41,6 +41,7 @@ PROVIDERS = [
 ]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("provider", PROVIDERS, ids=lambda make: make.__name__)
 def test_clients_see_the_certificates_that_the_task_returned(provider, outside, tmp_path):
     options = {"name": "trial", "use": ["server"], **provider(outside, tmp_path)}

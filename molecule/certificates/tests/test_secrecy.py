@@ -50,6 +50,7 @@ def secrets(node):
     return {key.split()[0] for key in keys} | {"secret"}
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("provider", PROVIDERS, ids=lambda make: make.__name__)
 def test_the_wordiest_output_shows_no_byte_of_a_key(provider, outside, tmp_path):
     options = {"name": "trial", "use": ["server"], **provider(outside, tmp_path)}

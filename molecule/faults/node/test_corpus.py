@@ -5,7 +5,6 @@ What is refused is refused by a sentence, and what the sentence says to do is do
 """
 
 import os
-import random
 import re
 
 import pytest
@@ -17,9 +16,6 @@ from refusals import REFUSED
 WEAKER = "set allow_weaker: true"
 STRICTER = "set client: {level: encrypt}"
 ENTRY = re.compile(r"\{name: \"?([^,\"]+)\"?((?:, \w+: [\w.-]+)+)\}")
-CHOSEN = random.Random(int(os.environ.get("SEED", "0"))).sample(
-    strangers.TITLES, min(int(os.environ.get("CORPUS", "5")), len(strangers.TITLES))
-)
 
 
 @pytest.fixture(scope="session")
@@ -51,8 +47,9 @@ def strict(authority):
     yield "smtp_tls_mode", {"profile": "trusted_agents_strict"}
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("profile", [lenient, strict])
-@pytest.mark.parametrize("title", CHOSEN)
+@pytest.mark.parametrize("title", strangers.TITLES)
 def test_a_configuration_is_taken_over_and_given_back(stranger, profile, authority):
     found, said = files(), []
     tasks = [(module, dict(options)) for module, options in profile(authority)]

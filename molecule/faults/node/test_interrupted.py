@@ -65,6 +65,7 @@ def change(request):
     return (module, options), before, after
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("following", FOLLOWING)
 def test_a_run_that_is_killed_leaves_old_or_new_and_the_next_one_ends_in_new(change, following):
     (module, options), before, after = change
@@ -83,6 +84,7 @@ def test_a_run_that_is_killed_leaves_old_or_new_and_the_next_one_ends_in_new(cha
     assert len(tried) >= 100 // STRIDE
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("error", ["ENOSPC", "EROFS", "EACCES", "EIO"])
 def test_a_call_that_fails_is_a_sentence_and_nothing_changed(change, error):
     (module, options), before, after = change

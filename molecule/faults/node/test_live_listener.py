@@ -11,6 +11,7 @@ import time
 
 from conftest import answers, picture, run, sh, start, succeed
 from pems import HOST, Authority, key
+from sampled import ROWS, some
 
 # Values that Postfix takes at first sight, and that break it, its TLS, or its answers to clients.
 BROKEN_SETTINGS = [
@@ -97,7 +98,7 @@ def test_while_bad_changes_are_tried_a_client_sees_no_failure_and_no_change(tmp_
             ("smtp_tls_cert", {"name": "bad", "provider": "pem", "pem": pem, "use": ["server"]})
             for pem in broken_certificates(Authority(tmp_path))
         ]
-        for module, options in attempts:
+        for module, options in some("bad changes", attempts, 4 * ROWS):
             result = run(module, options)
             assert result.data and result.data.get("failed"), (options, result)
             assert picture() == before, options
@@ -107,7 +108,7 @@ def test_while_bad_changes_are_tried_a_client_sees_no_failure_and_no_change(tmp_
         client.join()
     print(f"{tried} bad changes tried, {client.seen} handshakes meanwhile, {len(client.trouble)} of them disturbed")
     assert client.trouble == []
-    assert client.seen > tried >= 30
+    assert client.seen > tried
 
 
 def test_a_good_change_stands_when_the_reload_has_left_a_listener_silent():

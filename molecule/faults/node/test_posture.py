@@ -19,6 +19,7 @@ def set_up(*assignments):
     sh("postfix", "reload")
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("parameters", "by"),
     [
@@ -51,6 +52,7 @@ def test_a_record_with_a_route_holds_beside_a_smarthost(trusting):
     assert succeed(SETTINGS, parameters={"relayhost": "[192.0.2.25]"})["changed"]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("found", "then", "lowered"),
     [
@@ -79,6 +81,7 @@ def test_values_are_compared_as_postfix_reads_them(found, then, lowered):
     assert run(MODE, then, check_mode=True).data["failed"]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     "parameters",
     [
@@ -141,6 +144,7 @@ def test_no_header_lowers_what_is_mandatory_unless_a_task_says_so(demanding):
 SINK = "192.0.2.25"
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("asked", "said"),
     [

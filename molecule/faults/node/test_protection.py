@@ -58,6 +58,7 @@ def test_wrapper_mode_begins_with_tls(submission):
         assert smtp.ehlo()[0] == 250
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("first", "then", "lowered"),
     [
@@ -113,6 +114,7 @@ def test_a_domains_policy_is_lowered_only_when_somebody_says_so():
     succeed("smtp_domain_policy", **wish("may"), allow_weaker=True)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("parameter", "value", "asked", "goes"),
     [

@@ -31,6 +31,7 @@ def level(domain):
     return sh("postmap", "-q", domain, maps, check=False).strip()
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("record", "to"),
     [

@@ -98,6 +98,7 @@ def test_2_a_client_certificate_that_require_would_refuse_is_found_before(author
     assert picture() == before
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("names", "usage", "problem"),
     [
@@ -142,6 +143,7 @@ def test_7_a_domain_that_was_removed_is_not_answered_by_the_indexed_table():
 
 
 @pytest.mark.usefixtures("unchanged")
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("parameter", "value"),
     [

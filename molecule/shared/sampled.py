@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Of a table whose rows take long, C(@pytest.mark.sampled), a run tries ROWS rows, which SEED chooses: others in the next run.
+
+A plugin of pytest, on the controller and on nodes. Rows that somebody names are all tried.
+"""
+
+import collections
+import os
+import random
+
+import pytest
+
+SEED = os.environ.get("SEED", "0")
+ROWS = int(os.environ.get("ROWS", "3"))
+
+
+def some(name, rows, most=ROWS):
+    """As many of these, in their order. The name is the table's: or the same rows of all tables would be chosen."""
+    rows = list(rows)
+    chosen = random.Random(f"{SEED} {name}").sample(range(len(rows)), min(most, len(rows)))
+    return [rows[number] for number in sorted(chosen)]
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "sampled: each row takes long; a run tries some of them")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config, items):
+    tables = collections.defaultdict(list)
+    for item in items:
+        if item.get_closest_marker("sampled"):
+            tables[item.nodeid.partition("[")[0]].append(item)
+    left = {item for name, rows in tables.items() for item in {*rows} - {*some(name.rpartition("/")[2], rows)}}
+    config.hook.pytest_deselected(items=list(left))
+    items[:] = [item for item in items if item not in left]
