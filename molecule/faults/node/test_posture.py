@@ -202,6 +202,37 @@ SINK = "192.0.2.25"
             {"parameters": {"smtpd_relay_restrictions": "Permit, reject", "smtpd_recipient_restrictions": ""}},
             "server.relay from",
         ),
+        (
+            {
+                "parameters": {
+                    "smtpd_restriction_classes": "open",
+                    "open": "permit",
+                    "smtpd_relay_restrictions": "open, reject_unauth_destination",
+                    "smtpd_recipient_restrictions": "",
+                }
+            },
+            "server.relay from refused to strangers to open to strangers",
+        ),
+        (
+            {"parameters": {"smtpd_authorized_xclient_hosts": "0.0.0.0/0"}},
+            "server.client_addresses from nothing to XCLIENT",
+        ),
+        ({"services": [{"name": "rewrite/unix", "parameters": {"relay_domains": "static:all"}}]}, "server.relay from"),
+        (
+            {
+                "parameters": {
+                    "relay_clientcerts": "static:ok",
+                    "smtpd_relay_restrictions": "permit_tls_clientcerts, reject_unauth_destination",
+                    "smtpd_recipient_restrictions": "",
+                }
+            },
+            "server.relay_exceptions from nothing to permit_tls_clientcerts",
+        ),
+        (
+            {"parameters": {"smtpd_discard_ehlo_keyword_address_maps": "cidr:{{203.0.113.0/24 starttls}}"}},
+            "server.starttls from nothing to smtpd_discard_ehlo_keyword_address_maps",
+        ),
+        ({"parameters": {"smtpd_discard_ehlo_keywords": "starttls"}}, "server.level from may to none"),
         ({"parameters": {"best_mx_transport": f"lmtp:inet:{SINK}:24"}}, "bank.example"),
         (
             {"parameters": {"header_checks": f"static:{{FILTER lmtp:inet:{SINK}:24}}"}},

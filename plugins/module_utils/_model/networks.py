@@ -38,7 +38,7 @@ def check_networks(option: str, value: Optional[str], confirmed: Iterable[object
             )
         if network.prefixlen == network.max_prefixlen:
             continue
-        if not _is_own(network) and not any(_within(network, other) for other in meant):
+        if not is_own(network) and not any(_within(network, other) for other in meant):
             raise InvalidValue(
                 option,
                 item,
@@ -50,7 +50,7 @@ def check_networks(option: str, value: Optional[str], confirmed: Iterable[object
 def public_networks(value: str) -> FrozenSet[str]:
     """Those of a list that hosts of others may be in: no range of one's own, no single address, no file or table."""
     networks = map(read_network, value.replace(",", " ").split())
-    return frozenset(str(n) for n in networks if n is not None and n.prefixlen < n.max_prefixlen and not _is_own(n))
+    return frozenset(str(n) for n in networks if n is not None and n.prefixlen < n.max_prefixlen and not is_own(n))
 
 
 def read_network(item: str) -> Optional[Network]:
@@ -73,7 +73,8 @@ _OWN = [
 """What nobody on the Internet can send from."""
 
 
-def _is_own(network: Network) -> bool:
+def is_own(network: Network) -> bool:
+    """Whether nobody on the Internet can send from there."""
     return any(_within(network, own) for own in _OWN)
 
 

@@ -6,23 +6,20 @@
 from __future__ import annotations
 
 import re
-from typing import Dict, FrozenSet, Mapping, Optional, Tuple
+from typing import Dict, FrozenSet, Iterator, Mapping, Optional
 
 from .._model.levels import CipherGrade, ClientCertificates, ServerLevel
-from .._model.networks import public_networks
 from .._postfix.levels import client_certificates, excluded_ciphers, governing_prefix
 from .._postfix.state import Service, split_list
 from .._postfix.values import admitted, is_yes, known, lowest, server_level
+from . import relaying
 from .clients import cipher_list
 from .configuration import Configuration
-from .protections import AtLeast, AtMost, Protection, Switch
+from .protections import AtLeast, Protection, Switch, Unknown
 from .trust import trusted
 
 PINNED, OF_SENDERS, LISTED = "pinned certificates", "certificates of senders' domains", "listed senders"
 """What this collection demands by lists of restrictions."""
-_REFUSALS = ("reject_unauth_destination", "defer_unauth_destination", "reject", "defer")
-_OPEN = ("permit", "permit_tls_all_clientcerts")
-"""What lets anybody relay, or anybody with a certificate of any CA that is trusted (postconf(5), smtpd_relay_restrictions)."""
 
 
 def protections(configuration: Configuration, service: Optional[Service]) -> Dict[str, Optional[Protection]]:
@@ -32,7 +29,7 @@ def protections(configuration: Configuration, service: Optional[Service]) -> Dic
     demands = _demands(configuration, found)
     values: Dict[str, Optional[Protection]] = {
         "level": level,
-        **_relaying(configuration, found),
+        **relaying.protections(configuration, found, service),
         "demands": AtLeast(demands),
     }
     if level is ServerLevel.NONE:
@@ -47,17 +44,23 @@ def protections(configuration: Configuration, service: Optional[Service]) -> Dic
         auth_only=_auth_only(found, level),
     )
     values.update(cipher_list(found, values["ciphers"]))
+    if not mandatory:
+        values["starttls"] = Unknown(frozenset(_may_hide_tls(found, _command(service))))
     if certificates is ClientCertificates.REQUIRE or any("certificate" in name for name in demands):
         values["trust"] = trusted(configuration, found, "smtpd")
     return values
 
 
 def _level(configuration: Configuration, found: Mapping[str, str], service: Optional[Service]) -> ServerLevel:
-    """postscreen(8) has a level of its own, which is smtpd's, an override included, where nobody says otherwise."""
-    if service is None or service.command != "postscreen":
-        return server_level(found)
-    said = {*configuration.state.explicit, *service.overrides}
-    return server_level(found, "postscreen" if "postscreen_tls_security_level" in said else "smtpd")
+    """postscreen(8) has a level of its own, which is smtpd's, an override included, where nobody says otherwise. STARTTLS that
+    is not announced is no TLS where it is not demanded."""
+    command, said = _command(service), {*configuration.state.explicit, *(service.overrides if service else ())}
+    level = server_level(found, command if f"{command}_tls_security_level" in said else "smtpd")
+    return ServerLevel.NONE if level is ServerLevel.MAY and _hides_tls(found, command) else level
+
+
+def _command(service: Optional[Service]) -> str:
+    return service.command if service else "smtpd"
 
 
 def _auth_only(found: Mapping[str, str], level: ServerLevel) -> Switch:
@@ -67,25 +70,16 @@ def _auth_only(found: Mapping[str, str], level: ServerLevel) -> Switch:
     return Switch(kept or not offered, "passwords in plaintext" if offered and not kept else "no password in plaintext")
 
 
-def _relaying(configuration: Configuration, found: Mapping[str, str]) -> Dict[str, Optional[Protection]]:
-    """Who may send to anywhere: strangers are refused where one of two lists refuses them, each read to its first refusal."""
-    networks = " ".join(configuration.patterns(found.get("mynetworks", "")))
-    values: Dict[str, Optional[Protection]] = {"relay_networks": AtMost(public_networks(networks))}
-    lists = [found.get(f"smtpd_{name}_restrictions", "").lower() for name in ("relay", "recipient")]
-    if any(lists):
-        before = [_before_refusal(text) for text in lists]
-        refusing = [items for items in before if items is not None and not set(items) & set(_OPEN)]
-        values["relay"] = Switch(bool(refusing), "refused to strangers" if refusing else "open to strangers")
-        asked = [frozenset(item for item in items if ":" in item) for items in refusing]
-        values["relay_exceptions"] = AtMost(min(asked, key=len, default=frozenset()))
-    return values
+def _hides_tls(found: Mapping[str, str], command: str) -> bool:
+    """Whether STARTTLS is announced to nobody (postconf(5), smtpd_discard_ehlo_keywords)."""
+    return "starttls" in split_list(found.get(f"{command}_discard_ehlo_keywords", "").lower())
 
 
-def _before_refusal(text: str) -> Optional[Tuple[str, ...]]:
-    """What a list asks before it refuses strangers; ``None`` where it never does. After warn_if_reject nothing is refused."""
-    words = split_list(re.sub(r"\bwarn_if_reject[\s,]+\S+", "", text))
-    first = next((index for index, word in enumerate(words) if word in _REFUSALS), None)
-    return None if first is None else words[:first]
+def _may_hide_tls(found: Mapping[str, str], command: str) -> Iterator[str]:
+    """What may take STARTTLS from some clients: a table of their addresses, and a filter of commands."""
+    for name in ("discard_ehlo_keyword_address_maps", "command_filter"):
+        if found.get(f"{command}_{name}"):
+            yield f"{command}_{name} = {found[f'{command}_{name}']}"
 
 
 def _demands(configuration: Configuration, found: Mapping[str, str]) -> FrozenSet[str]:

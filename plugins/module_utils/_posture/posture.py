@@ -21,6 +21,7 @@ from .._model.domains import DomainPolicy
 from .._model.incoming import Demand, Unlisted
 from .._model.levels import ClientLevel
 from .._postfix.incoming import read_unlisted
+from .._postfix.ports import is_private, public_port
 from . import clients, listeners
 from .configuration import Configuration
 from .protections import AtLeast, Protection, Protections, is_weaker
@@ -114,16 +115,27 @@ def _said(value: Optional[Protection]) -> str:
 def _compare_services(
     default: str, before: Mapping[str, Protections], after: Mapping[str, Protections]
 ) -> Iterator[Item]:
-    """main.cf, and each service that differs from it. One that was not there was as closed as main.cf said."""
+    """main.cf, and each service that differs from it. One that was not there was as closed as the one that had its port, or as
+    main.cf said."""
     fallen = list(_compare(default, before[default], after[default]))
     yield from fallen
     told = {item._replace(name=item.name.partition(".")[2]) for item in fallen}
     for name, values in after.items():
-        if name == default or (name not in before and (default == CLIENT or _is_private(name))):
+        if name == default or (name not in before and (default == CLIENT or is_private(name))):
             continue
-        for item in _compare(name, before.get(name, before[default]), values):
+        was = before.get(name) or _gone_from_its_port(name, before, after) or before[default]
+        for item in _compare(name, was, values):
             if item._replace(name=item.name.rpartition(".")[2]) not in told:
                 yield item
+
+
+def _gone_from_its_port(
+    name: str, before: Mapping[str, Protections], after: Mapping[str, Protections]
+) -> Optional[Protections]:
+    """What held at a port that has another name now (services(5)), or another address before it."""
+    port = public_port(name)
+    gone = (values for other, values in before.items() if other not in after and public_port(other) == port)
+    return None if port is None else next(gone, None)
 
 
 def _asked(servers: Mapping[str, Protections], after: Posture) -> Dict[str, Protections]:
@@ -141,12 +153,6 @@ def _asked(servers: Mapping[str, Protections], after: Posture) -> Dict[str, Prot
 
 def _part(demands: Optional[Protection], asked: Set[str]) -> AtLeast:
     return AtLeast(demands.items & asked if isinstance(demands, AtLeast) else frozenset())
-
-
-def _is_private(service: str) -> bool:
-    """Whether a server is nobody's but this host's: no port, or one of a loopback address."""
-    name, _slash, kind = service.rpartition("/")
-    return kind != "inet" or name.startswith(("127.", "[::1]", "localhost:"))
 
 
 def _compare_ways(before: Posture, after: Posture) -> Iterator[Item]:

@@ -12,8 +12,9 @@ import socket
 import sys
 from typing import Iterator, List, NamedTuple, Optional, Set
 
+from .._postfix.ports import port_number, split_name
 from .._postfix.state import State, split_list
-from .listeners import is_disabled, port_number, split_name
+from .listeners import is_disabled
 
 _TABLES = {"/proc/net/tcp": 4, "/proc/net/tcp6": 16}
 _LISTEN = "0A"

@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import socket
-from typing import List, Mapping, NamedTuple, Optional, Tuple
+from typing import List, Mapping, NamedTuple
 
-from .._errors import PostfixError
 from .._model.policies import ServerPolicy
 from .._postfix.levels import read_server
+from .._postfix.ports import port_number, split_name
 from .._postfix.state import Service, State, split_list
 from .connection import TEXT, Target
 
@@ -55,19 +54,6 @@ def _target(service: Service, effective: Mapping[str, str]) -> Target:
         implicit_tls=effective.get("smtpd_tls_wrappermode") == "yes",
         proxy_protocol=TEXT if effective.get(f"{service.command}_upstream_proxy_protocol") == "haproxy" else None,
     )
-
-
-def split_name(name: str) -> Tuple[Optional[str], str]:
-    """``smtp``, ``10025``, ``127.0.0.1:10025`` and ``[::1]:25`` as (address, port) (master(5))."""
-    host, colon, port = name.rpartition(":")
-    return (host.strip("[]") or None, port) if colon else (None, name)
-
-
-def port_number(port: str) -> int:
-    try:
-        return int(port) if port.isdigit() else socket.getservbyname(port, "tcp")
-    except OSError:
-        raise PostfixError(f"master.cf: {port} is no port that this host knows; write its number.") from None
 
 
 def _address(effective: Mapping[str, str]) -> str:

@@ -123,40 +123,24 @@ def test_passwords_cross_the_network_encrypted_or_not(node, parameters, password
     assert protections(node, parameters)["auth_only"] == passwords
 
 
-CLOSED, OPEN = "refused to strangers", "open to strangers"
-
-
 @pytest.mark.parametrize(
-    ("relay", "recipient", "said_of_it"),
+    ("level", "parameters", "held"),
     [
-        ("permit_mynetworks, reject_unauth_destination", "", CLOSED),
-        ("permit_mynetworks permit_sasl_authenticated defer_unauth_destination", "", CLOSED),
-        ("", "permit_mynetworks, reject_unauth_destination", CLOSED),
-        ("permit_mynetworks, reject", "", CLOSED),
-        ("permit_mynetworks, permit, reject_unauth_destination", "", OPEN),
-        ("permit_tls_all_clientcerts, reject_unauth_destination", "", OPEN),
-        ("reject_unauth_destination, permit", "", CLOSED),
-        ("permit_mynetworks", "", OPEN),
-        ("", "", "-"),
+        ("may", {}, ("may", "nothing")),
+        ("may", {"smtpd_discard_ehlo_keywords": "chunking StartTLS"}, ("none", "-")),
+        ("encrypt", {"smtpd_discard_ehlo_keywords": "starttls"}, ("encrypt", "-")),
+        (
+            "may",
+            {"smtpd_discard_ehlo_keyword_address_maps": "cidr:/a"},
+            ("may", "smtpd_discard_ehlo_keyword_address_maps = cidr:/a"),
+        ),
+        ("may", {"smtpd_command_filter": "pcre:/a"}, ("may", "smtpd_command_filter = pcre:/a")),
+        ("encrypt", {"smtpd_command_filter": "pcre:/a"}, ("encrypt", "-")),
     ],
 )
-def test_strangers_may_relay_where_nothing_refuses_them(node, relay, recipient, said_of_it):
-    parameters = {"smtpd_relay_restrictions": relay, "smtpd_recipient_restrictions": recipient}
-    assert protections(node, parameters).get("relay", "-") == said_of_it
-
-
-@pytest.mark.parametrize(
-    ("networks", "found"),
-    [
-        ("127.0.0.0/8 [::1]/128 10.0.0.0/8", "nothing"),
-        ("192.0.2.1, 198.51.100.0/24", "198.51.100.0/24"),
-        ("0.0.0.0/0", "0.0.0.0/0"),
-        ("[2001:db8::]/32 hash:/etc/postfix/networks !198.51.100.0/24", "2001:db8::/32"),
-        ("", "nothing"),
-    ],
-)
-def test_networks_of_others_that_may_relay_are_counted(node, networks, found):
-    assert protections(node, {"mynetworks": networks})["relay_networks"] == found
+def test_starttls_that_is_hidden_is_no_tls_and_whom_a_table_hides_it_from_is_not_known(node, level, parameters, held):
+    found = protections(node, {"smtpd_tls_security_level": level, **parameters})
+    assert (found["level"], found.get("starttls", "-")) == held
 
 
 @pytest.mark.parametrize(

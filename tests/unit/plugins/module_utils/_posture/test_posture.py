@@ -171,6 +171,22 @@ def test_a_server_is_held_to_what_it_was_or_to_main_cf_where_it_was_not(node, en
 
 
 @pytest.mark.parametrize(
+    ("name", "fallen"),
+    [
+        ("587", ["587/inet.level from encrypt to may"]),
+        ("192.0.2.1:submission", ["192.0.2.1:submission/inet.level from encrypt to may"]),
+        ("127.0.0.1:587", []),
+        ("2525", []),
+    ],
+)
+def test_a_server_that_has_another_name_is_held_to_what_its_port_was(node, name, fallen):
+    node.append("smtpd_tls_security_level = may\n")
+    base = node.services
+    node.services = f"{base}{SUBMISSION} -o smtpd_tls_security_level=encrypt\n"
+    assert weaker(node, services=f"{base}{SUBMISSION.replace('submission', name)}\n") == fallen
+
+
+@pytest.mark.parametrize(
     ("service", "public"),
     [
         ("2525 inet n - y - - smtpd", True),
