@@ -17,7 +17,7 @@ from .._postfix.state import State
 from .by_name import Shown
 from .listeners import Listener
 from .observe import Observation
-from .vantages import TURNED_AWAY
+from .vantages import NO_TLS, TURNED_AWAY
 
 _HIDING = ("smtpd_discard_ehlo_keyword_address_maps", "postscreen_discard_ehlo_keyword_address_maps")
 AWAY = "turns this host away"
@@ -28,8 +28,7 @@ def shortcomings(listener: Listener, seen: Observation, shown: Shown) -> Iterato
     """Every way in which a listener falls short of its configuration; ``shown`` is for who asks for its own name."""
     state = listener.state
     if seen.error is not None:
-        turned_away = TURNED_AWAY.match(seen.error)
-        yield f"{AWAY}: {seen.error}" if turned_away else f"cannot be talked to: {seen.error}"
+        yield _why_silent(state, seen.error)
         return
     for version in (version for version, answer in seen.proxy_protocol.items() if answer != "accepted"):
         yield f"does not take the header of a proxy in version {version[1:]}"
@@ -42,6 +41,16 @@ def shortcomings(listener: Listener, seen: Observation, shown: Shown) -> Iterato
     yield from _certificate_shortcomings(state, seen, shown)
     yield from _protocol_shortcomings(listener.policy, seen)
     yield from _client_certificate_shortcomings(listener.policy, seen)
+
+
+def _why_silent(state: State, error: str) -> str:
+    """Why there was no conversation to the end."""
+    if TURNED_AWAY.match(error):
+        return f"{AWAY}: {error}"
+    if NO_TLS.match(error):
+        missing = "; give it a certificate (smtp_tls_cert, use: [server])"
+        return f"offers STARTTLS and then no TLS: {error}{'' if store.active_sources(state, 'server') else missing}"
+    return f"cannot be talked to: {error}"
 
 
 def _certificate_shortcomings(state: State, seen: Observation, shown: Shown) -> Iterator[str]:

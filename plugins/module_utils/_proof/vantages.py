@@ -27,7 +27,9 @@ MOST = 3
 _RATE = re.compile(r"smtpd_client_\w+_rate_limit\Z")
 _EXCEPTIONS = "smtpd_client_event_limit_exceptions"
 
-TURNED_AWAY = re.compile(r"5\d\d |4\d\d 4\.7\.")
+NO_TLS = re.compile(r"454 4\.\d\.0 TLS not available")
+"""How smtpd(8) answers STARTTLS where its certificate, its CAs or tlsmgr(8) are missing (smtpd.c, starttls_cmd)."""
+TURNED_AWAY = re.compile(rf"(?!{NO_TLS.pattern})(?:5\d\d |4\d\d 4\.7\.)")
 """A reply that is meant for the client, not one about a server that is in trouble (RFC 3463 section 3.8)."""
 
 

@@ -11,7 +11,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certific
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.validity import utc_now
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import read_state
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.store import active_chains
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.by_name import shown_for
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.by_name import Shown, shown_for
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.listeners import own_listeners
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.observe import Observation
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.shortcomings import (
@@ -147,13 +147,24 @@ def test_one_name_of_each_certificate_is_asked_for(node, issue):
         ("550 5.7.1 Service unavailable", "turns this host away: 550"),
         ("421 4.7.0 h Error: too many connections from 127.0.0.1", "turns this host away: 421 4.7.0"),
         ("421 4.3.2 All server ports are busy", "cannot be talked to: 421 4.3.2"),
-        ("454 4.3.0 TLS not available due to local problem", "cannot be talked to: 454 4.3.0"),
+        ("454 4.7.0 TLS not available due to local problem", "offers STARTTLS and then no TLS: 454 4.7.0"),
+        ("454 4.3.0 TLS not available due to local problem", "offers STARTTLS and then no TLS: 454 4.3.0"),
+        ("454 4.7.0 Error: too many new TLS sessions from h[127.0.0.1]", "turns this host away: 454"),
         ("[Errno 111] Connection refused", "cannot be talked to: [Errno 111]"),
     ],
 )
 def test_who_is_turned_away_is_told_apart_from_a_server_in_trouble(tls_node, error, sentence):
     (said,) = judge(tls_node, LENIENT, error=error)
     assert said.startswith(sentence)
+
+
+def test_a_server_without_a_certificate_is_told_how_to_get_one(node):
+    node.write("smtpd_tls_security_level = may\n")
+    listener = own_listeners(node.state)[0]
+    (said,) = shortcomings(
+        listener, Observation("127.0.0.1:25", False, error="454 4.7.0 TLS not available"), Shown(frozenset(), ())
+    )
+    assert said.endswith("; give it a certificate (smtp_tls_cert, use: [server])")
 
 
 @pytest.mark.parametrize("side", ["smtpd", "postscreen"])
