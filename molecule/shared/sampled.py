@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Of a table whose rows take long, C(@pytest.mark.sampled), a run tries ROWS rows, which SEED chooses: others in the next run.
+So it does of several tests, C(pytestmark = pytest.mark.sampled("a name")), which count as rows of one table.
 
-A plugin of pytest, on the controller and on nodes. Rows that somebody names are all tried.
+A plugin of pytest, on the controller and on nodes. What somebody names is tried in any case.
 """
 
 import collections
@@ -11,7 +12,7 @@ import random
 import pytest
 
 SEED = os.environ.get("SEED", "0")
-ROWS = int(os.environ.get("ROWS", "3"))
+ROWS = int(os.environ.get("ROWS", "4"))
 
 
 def some(name, rows, most=ROWS):
@@ -29,8 +30,9 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(config, items):
     tables = collections.defaultdict(list)
     for item in items:
-        if item.get_closest_marker("sampled"):
-            tables[item.nodeid.partition("[")[0]].append(item)
-    left = {item for name, rows in tables.items() for item in {*rows} - {*some(name.rpartition("/")[2], rows)}}
+        mark = item.get_closest_marker("sampled")
+        if mark:
+            tables[mark.args[0] if mark.args else item.nodeid.rpartition("/")[2].partition("[")[0]].append(item)
+    left = {item for name, rows in tables.items() for item in {*rows} - {*some(name, rows)}}
     config.hook.pytest_deselected(items=list(left))
     items[:] = [item for item in items if item not in left]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """An agent of the fleet that hardly rests: TLS handshakes with its neighbours, verified both ways, and mail to them.
 
-Runs on a node until its standard input ends; what it did comes out as JSON. It shows and trusts whatever
+Runs on a node until its standard input ends; what it did comes out as JSON. With C(--mail) alone it only writes mail. It shows and trusts whatever
 the node's Postfix is told to show and trust at that moment, and is no part of the collection.
 """
 
@@ -45,7 +45,7 @@ def shake_hands(neighbour, ended, seen):
         time.sleep(0.2)  # the nodes have other work to do
 
 
-def write_mail(own, neighbours, ended, sent):
+def write_mail(own, neighbours, ended, sent, pause):
     """Numbered messages into the node's own queue, one at a time."""
     while not ended.is_set():
         for neighbour in neighbours:
@@ -54,16 +54,17 @@ def write_mail(own, neighbours, ended, sent):
             argv = ["/usr/sbin/sendmail", "-f", f"load@{own}", f"probe@{neighbour}"]
             subprocess.run(argv, input=message, text=True, check=True)
             sent.append(number)
-        time.sleep(0.2)  # a steady rate: about ten messages a second
+        time.sleep(pause)
 
 
-def main(own, *neighbours):
+def main(mail_alone, own, *neighbours):
     ended, sent = threading.Event(), []
     seen = [{"handshakes": 0, "certificates": set(), "trouble": []} for _each in neighbours]
-    threads = [threading.Thread(target=write_mail, args=(own, neighbours, ended, sent))]
+    threads = [threading.Thread(target=write_mail, args=(own, neighbours, ended, sent, 1 if mail_alone else 0.2))]
     threads += [
         threading.Thread(target=shake_hands, args=(neighbour, ended, count))
         for neighbour, count in zip(neighbours, seen)
+        if not mail_alone
     ]
     for thread in threads:
         thread.start()
@@ -81,4 +82,4 @@ def main(own, *neighbours):
     print(json.dumps(result))
 
 
-main(*sys.argv[1:])
+main("--mail" in sys.argv, *(word for word in sys.argv[1:] if word != "--mail"))

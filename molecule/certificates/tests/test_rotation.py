@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A fleet whose certificates, and then its CA, are rotated while it works: nobody notices."""
+"""A fleet whose certificates, and then its CA, are rotated while it works, and that is given back in the end: nobody notices."""
 
 import json
 import pathlib
 import re
+import shlex
 import subprocess
 
 import pytest
 from mail import NODES, fqdn, wait_for
-from on_node import sh, start
+from on_node import begin_anew, sh, start
 from tasks import LAB, playbook
 
 AGENT = (pathlib.Path(__file__).parents[1] / "node" / "agent.py").read_text()
@@ -29,12 +30,27 @@ def authorities(tmp_path_factory):
 @pytest.fixture
 def agents():
     """An agent on every node, at work."""
+    yield from at_work()
+
+
+@pytest.fixture
+def writers(fleet):
+    """The same who only write mail, into mailboxes that are empty, in a fleet that exchanged mail before it became strict."""
+    for node in NODES:
+        begin_anew(node)
+        sh(node, "rm -rf /etc/postfix/smtp_hardening /var/mail/probe; : > /var/log/mail.log")
+    playbook("harden", *STRICT)
+    yield from at_work("--mail")
+
+
+def at_work(*words):
     started = {}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     for node in NODES:
         sh(node, "cat > /root/agent.py", AGENT)
-        neighbours = " ".join(fqdn(other) for other in NODES if other != node)
-        command = f"python3 -B /root/agent.py {fqdn(node)} {neighbours}"
-        started[node] = start(node, command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        neighbours = [fqdn(other) for other in NODES if other != node]
+        command = shlex.join(["python3", "-B", "/root/agent.py", *words, fqdn(node), *neighbours])
+        started[node] = start(node, command, **pipes, text=True)
     for process in started.values():
         assert process.stdout.readline() == "running\n"
     yield started
@@ -88,3 +104,16 @@ def rotate(now, following):
     return playbook(
         "rotate_certificates", *STRICT, "-e", json.dumps({"smtp_fleet_ca": now, "smtp_next_fleet_ca": following})
     )
+
+
+def test_a_strict_fleet_is_given_back_and_no_node_refuses_another_on_the_way(writers):
+    removed = playbook("remove", "-e", "smtp_allow_weaker=true")
+    sent = [number for process in writers.values() for number in json.loads(process.communicate("")[0])["sent"]]
+    refused = [line for node in NODES for line in empty_queue(node) if " said: " in line]
+    arrived = {number for node in NODES for number in arrivals(node)}
+    assert (arrived, refused) == ({*sent}, []), (
+        "a restart may bring one twice, or let one wait, and nothing else happens"
+    )
+    assert len(sent) >= 100 and "Deliver always" in removed
+    for node in NODES:
+        assert "smtp_hardening" not in sh(node, "postconf -n; ls /etc/postfix")

@@ -54,6 +54,8 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import STORE, read_state
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction import twin
 
+pytestmark = pytest.mark.sampled("attacks")
+
 postfix = Postfix(_command.run, "/etc/postfix")
 state = read_state(postfix)
 queue_dir = state.effective["queue_directory"]

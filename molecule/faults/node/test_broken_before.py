@@ -9,6 +9,8 @@ from by_hand import BANNER, CERTIFICATE, SO_BEFORE, edit, own_certificate
 from changes import CHANGES
 from conftest import CONFIG, STORE, picture, refuse, run, sh, succeed
 
+pytestmark = pytest.mark.sampled("broken_before")
+
 
 @pytest.mark.parametrize("harm", ["missing", "mismatched"])
 def test_a_certificate_that_was_broken_before_is_told_and_the_next_one_mends_it(tmp_path, harm):

@@ -11,6 +11,8 @@ from conftest import CONFIG, STORE, answers, configuration, leftovers, picture, 
 from pems import key, self_signed
 from test_rollback import banner, files, history, shown_certificate
 
+pytestmark = pytest.mark.sampled("giving_back")
+
 FOUND = 1
 STRICT = {
     "server": {"level": "encrypt", "minimum_protocol": "TLSv1.3"},

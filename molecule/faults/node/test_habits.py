@@ -99,6 +99,8 @@ def test_the_refusal_of_a_filters_services_shows_the_entries_that_let_them_be():
 
 POLICY = """\
 import os, sys
+
+pytestmark = pytest.mark.sampled("habits")
 def parent(pid):
     return open(f"/proc/{pid}/status").read().split("PPid:")[1].split()[0]
 master = open(f"/proc/{parent(os.getppid())}/cmdline").read()

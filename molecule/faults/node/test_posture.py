@@ -4,6 +4,8 @@
 import pytest
 from conftest import picture, refuse, run, sh, succeed
 
+pytestmark = pytest.mark.sampled("posture")
+
 MODE, SETTINGS, DOMAINS = "smtp_tls_mode", "smtp_settings", "smtp_domain_policy"
 BANK = {"name": "bank.example", "level": "secure"}
 

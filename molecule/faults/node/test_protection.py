@@ -6,6 +6,8 @@ import smtplib
 import pytest
 from conftest import configuration, picture, refuse, run, sh, succeed
 
+pytestmark = pytest.mark.sampled("protection")
+
 MODE = "smtp_tls_mode"
 ENCRYPT = {"server": {"level": "encrypt"}}
 

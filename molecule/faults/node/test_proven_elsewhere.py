@@ -6,6 +6,8 @@ from as_found import PORT, SERVICE, changes, configure, listener, of_listener, p
 from conftest import CONFIG, MODULES, answers, leftovers, picture, refuse, sh, succeed
 from pems import HOST
 
+pytestmark = pytest.mark.sampled("proven_elsewhere")
+
 # Behind a proxy.
 
 

@@ -8,6 +8,8 @@ import ssl
 import pytest
 from conftest import CONFIG, STORE, configuration, leftovers, picture, refuse, run, sh, succeed
 
+pytestmark = pytest.mark.sampled("rollback")
+
 
 def history():
     return succeed("smtp_tls_info")["history"]

@@ -33,6 +33,8 @@ from conftest import (
 )
 from pems import HOST, Authority, key
 
+pytestmark = pytest.mark.sampled("situations")
+
 MODE, RAISED = CHANGES["mode"]
 
 

@@ -3,9 +3,12 @@
 
 import os
 
+import pytest
 from as_found import FILES, changes, configure, listener, of_listener, put, reloaded, smtp
 from conftest import CONFIG, put_back, refuse, sh, start, succeed
 from pems import HOST, Authority, key
+
+pytestmark = pytest.mark.sampled("taken_over")
 
 # What Postfix warned of before.
 

@@ -10,6 +10,8 @@ import pytest
 from conftest import CONFIG, configuration, picture, refuse, run, sh, succeed
 from pems import HOST, Authority, key, self_signed
 
+pytestmark = pytest.mark.sampled("traps")
+
 MODE = "smtp_tls_mode"
 HERE_TOO = f"[{HOST}]:2588"
 """Postfix sends nothing to its own port 25: that would be a loop."""

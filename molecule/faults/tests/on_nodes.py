@@ -29,7 +29,7 @@ ENVIRONMENT = {
     # A sample by default: every point takes hours (make test-all).
     "STRIDE": os.environ.get("FAULT_STRIDE", "61"),
     "SEED": os.environ.get("SEED", "0"),
-    "ROWS": os.environ.get("ROWS", "3"),
+    "ROWS": os.environ.get("ROWS", "4"),
     "EXAMPLES": os.environ.get("EXAMPLES", "15"),
     "TRIES": os.environ.get("TRIES", "40"),
 }

@@ -3,6 +3,8 @@
 
 from tasks import playbook, succeed
 
+testinfra_hosts = ["ssh://node1"]
+
 
 def rollback(node, *words):
     return playbook("rollback", "-l", node, *words)
