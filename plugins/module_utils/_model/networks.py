@@ -29,7 +29,7 @@ def check_networks(option: str, value: Optional[str], confirmed: Iterable[object
             continue
         if network.prefixlen == 0:
             raise InvalidValue(option, item, "lets everybody relay", "list the networks of your own hosts")
-        if network.version == 6 and not pattern.startswith("["):
+        if ":" in pattern and not pattern.startswith("["):
             raise InvalidValue(
                 option,
                 item,
@@ -54,11 +54,18 @@ def public_networks(value: str) -> FrozenSet[str]:
 
 
 def read_network(item: str) -> Optional[Network]:
-    """``192.0.2.0/24``, ``[2001:db8::]/32``, ``192.0.2.1`` (postconf(5), mynetworks); ``None`` for anything else."""
+    """``192.0.2.0/24``, ``[2001:db8::]/32``, ``192.0.2.1`` (postconf(5), mynetworks); ``None`` for anything else.
+
+    IPv4 in the clothes of IPv6 is IPv4: Debian writes loopback as ``[::ffff:127.0.0.0]/104`` too (RFC 4291 section 2.5.5.2).
+    """
     try:
-        return ipaddress.ip_network(item.replace("[", "").replace("]", ""), strict=False)
+        network = ipaddress.ip_network(item.replace("[", "").replace("]", ""), strict=False)
     except ValueError:
         return None
+    mapped = network.network_address.ipv4_mapped if isinstance(network, ipaddress.IPv6Network) else None
+    if mapped is None or network.prefixlen < 96:
+        return network
+    return ipaddress.ip_network((mapped, network.prefixlen - 96))
 
 
 _OWN = [

@@ -5,10 +5,12 @@ import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import InvalidValue
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.networks import (
     check_networks,
+    public_networks,
     read_network,
 )
 
 OWN = ["127.0.0.0/8", "[::1]/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.7.0/24", "100.64.0.0/10", "[fd00:1::]/32"]
+OWN += ["[::ffff:127.0.0.0]/104", "[::ffff:10.0.0.0]/104"]
 NO_RANGES = [
     "198.51.100.7",
     "198.51.100.7/32",
@@ -41,6 +43,8 @@ PUBLIC = [
     "10.0.0.0/7",
     "172.16.0.0/11",
     "[fc00::]/6",
+    "[::ffff:198.51.100.0]/120",
+    "[::ffff:0:0]/95",
 ]
 
 
@@ -57,10 +61,15 @@ def test_a_confirmed_range_covers_what_lies_in_it_and_nothing_above_it():
         check_networks("parameters.mynetworks", "198.51.100.0/23", ["198.51.100.0/24"])
 
 
-@pytest.mark.parametrize("network", ["fd00:1::/32", "2001:db8::7", "::1"])
+@pytest.mark.parametrize("network", ["fd00:1::/32", "2001:db8::7", "::1", "::ffff:127.0.0.0/104"])
 def test_an_ipv6_address_without_brackets_is_refused(network):
     with pytest.raises(InvalidValue, match=r"would be the name of a table to Postfix; put the IPv6 address in \[\]"):
         check_networks("parameters.mynetworks", f"127.0.0.0/8 {network}", [network])
+
+
+def test_what_debian_writes_into_main_cf_lets_nobody_else_relay():
+    assert public_networks("127.0.0.0/8 [::ffff:127.0.0.0]/104 [::1]/128") == frozenset()
+    assert public_networks("[::ffff:198.51.100.0]/120") == {"198.51.100.0/24"}
 
 
 def test_no_networks_at_all_are_fine():
@@ -76,6 +85,7 @@ EVERYBODY = [
     "198.51.100.7/0",
     "[::]/0",
     "[::ffff:0.0.0.0]/0",
+    "[::ffff:0.0.0.0]/96",
     "[2001:db8::7]/0",
 ]
 
@@ -131,8 +141,6 @@ SOMEBODY_ELSES = [
     "[::]/1",
     "[8000::]/1",
     "[::]/127",
-    "[::ffff:10.0.0.0]/104",
-    "[::ffff:0.0.0.0]/96",
     "[64:ff9b::]/96",
     "[2001:db8::]/32",
     "[2001:db8::8]/127",
@@ -173,8 +181,8 @@ def test_a_range_that_others_send_from_is_named_with_what_to_do(network):
         ("198.51.100.0/24", ["198.51.100.0"], False),
         ("[2001:db8::]/31", ["2001:db8::/32"], False),
         ("[::]/96", ["0.0.0.0/1"], False),
-        ("[::ffff:198.51.100.0]/120", ["198.51.100.0/24"], False),
-        ("198.51.100.0/24", ["[::ffff:198.51.100.0]/120"], False),
+        ("[::ffff:198.51.100.0]/120", ["198.51.100.0/24"], True),
+        ("198.51.100.0/24", ["[::ffff:198.51.100.0]/120"], True),
         ("198.51.100.0/24", ["hash:/etc/postfix/own", "!198.51.100.0/24", ""], False),
     ],
 )
