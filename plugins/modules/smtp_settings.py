@@ -166,6 +166,7 @@ from ..module_utils._conduct import conduct
 from ..module_utils._edge import Options, Result
 from ..module_utils._model.allowance import Allowance, read_allowance
 from ..module_utils._model.entries import read_entries
+from ..module_utils._model.networks import are_written_out
 from ..module_utils._model.secrets import read_secrets
 from ..module_utils._model.settings import read_settings
 from ..module_utils._postfix.commands import Postfix
@@ -207,9 +208,10 @@ def work(postfix: Postfix, options: Options, check_mode: bool) -> Result:
 
 
 def _allowance(options: Options) -> Allowance:
-    """Networks that the task names have been looked at (public_networks)."""
+    """Networks that the task writes out have been looked at (public_networks)."""
     stated = [options["parameters"], *(service.get("parameters") or {} for service in options["services"])]
-    said = {"relay_networks"} if any("mynetworks" in names for names in stated) else set()
+    networks = [values["mynetworks"] for values in stated if "mynetworks" in values]
+    said = {"relay_networks"} if networks and all(map(are_written_out, networks)) else set()
     return read_allowance(options["allow_weaker"], frozenset(said))
 
 

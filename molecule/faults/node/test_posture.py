@@ -221,6 +221,25 @@ SINK = "192.0.2.25"
         ),
         ({"services": [{"name": "rewrite/unix", "parameters": {"relay_domains": "static:all"}}]}, "server.relay from"),
         (
+            {"parameters": {"mynetworks": "127.0.0.0/8 cidr:/etc/postfix/nets"}},
+            "server.relay_networks from nothing to cidr:",
+        ),
+        (
+            {
+                "services": [
+                    {
+                        "name": "smtpd/pass",
+                        "command": "smtpd",
+                        "parameters": {
+                            "smtpd_relay_restrictions": "check_client_access static:OK, reject_unauth_destination",
+                            "smtpd_recipient_restrictions": "",
+                        },
+                    }
+                ]
+            },
+            "smtpd/pass.relay_exceptions from nothing to static:OK",
+        ),
+        (
             {
                 "parameters": {
                     "relay_clientcerts": "static:ok",

@@ -53,6 +53,12 @@ def public_networks(value: str) -> FrozenSet[str]:
     return frozenset(str(n) for n in networks if n is not None and n.prefixlen < n.max_prefixlen and not is_own(n))
 
 
+def are_written_out(value: object) -> bool:
+    """Whether a value of C(mynetworks) is a list of networks, which tells whom it lets relay, and names no file or table."""
+    items = value if isinstance(value, list) else str(value or "").replace(",", " ").split()
+    return bool(items) and all(read_network(str(item).lstrip("!")) is not None for item in items)
+
+
 def read_network(item: str) -> Optional[Network]:
     """``192.0.2.0/24``, ``[2001:db8::]/32``, ``192.0.2.1`` (postconf(5), mynetworks); ``None`` for anything else.
 

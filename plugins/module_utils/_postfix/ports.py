@@ -25,16 +25,18 @@ def port_number(port: str) -> int:
 
 
 def is_private(service: str) -> bool:
-    """Whether a service, by its key, is nobody's but this host's: no port, or one of a loopback address."""
+    """Whether a service, by its key, is nobody's but this host's: a socket, or a port of a loopback address. To one of type
+    C(pass), postscreen(8) hands the network's clients."""
     name, _slash, kind = service.rpartition("/")
-    return kind != "inet" or name.startswith(("127.", "[::1]", "localhost:"))
+    return kind not in ("inet", "pass") or name.startswith(("127.", "[::1]", "localhost:"))
 
 
 def public_port(service: str) -> Optional[int]:
     """The port at which the network reaches a service; ``None`` where it does not, or this host does not know the port."""
-    if is_private(service):
+    name, _slash, kind = service.rpartition("/")
+    if kind != "inet" or is_private(service):
         return None
     try:
-        return port_number(split_name(service.rpartition("/")[0])[1])
+        return port_number(split_name(name)[1])
     except PostfixError:
         return None

@@ -35,9 +35,8 @@ def protections(
 ) -> Dict[str, Optional[Protection]]:
     """Strangers are refused where one of two lists refuses them, each read to its first refusal, and the addresses of
     recipients that are none of ours are known as such."""
-    networks = " ".join(configuration.patterns(found.get("mynetworks", "")))
     values: Dict[str, Optional[Protection]] = {
-        "relay_networks": AtMost(public_networks(networks)),
+        "relay_networks": AtMost(_networks(configuration, found)),
         "client_addresses": AtMost(_told_by(configuration, found, service)),
     }
     lists = [f"smtpd_{name}_restrictions" for name in ("relay", "recipient")]
@@ -49,6 +48,13 @@ def protections(
         excepted = [frozenset(_exceptions(found, words)) for words in refusing]
         values["relay_exceptions"] = AtMost(min(excepted, key=len, default=frozenset()))
     return values
+
+
+def _networks(configuration: Configuration, found: Mapping[str, str]) -> FrozenSet[str]:
+    """Networks that hosts of others may be in, those in files too, and tables, of which nobody knows whom they let relay."""
+    patterns = tuple(configuration.patterns(found.get("mynetworks", "")))
+    tables = (item for item in patterns if ":" in item and not item.startswith("!") and read_network(item) is None)
+    return public_networks(" ".join(patterns)) | frozenset(tables)
 
 
 def _words(found: Mapping[str, str], name: str, within: Tuple[str, ...] = ()) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import InvalidValue
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.networks import (
+    are_written_out,
     check_networks,
     public_networks,
     read_network,
@@ -256,3 +257,18 @@ def test_a_network_is_read_as_mynetworks_spells_it(item, network):
 @pytest.mark.parametrize("item", ["", "/24", "192.0.2.0/33", "[::1]/129", "192.0.2", "300.0.0.0/8", "192.0.2.0/-1"])
 def test_what_no_client_has_as_its_address_is_no_network(item):
     assert read_network(item) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "written_out"),
+    [
+        (["127.0.0.0/8", "[::1]/128"], True),
+        ("10.0.0.0/8, !10.1.0.0/16", True),
+        ("/etc/postfix/networks", False),
+        ("10.0.0.0/8 cidr:/etc/postfix/networks", False),
+        (None, False),
+        ("", False),
+    ],
+)
+def test_networks_that_are_written_out_say_themselves_whom_they_let_relay(value, written_out):
+    assert are_written_out(value) is written_out

@@ -31,17 +31,18 @@ def test_a_port_that_nobody_knows_is_a_sentence():
 
 
 @pytest.mark.parametrize(
-    ("service", "port"),
+    ("service", "port", "private"),
     [
-        ("smtp/inet", 25),
-        ("192.0.2.1:submission/inet", 587),
-        ("[2001:db8::1]:2525/inet", 2525),
-        ("127.0.0.1:10025/inet", None),
-        ("localhost:10025/inet", None),
-        ("smtpd/pass", None),
-        ("nosuch/inet", None),
+        ("smtp/inet", 25, False),
+        ("192.0.2.1:submission/inet", 587, False),
+        ("[2001:db8::1]:2525/inet", 2525, False),
+        ("127.0.0.1:10025/inet", None, True),
+        ("localhost:10025/inet", None, True),
+        ("smtpd/pass", None, False),
+        ("nosuch/inet", None, False),
+        ("inner/unix", None, True),
     ],
 )
-def test_the_network_reaches_a_port_that_is_not_this_hosts_alone(service, port):
+def test_the_network_reaches_a_port_that_is_not_this_hosts_alone(service, port, private):
     assert public_port(service) == port
-    assert is_private(service) is (port is None and service != "nosuch/inet")
+    assert is_private(service) is private

@@ -195,7 +195,7 @@ def test_a_server_that_has_another_name_is_held_to_what_its_port_was(node, name,
         ("127.0.0.1:10025 inet n - y - - smtpd", False),
         ("[::1]:10025 inet n - y - - smtpd", False),
         ("localhost:10025 inet n - y - - smtpd", False),
-        ("smtpd pass - - y - - smtpd", False),
+        ("smtpd pass - - y - - smtpd", True),
         ("inner unix - - y - - smtpd", False),
     ],
 )
