@@ -106,20 +106,34 @@ def findings():
     return {finding["about"]: finding["problem"] for finding in told["findings"]}
 
 
-@pytest.mark.parametrize("blocked", ["no answer from outside", "port taken"])
+BLOCKED = {
+    "port taken": {},
+    # Nobody listens there, as behind a firewall that lets nothing out on port 53.
+    "no answer from outside": {"relay_resolver_zones": [], "relay_resolver_forwarders": ["127.0.0.9"]},
+    "no trust anchor": {
+        "relay_resolver_zones": [{"name": ZONE, "servers": [], "trust_anchors": [f"{ZONE}. IN DS 1 13 2 9C"]}]
+    },
+}
+
+
+@pytest.mark.parametrize("blocked", BLOCKED)
 def test_a_resolver_that_would_resolve_nothing_is_asked_by_nobody_and_all_is_as_it_was(variables, blocked):
     sh(NODE, "systemctl disable --now unbound", check=False)
     before = resolver_state()
     if blocked == "port taken":
         sh(NODE, taken("SOCK_DGRAM", "127.0.0.1", 53))
-    # Nobody listens there, as behind a firewall that lets nothing out on port 53.
-    nowhere = {**variables, "relay_resolver_zones": [], "relay_resolver_forwarders": ["127.0.0.9"]}
     try:
-        said = refused(*TAGS, **(nowhere if blocked == "no answer from outside" else variables))
+        said = refused(*TAGS, **{**variables, **BLOCKED[blocked]})
     finally:
         sh(NODE, "systemctl stop taken", check=False)
     assert "relay_resolver: unbound would leave this host without DNS: " in said
-    assert "Everything is as it was. Let the host ask DNS servers on port 53" in said
+    assert ("unbound-checkconf says error: " in said) == (blocked == "no trust anchor")
+    remedy = (
+        "Put right what relay_resolver_zones"
+        if blocked == "no trust anchor"
+        else "Let the host ask DNS servers on port 53"
+    )
+    assert f"Everything is as it was. {remedy}" in said
     assert resolver_state() == before
     assert SOURCE not in sh(NODE, "postconf -hx smtp_tls_policy_maps")
 
