@@ -7,6 +7,9 @@ import ssl
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from mail import NODES, certificate, probe, s_client, swaks
+from on_node import begin_anew
+from pki import authority, certify, ec_key
+from tasks import cert, playbook
 
 DELIVERED = " 250 2.0.0 Ok: queued as"
 
@@ -63,3 +66,13 @@ def test_the_key_is_readable_by_root_alone(host):
     chain = host.file(host.check_output("postconf -h smtpd_tls_chain_files"))
     assert (chain.user, chain.group, chain.mode) == ("root", "root", 0o600)
     assert host.file("/etc/postfix/smtp_hardening/certificates").mode == 0o700
+
+
+def test_a_certificate_of_a_ca_that_is_shown_already_stays():
+    begin_anew("node3")
+    key, ca = ec_key(), authority("a CA")
+    public = certify("node3.fleet.test", key, ca, ["node3.fleet.test"])
+    pem = {"private_key": public.key_pem, "certificate": public.pem + ca.pem}
+    cert("node3", name="public", provider="pem", pem=pem, use=["server"])
+    playbook("harden", "--limit", "node3", "-e", "smtp_profile=lenient_default")
+    assert certificate("node3").public_key() == key.public_key()
