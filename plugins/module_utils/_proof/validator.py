@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Whether resolvers validate DNSSEC on this host: only then may anybody here believe their AD bit (RFC 7672 section 2.1.1).
+"""Whether resolvers validate DNSSEC on this host: only then may anybody here believe their AD bit (RFC 7672 section 2.1).
 
 Nodes have no DNS library, and glibc's functions hide the answer's header; so the few questions are asked here: a query is
 twelve octets and a name (RFC 1035 section 4.1), and of the answer the header tells enough. Modules, metrics, the role relay
@@ -28,6 +28,8 @@ _NOERROR, _SERVFAIL, _NXDOMAIN = 0, 2, 3
 _AD, _RD, _RCODE = 0x0020, 0x0100, 0x000F
 _DO = 0x8000
 """RFC 3225: the client understands DNSSEC."""
+PAYLOAD = 1232
+"""Octets of an answer by UDP that no path has to part (RFC 9715)."""
 _FORWARDERS = {
     "127.0.0.11": "Docker's, which",
     "127.0.0.54": "systemd-resolved's proxy (systemd-resolved.service(8)), which",
@@ -169,7 +171,7 @@ def _is_loopback(address: str) -> bool:
 def _query(name: str) -> bytes:
     labels = words.domain_name("dnssec_test", name.rstrip(".")).encode().split(b".") if name != "." else []
     encoded = b"".join(bytes([len(label)]) + label for label in labels) + b"\0"
-    opt = b"\0" + struct.pack("!2HIH", _OPT, 1232, _DO, 0)
+    opt = b"\0" + struct.pack("!2HIH", _OPT, PAYLOAD, _DO, 0)
     return _header(_RD | _AD, 1) + encoded + struct.pack("!2H", _NS, _IN) + opt
 
 

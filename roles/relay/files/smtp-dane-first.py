@@ -38,6 +38,8 @@ LISTEN = ("127.0.0.1", 8462)
 MTA_STS = ("127.0.0.1", 8461)
 SECONDS = 20
 """For each question that is asked elsewhere."""
+TRY = 5
+"""Of these, until a name server is asked once more, as Postfix waits (resolv.conf(5), timeout)."""
 ANSWER = 60
 """Seconds for a reply to Postfix, which waits for 100 (socketmap_table(5))."""
 REQUEST = 30
@@ -150,12 +152,14 @@ Ask = Callable[[str], Awaitable[str]]
 
 
 async def lookup(addresses: Sequence[str], name: str, kind: str) -> Found:
-    """Ask resolvers. RFC 6840 section 5.7: the AD bit in a query asks for it in the response."""
+    """Ask resolvers in the words of their proof. By RFC 6840 section 5.7 the bit AD in a query asks for it in the response; older
+    resolvers say it to clients that understand DNSSEC alone (DO), as Postfix's is."""
     try:
         resolver = dns.asyncresolver.Resolver(configure=False)
         resolver.nameservers = list(addresses)
-        resolver.lifetime = SECONDS
+        resolver.timeout, resolver.lifetime = TRY, SECONDS
         resolver.set_flags(dns.flags.RD | dns.flags.AD)
+        resolver.use_edns(0, dns.flags.DO, validator.PAYLOAD)
         answer = await resolver.resolve(f"{name}.", kind, raise_on_no_answer=False, search=False)
     except dns.resolver.NXDOMAIN:
         return Found(False, name)

@@ -376,7 +376,7 @@ def answered(program, monkeypatch, outcome):
     async def resolve(*_question, **_options):
         raise outcome
 
-    fake = SimpleNamespace(resolve=resolve, set_flags=lambda flags: None)
+    fake = SimpleNamespace(resolve=resolve, set_flags=lambda flags: None, use_edns=lambda *options: None)
     monkeypatch.setattr(program.dns.asyncresolver, "Resolver", lambda configure: fake)
     return asyncio.run(program.lookup(["127.0.0.1"], "example.com", "MX"))
 

@@ -4,10 +4,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
+import dns.flags
+import dns.message
 import dns.rdata
 import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof import validator
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.name_server import Zone
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.roles.programs import RELAY
 
 SCRIPT = RELAY / "smtp-dane-first.py"
@@ -175,3 +179,25 @@ def test_dane_is_answered_by_request_alone(program):
     assert (given.dane, given.signed, given.bogus) == (True, "test", "spoiled.test")
     given = program.options([])
     assert (given.dane, given.signed, given.bogus) == (False, ".", "dnssec-failed.org")
+
+
+class Formal(Zone):
+    """A validator that says that an answer is secure to clients alone that understand DNSSEC (RFC 4035 section 3.2.3)."""
+
+    def answer(self, data):
+        reply = dns.message.from_wire(super().answer(data))
+        if not dns.message.from_wire(data).ednsflags & dns.flags.DO:
+            reply.flags &= ~dns.flags.AD
+        return reply.to_wire()
+
+
+def test_a_lookup_is_asked_as_the_resolver_was_when_it_was_proven(program, monkeypatch):
+    with Formal({("example.com.", "MX"): ["10 mx1.example.com."]}) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        made = program.dns.asyncresolver.Resolver(configure=False)
+        made.port = server.server_address[1]
+        monkeypatch.setattr(program.dns.asyncresolver, "Resolver", lambda configure: made)
+        proof = program.validator.ask("127.0.0.1", "example.com", made.port)
+        found = asyncio.run(program.lookup(["127.0.0.1"], "example.com", "MX"))
+        server.shutdown()
+    assert proof.authenticated and found.secure and len(found.records) == 1
