@@ -17,7 +17,7 @@ from .._postfix.state import Service, split_list
 from .._postfix.tls_required import demands
 from .._postfix.values import admitted, client_level, colon_list, is_yes, known, lowest
 from .configuration import Configuration
-from .maps import has_patterns, split_maps
+from .maps import has_patterns, is_kept_by_others, split_maps
 from .protections import AtLeast, AtMost, Names, Protection, Switch, Unknown
 from .trust import trusted
 
@@ -133,6 +133,9 @@ def protections(
     unsure = {*policy.unknown, *_unsure(found, side)}
     if unsure or level is not ClientLevel.NONE:
         values["policy"] = Unknown(frozenset(unsure))
+    if any(map(is_kept_by_others, policy.unknown)):  # whoever keeps it may answer dane
+        looked = looks_at_dnssec(found, side)
+        values["dnssec"] = Switch(looked, "yes" if looked else "no")
     if level is ClientLevel.NONE:
         return values
     prefix = governing_prefix(side, level.is_mandatory)
@@ -208,7 +211,7 @@ def looks_at_dnssec(found: Mapping[str, str], side: str = "smtp") -> bool:
 
 def _digests(found: Mapping[str, str]) -> FrozenSet[str]:
     """By which TLSA records are compared: at C(dane), one by another is as good as none, and SHA-256 is what almost all have
-    (RFC 7672 section 3.1.3). Each may stand with the number of its matching type (postconf(5), tls_dane_digests)."""
+    (RFC 7672 section 3.1). Each may stand with the number of its matching type (postconf(5), tls_dane_digests)."""
     named = split_list(found.get("tls_dane_digests", "sha512 sha256").lower())
     return frozenset(word.partition("=")[0] for word in named) & {"sha256", "sha512"}
 

@@ -238,6 +238,27 @@ def test_dane_of_an_entry_is_may_too_where_nobody_validates(node, entry, level):
     assert protections(node, {"smtp_tls_security_level": "encrypt"}, entry)["level"] == level
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"smtp_dns_support_level": "enabled"},
+        {"smtp_host_lookup": "native"},
+        {"tls_dane_digests": "sha512"},
+        {"ignore_mx_lookup_error": "yes"},
+    ],
+)
+@pytest.mark.parametrize("level", ["none", "may"])
+def test_what_dane_needs_is_needed_where_somebody_else_may_answer_dane(node, level, change):
+    found = {"smtp_tls_policy_maps": MTA_STS, "smtp_tls_security_level": level, **DNSSEC}
+    node.append("".join(f"{name} = {value}\n" for name, value in found.items()))
+    assert weaker(node, change) == ["other mail.dnssec from yes to no"]
+
+
+def test_nobody_needs_it_where_no_policy_is_kept_by_others(node):
+    node.append("smtp_tls_policy_maps = inline:{ a.example=encrypt }\nsmtp_dns_support_level = dnssec\n")
+    assert weaker(node, {"smtp_dns_support_level": "enabled"}) == []
+
+
 LISTS = {"smtp_tls_protocols": ">=TLSv1.1", "smtp_tls_mandatory_protocols": "!SSLv2 !SSLv3 !TLSv1 !TLSv1.1"}
 
 
