@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Whether the resolver that Postfix asks validates DNSSEC: without that, there is no DANE (RFC 7672 section 2.2)."""
+"""Whether the resolver that Postfix asks validates DNSSEC: without that, there is no DANE (RFC 7672 section 2.1)."""
 
 from __future__ import annotations
 
