@@ -110,8 +110,9 @@ DOMAINS = (
 )
 MAP = "inline:{map.sts.test=encrypt}"
 """The operator's own."""
-ALONE = {"dane": "static:dane", "dane-only": "static:dane-only", "mta-sts": "socketmap:inet:127.0.0.1:8461:postfix"}
-"""The first columns of docs/policies.md: clients that ask somebody else, each for its domains."""
+MTA_STS = "socketmap:unix:/var/lib/mta-sts/policies.sock:postfix"
+ALONE = {"dane": "static:dane", "dane-only": "static:dane-only", "mta-sts": MTA_STS}
+"""The first columns of docs/policies.md: clients that ask somebody else, each for its domains, outside the chroot."""
 BOGUS = ("_25._tcp.mx.bogus.dane.test", "TLSA")
 SPOILED = "spoiled.dane.test"
 """A name with a wrong signature under whatever it does not have, which a validating resolver refuses to deny."""
@@ -254,7 +255,7 @@ def set_up_relay(ca, variables):
         sh(RELAY, f"mkdir -p {folder} && cat > {folder}/container.conf", IN_A_CONTAINER)
     sh(RELAY, f"postconf 'smtp_tls_policy_maps = {MAP}' && ip address replace {IPV6}/64 dev eth0 nodad")
     for client, source in ALONE.items():
-        sh(RELAY, f"postconf -M '{client}/unix={client} unix - - y - - smtp'")
+        sh(RELAY, f"postconf -M '{client}/unix={client} unix - - n - - smtp'")
         sh(RELAY, f"postconf -P '{client}/unix/smtp_tls_policy_maps={source}'")
     routes = " ".join(f"{{.{client}.{zone} = {client}:}}" for client in ALONE for zone in conditions.ORIGINS)
     sh(RELAY, f"postconf 'transport_maps = inline:{{{routes}}}'")
@@ -306,9 +307,9 @@ def fate(domain, log):
 
 def bring_back():
     """Nodes as they were, apart from the packages."""
-    sh(RELAY, f"systemctl disable --now {' '.join(SERVICES)}; rm -f {DATABASE}*", check=False)
+    sh(RELAY, f"systemctl disable --now {SERVICES[1]}.socket {' '.join(SERVICES)}; rm -f {DATABASE}*", check=False)
     units = " ".join(f"/etc/systemd/system/{service}.service.d" for service in SERVICES)
-    sh(RELAY, f"rm -rf {units} /etc/systemd/system/{SERVICES[1]}.service /usr/local/lib/{SERVICES[1]}.pyz")
+    sh(RELAY, f"rm -rf {units} /etc/systemd/system/{SERVICES[1]}.* /usr/local/lib/{SERVICES[1]}.pyz")
     sh(
         RELAY,
         "rm -f /usr/local/share/ca-certificates/sts.crt && update-ca-certificates --fresh && systemctl daemon-reload",

@@ -16,7 +16,7 @@ from fleet_lab import FLEET
 from mail import NODES, wait_for
 from metrics import measured
 from on_node import begin_anew, sh
-from tasks import relay, results
+from tasks import CALLS, INVENTORY, relay, results
 
 NODE, NEIGHBOUR = "node3", "node2"
 ATTACKER = FLEET.address(140)
@@ -33,6 +33,7 @@ RECORDS = (
 )
 SOURCE = "socketmap:inet:127.0.0.1:8462:policy"
 SERVICES = ("unbound", "postfix-mta-sts-resolver", "smtp-dane-first")
+SOCKET = "smtp-dane-first.socket"
 RESOLV_CONF, COPY = "/etc/resolv.conf", "/var/spool/postfix/etc/resolv.conf"
 KEPT = "/root/resolv.conf"
 TAGS = ("--tags", "resolver,mta_sts")
@@ -66,8 +67,12 @@ def variables():
 
 def bring_back():
     units = " ".join(f"/etc/systemd/system/{service}.service.d" for service in SERVICES)
-    sh(NODE, f"cat {KEPT} > {RESOLV_CONF}; systemctl disable --now {' '.join(SERVICES)}; postsuper -d ALL", check=False)
-    sh(NODE, f"rm -rf {units} /etc/systemd/system/smtp-dane-first.service /usr/local/lib/smtp-dane-first.pyz")
+    sh(
+        NODE,
+        f"cat {KEPT} > {RESOLV_CONF}; systemctl disable --now {SOCKET} {' '.join(SERVICES)}; postsuper -d ALL",
+        check=False,
+    )
+    sh(NODE, f"rm -rf {units} /etc/systemd/system/smtp-dane-first.* /usr/local/lib/smtp-dane-first.pyz")
     sh(NODE, "rm -rf /etc/smtp-dane-first /var/lib/mta-sts/cache.db* && systemctl daemon-reload")
     sh(NEIGHBOUR, f"systemctl stop forges; ip address delete {ATTACKER}/24 dev eth0", check=False)
     zones.serve("dns", [])
@@ -144,7 +149,7 @@ def test_a_source_of_policies_that_cannot_listen_is_not_what_mail_depends_on(var
         said = refused(*TAGS, **variables)
     finally:
         sh(NODE, "systemctl stop taken")
-    assert "relay_mta_sts: Postfix gets no answer of smtp-dane-first, without which mail would wait" in said
+    assert "smtp-dane-first, without which mail would wait, cannot have 127.0.0.1:8462, which must be its own" in said
     assert SOURCE not in sh(NODE, "postconf -hx smtp_tls_policy_maps")
     assert "nameserver 127.0.0.1" in sh(NODE, f"cat {RESOLV_CONF}"), "the resolver has answered"
 
@@ -157,12 +162,32 @@ def test_once_all_answer_policies_come_from_dns(variables):
     assert measured(NODE)["healthy"] == 1
 
 
-def test_services_that_are_killed_are_started_again_however_often(variables):
+LURKS = """import socket, time
+places = [(socket.AF_INET, ("127.0.0.1", 8462)), (socket.AF_UNIX, "/var/lib/mta-sts/policies.sock")]
+while True:
+    for family, place in places:
+        with socket.socket(family) as mine:
+            mine.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                mine.bind(place)
+            except OSError:
+                continue
+            raise SystemExit(f"had {place}")
+    time.sleep(0.002)
+"""
+"""An account that wants to say in their place that no domain has a policy."""
+
+
+def test_services_that_are_killed_are_started_again_however_often_and_nobody_answers_in_their_place(variables):
+    sh(NODE, f"systemd-run --unit=lurks --uid=nobody --collect python3 -c {shlex.quote(LURKS)}")
     for service in SERVICES:
         shown = sh(NODE, f"systemctl show -p Restart -p StartLimitIntervalUSec {service}")
         assert set(shown.split()) == {"Restart=always", "StartLimitIntervalUSec=0"}
         sh(NODE, f"systemctl kill -s KILL {service}")
     wait_for(lambda: answer(PROVEN) == "dane-only")
+    sh(NODE, f"systemctl restart {' '.join(SERVICES[1:])}")
+    assert answer(PROVEN) == "dane-only"
+    sh(NODE, "systemctl is-active lurks && systemctl stop lurks")
 
 
 def forged(file):
@@ -178,11 +203,11 @@ DEATHS = {
     "MTA-STS resolver stopped": (
         "systemctl stop postfix-mta-sts-resolver",
         "systemctl start postfix-mta-sts-resolver",
-        "MTA-STS resolver: ConnectionRefusedError",
+        "MTA-STS resolver: ",
     ),
     "source of policies stopped": (
-        "systemctl stop smtp-dane-first",
-        "systemctl start smtp-dane-first",
+        f"systemctl stop {SOCKET}",
+        f"systemctl start {SOCKET} smtp-dane-first",
         "Connection refused",
     ),
     "resolv.conf rewritten, as by DHCP": (forged(RESOLV_CONF), restored(RESOLV_CONF), f"({RESOLV_CONF})"),
@@ -213,6 +238,25 @@ def test_what_policies_depend_on_does_not_die_without_a_word_and_no_mail_is_lost
     assert measured(NODE)["healthy"] == 1
 
 
+def test_a_link_that_leads_nowhere_is_kept_as_it_was_found():
+    """As to the file of a resolver that has not started."""
+    sh(NODE, "ln -sfn ../run/nowhere /etc/nowhere.conf")
+    argv = ["ansible", "-i", str(INVENTORY), NODE, "-m", "ansible.builtin.include_role"]
+    role = "name=mailfleet.smtp_hardening.relay tasks_from=keep_found"
+    done = CALLS.run([*argv, "-a", role, "-e", "relay_found_file=/etc/nowhere.conf"], 100)
+    assert done.returncode == 0, done.stdout + done.stderr
+    kept = sh(NODE, "cd /var/lib/smtp-hardening/found && readlink nowhere.conf && rm nowhere.conf /etc/nowhere.conf")
+    assert kept == "../run/nowhere\n"
+
+
+def test_dane_is_not_given_up_without_leave_nor_what_it_needs(variables):
+    said = refused(*TAGS, **variables, relay_dane=False)
+    assert "This would lower protection: DANE, which smtp-dane-first promises to each Postfix here" in said
+    assert answer(PROVEN) == "dane-only"
+    result = results(NODE, "smtp_settings", {"parameters": {"smtp_dns_support_level": "enabled"}})[NODE]
+    assert "other mail.dnssec from yes to no" in result["msg"]
+
+
 def test_a_run_without_the_promised_resolver_fails_and_where_there_never_was_one_dane_is_never_answered(variables):
     """The attacker answers the names that resolvers are tested with as a validator does."""
     without = {**variables, "relay_resolver": ""}
@@ -221,7 +265,7 @@ def test_a_run_without_the_promised_resolver_fails_and_where_there_never_was_one
     assert "relay_dane: smtp-dane-first was promised a resolver that validates DNSSEC, and the resolver" in said
     assert "is not on loopback, so its answers could be forged on the way; mail that it is asked about waits." in said
     assert "query error" in answer(BANK)
-    sh(NODE, "rm /etc/systemd/system/smtp-dane-first.service")
+    relay(NODE, *TAGS, **without, relay_dane=False, relay_allow_weaker=["relay_dane"])
     told = relay(NODE, *TAGS, **without)
     assert "DANE is left out: the resolver" in " ".join(told.split())
     assert (answer(PROVEN), answer(BANK)) == ("", ""), "of which the attacker says that both have DANE"

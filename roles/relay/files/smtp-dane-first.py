@@ -17,6 +17,7 @@ import contextlib
 import enum
 import os
 import re
+import socket
 import sys
 import time
 from typing import Awaitable, Callable, Dict, Iterator, NamedTuple, Optional, Sequence, Set, Tuple
@@ -34,8 +35,8 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-LISTEN = ("127.0.0.1", 8462)
-MTA_STS = ("127.0.0.1", 8461)
+MTA_STS = "/var/lib/mta-sts/policies.sock"
+"""In a folder where its user alone can make one, so that nobody answers in its place."""
 SECONDS = 20
 """For each question that is asked elsewhere."""
 TRY = 5
@@ -44,6 +45,8 @@ ANSWER = 60
 """Seconds for a reply to Postfix, which waits for 100 (socketmap_table(5))."""
 REQUEST = 30
 """Seconds for a request, from its wait to its last octet, and for a reply to be taken. Postfix leaves after 10 idle ones."""
+FIRST_PASSED = 3
+"""The descriptor of the first socket that systemd passes (sd_listen_fds(3))."""
 CLIENTS = 500
 """Connections at a time. One more, and the one that has waited longest for a request goes."""
 HOSTS = 20
@@ -179,7 +182,7 @@ class Dane(enum.Enum):
 
 async def mail_servers(domain: str, ask: LookUp) -> Tuple[str, ...]:
     """The domain's hosts as far as DNSSEC vouches for them: none where it does not (RFC 7672 section 2.2.1). A domain
-    without MX records is its own host, and what is asked about that tells whether DNSSEC does."""
+    without MX records is its own host (section 2.2.2), and what is asked about that tells whether DNSSEC does."""
     found = await ask(domain, "MX")
     if found.records and not found.secure:
         return ()
@@ -277,10 +280,10 @@ async def weigh(found: Set[Dane], by_mta_sts: str) -> str:
     return " ".join([SOME_BY_DANE, *REPORTED.findall(by_mta_sts)])
 
 
-async def ask_mta_sts(domain: str, address: Tuple[str, int] = MTA_STS) -> str:
+async def ask_mta_sts(domain: str, path: str = MTA_STS) -> str:
     """The reply of the MTA-STS resolver, whose zone C(reported) tells policies in testing too (mta-sts-daemon.yml(5))."""
     try:
-        reply = await asyncio.wait_for(_exchange(address, f"reported {domain}"), SECONDS)
+        reply = await asyncio.wait_for(_exchange(path, f"reported {domain}"), SECONDS)
     except BROKEN as problem:
         return f"TEMP MTA-STS resolver: {type(problem).__name__}"
     if TESTING in reply:
@@ -323,8 +326,8 @@ async def _postconf(*words: str) -> Sequence[str]:
     return printed.decode().splitlines()
 
 
-async def _exchange(address: Tuple[str, int], request: str) -> str:
-    reader, writer = await asyncio.open_connection(*address)
+async def _exchange(path: str, request: str) -> str:
+    reader, writer = await asyncio.open_unix_connection(path)
     try:
         writer.write(netstring(request))
         return await read_netstring(reader)
@@ -455,6 +458,14 @@ def options(argv: Sequence[str]) -> Options:
     return parser.parse_args(argv, Options())
 
 
+def listening() -> socket.socket:
+    """Where Postfix asks: a socket that systemd holds (sd_listen_fds(3)), or any account could listen there while this program starts
+    anew, and answer."""
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        sys.exit("no socket of systemd's: start smtp-dane-first.socket")
+    return socket.socket(fileno=FIRST_PASSED)
+
+
 async def main(given: Options) -> None:
     resolvers = Resolvers(validator.Names(given.signed, given.bogus))
 
@@ -467,7 +478,7 @@ async def main(given: Options) -> None:
         writer.transport.set_write_buffer_limits(high=0)  # a reply that nobody takes is waited for, not kept
         await converse(reader, writer, answer, waiting)
 
-    server = await asyncio.start_server(serve, *LISTEN)
+    server = await asyncio.start_server(serve, sock=listening())
     await server.serve_forever()
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from types import SimpleNamespace
 
 import dns.rdata
@@ -349,9 +350,9 @@ def exchange(program, reply):
             writer.write(reply)
             writer.close()
 
-        server = await asyncio.start_server(speak, "127.0.0.1", 0)
-        async with server:
-            return await program.ask_mta_sts("example.com", server.sockets[0].getsockname())
+        with tempfile.TemporaryDirectory() as folder:
+            async with await asyncio.start_unix_server(speak, f"{folder}/socket"):
+                return await program.ask_mta_sts("example.com", f"{folder}/socket")
 
     return asyncio.run(play()), asked
 
@@ -366,8 +367,8 @@ def test_a_broken_answer_of_the_mta_sts_resolver_makes_mail_wait(program, reply)
 
 
 def test_an_mta_sts_resolver_that_does_not_run_makes_mail_wait(program):
-    answer = asyncio.run(program.ask_mta_sts("example.com", ("127.0.0.1", 1)))
-    assert answer == "TEMP MTA-STS resolver: ConnectionRefusedError"
+    answer = asyncio.run(program.ask_mta_sts("example.com", "/nowhere"))
+    assert answer == "TEMP MTA-STS resolver: FileNotFoundError"
 
 
 def answered(program, monkeypatch, outcome):

@@ -35,12 +35,12 @@ def start():
 
     def begin(lookup="", **constants):
         port = free_port()
-        settings = {"LISTEN": ("127.0.0.1", port), **constants}
         text = (
-            "import asyncio, importlib.util\n"
+            "import asyncio, importlib.util, socket\n"
             f"found = importlib.util.spec_from_file_location('dane_first', {str(SCRIPT)!r})\n"
             "program = importlib.util.module_from_spec(found)\nfound.loader.exec_module(program)\n"
-            + "".join(f"program.{name} = {value!r}\n" for name, value in settings.items())
+            + "".join(f"program.{name} = {value!r}\n" for name, value in constants.items())
+            + f"program.listening = lambda: socket.create_server(('127.0.0.1', {port}))\n"
             + "program.validator.why_not = lambda addresses, names: None\n"
             + lookup
             + "\nasyncio.run(program.main(program.options(['--dane'])))\n"
@@ -152,9 +152,12 @@ def test_a_name_server_that_says_nothing_is_not_waited_for(program, monkeypatch)
 
 
 @pytest.mark.parametrize("stall", ["accepts", "a byte now and then", "no netstring"])
-def test_an_mta_sts_resolver_that_stalls_makes_mail_wait(program, monkeypatch, stall):
+def test_an_mta_sts_resolver_that_stalls_makes_mail_wait(program, monkeypatch, tmp_path, stall):
     monkeypatch.setattr(program, "SECONDS", 0.5)
-    with socket.create_server(("127.0.0.1", 0)) as resolver:
+    path = str(tmp_path / "socket")
+    with socket.socket(socket.AF_UNIX) as resolver:
+        resolver.bind(path)
+        resolver.listen()
 
         def play():
             with contextlib.suppress(OSError), resolver.accept()[0] as sock:
@@ -166,7 +169,7 @@ def test_an_mta_sts_resolver_that_stalls_makes_mail_wait(program, monkeypatch, s
         thread = threading.Thread(target=play, daemon=True)
         thread.start()
         begun = time.monotonic()
-        answer = asyncio.run(program.ask_mta_sts("example.com", resolver.getsockname()))
+        answer = asyncio.run(program.ask_mta_sts("example.com", path))
         assert answer.startswith("TEMP MTA-STS resolver: ") and time.monotonic() - begun < 3
         thread.join()
 

@@ -5,6 +5,7 @@ counts whose failure it was, and no answer is weaker."""
 from __future__ import annotations
 
 import asyncio
+import tempfile
 
 import pytest
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.roles.programs import RELAY
@@ -45,9 +46,9 @@ def told(program, reply):
             writer.write(program.netstring(reply))
             writer.close()
 
-        server = await asyncio.start_server(speak, "127.0.0.1", 0)
-        async with server:
-            return await program.ask_mta_sts("example.com", server.sockets[0].getsockname())
+        with tempfile.TemporaryDirectory() as folder:
+            async with await asyncio.start_unix_server(speak, f"{folder}/socket"):
+                return await program.ask_mta_sts("example.com", f"{folder}/socket")
 
     return asyncio.run(play())
 

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import threading
 
 import dns.flags
@@ -201,3 +203,20 @@ def test_a_lookup_is_asked_as_the_resolver_was_when_it_was_proven(program, monke
         found = asyncio.run(program.lookup(["127.0.0.1"], "example.com", "MX"))
         server.shutdown()
     assert proof.authenticated and found.secure and len(found.records) == 1
+
+
+@pytest.mark.parametrize("passed_to", [None, "1"], ids=["nobody", "another process"])
+def test_it_listens_nowhere_by_itself(program, monkeypatch, passed_to):
+    monkeypatch.delenv("LISTEN_PID", raising=False)
+    if passed_to:
+        monkeypatch.setenv("LISTEN_PID", passed_to)
+    with pytest.raises(SystemExit, match="start smtp-dane-first.socket"):
+        program.listening()
+
+
+def test_it_listens_where_systemd_does_for_it(program, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        monkeypatch.setenv("LISTEN_PID", str(os.getpid()))
+        monkeypatch.setattr(program, "FIRST_PASSED", os.dup(held.fileno()))
+        with program.listening() as given:
+            assert given.getsockname() == held.getsockname()
