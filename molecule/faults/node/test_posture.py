@@ -231,7 +231,7 @@ SINK = "192.0.2.25"
                         "name": "smtpd/pass",
                         "command": "smtpd",
                         "parameters": {
-                            "smtpd_relay_restrictions": "check_client_access static:OK, reject_unauth_destination",
+                            "smtpd_relay_restrictions": "check_client_access,static:OK,reject_unauth_destination",
                             "smtpd_recipient_restrictions": "",
                         },
                     }
