@@ -116,7 +116,7 @@ BLOCKED = {
     # Nobody listens there, as behind a firewall that lets nothing out on port 53.
     "no answer from outside": {"relay_resolver_zones": [], "relay_resolver_forwarders": ["127.0.0.9"]},
     "no trust anchor": {
-        "relay_resolver_zones": [{"name": ZONE, "servers": [], "trust_anchors": [f"{ZONE}. IN DS 1 13 2 9C"]}]
+        "relay_resolver_zones": [{"name": ZONE, "servers": [], "trust_anchors": [f"{ZONE}. IN DS 1 13 2 no-hex"]}]
     },
 }
 

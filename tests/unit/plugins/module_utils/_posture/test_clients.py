@@ -397,7 +397,8 @@ def test_no_tls_has_nothing_that_could_be_lost_with_it(node):
     configuration = configured(node)
     assert said(clients.protections(configuration, None, Policy())) == {"level": "none"}
     unknown = Policy(unknown=(MTA_STS,))
-    assert said(clients.protections(configuration, None, unknown)) == {"level": "none", "policy": MTA_STS}
+    found = said(clients.protections(configuration, None, unknown))
+    assert found == {"level": "none", "policy": MTA_STS, "dnssec": "no"}
 
 
 def test_a_source_that_comes_is_a_question_that_was_not_there(node):
