@@ -24,9 +24,8 @@ class Allowance:
 
     def covers(self, item: str) -> bool:
         """Whether an item may fall: it is named, or what it belongs to is (``client`` for ``client.level``)."""
-        if self.everything or item.rpartition(".")[2] in self.said:
-            return True
-        return any(item == name or item.startswith(f"{name}.") for name in self.items)
+        owner, _dot, what = item.rpartition(".")
+        return self.everything or what in self.said or not self.items.isdisjoint((item, owner))
 
 
 NOTHING = Allowance()

@@ -47,7 +47,7 @@ def test_items_are_a_list_or_what_ansible_makes_of_one(value):
         (["relay/unix"], "relay/unix.level", True),
         (["domain bank.example"], "domain bank.example.level", True),
         (["domain bank.example"], "domain bank.example.incoming", True),
-        (["domain bank.example"], "domain bank.example.org.level", True),
+        (["domain bank.example"], "domain bank.example.org.level", False),
         (["domain bank.example"], "domain abank.example.level", False),
         (["domain bank.example.level"], "domain bank.example.incoming", False),
         (["bank.example"], "domain bank.example.level", False),
