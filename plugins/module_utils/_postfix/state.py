@@ -29,6 +29,13 @@ class Unreadable(PostfixError):
     """main.cf or master.cf is such that Postfix's own commands refuse it: a Postfix that runs still has what it read before."""
 
 
+    def __init__(self, said: str, config_dir: str) -> None:
+        super().__init__(
+            f"{said} It was so before: put main.cf and master.cf in {config_dir} right, or bring a state back that this "
+            "node remembers (smtp_rollback)."
+        )
+        self.said = said
+
 @dataclass(frozen=True)
 class Service:
     """One entry of master.cf, with the ``-o`` overrides that win over main.cf (master(5))."""
@@ -156,10 +163,7 @@ def _unreadable(postfix: Postfix, problem: PostfixError) -> PostfixError:
     """postconf(1) says what it cannot read, and ends."""
     if "fatal: " not in str(problem):
         return problem
-    return Unreadable(
-        f"{problem} It was so before: put main.cf and master.cf in {postfix.config_dir} right, or bring a state back that this "
-        "node remembers (smtp_rollback)."
-    )
+    return Unreadable(str(problem), postfix.config_dir)
 
 
 def is_readable(postfix: Postfix) -> bool:

@@ -21,7 +21,7 @@ from .._model.allowance import Allowance
 from .._postfix.commands import Postfix
 from .._postfix.plan import Plan
 from .._postfix.records import current_folder
-from .._postfix.state import CONFIGURATION, State, read_state, recalled, remembered
+from .._postfix.state import CONFIGURATION, State, Unreadable, read_state, recalled, remembered
 from .._posture.configuration import Configuration
 from .._posture.in_force import broken
 from .._posture.maps import Maps
@@ -104,7 +104,12 @@ def staged(postfix: Postfix, state: State, plan: Plan) -> Iterator[State]:
     """The state as it will be, read from a copy of main.cf and master.cf with the plan applied."""
     with own_folder(state.config_dir) as folder:
         put_staged(postfix, folder, state, plan)
-        yield in_its_place(postfix, folder, state.config_dir)
+        try:
+            then = in_its_place(postfix, folder, state.config_dir)
+        except Unreadable as problem:
+            said = problem.said.replace(folder, state.config_dir)
+            raise PostfixError(f"Postfix could not read what is asked for: {said} Nothing was changed.") from None
+        yield then
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils import _files
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import HardeningError, PostfixError
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.plan import NewFile, Plan
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import read_state
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import Unreadable, read_state
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction import history, ratchet
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.changes import patched
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.domain_tasks import PARTNER, TODAY, TOMORROW, apply, plan
@@ -115,6 +115,20 @@ def test_a_planned_table_counts_before_it_lies_anywhere(node):
     with pytest.raises(HardeningError, match="domain a.example.level from may to none;"):
         guarded(node, wanted)
     assert not os.path.exists(path)
+
+
+def test_what_postfix_could_not_read_is_told_as_what_was_asked_for(node, monkeypatch):
+    complaint = "postconf: fatal: macro processing error"
+
+    def unreadable(postfix, folder, config_dir):
+        raise Unreadable(f"{complaint} {folder}", folder)
+
+    monkeypatch.setattr(ratchet, "in_its_place", unreadable)
+    with pytest.raises(PostfixError) as refusal:
+        guarded(node, Plan(set={"relayhost": "$"}))
+    assert str(refusal.value) == (
+        f"Postfix could not read what is asked for: {complaint} {node.config_dir} Nothing was changed."
+    )
 
 
 def test_a_parameter_that_names_another_is_read_with_its_value(node):

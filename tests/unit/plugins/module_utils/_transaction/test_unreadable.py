@@ -84,12 +84,12 @@ def test_a_remembered_state_reads_as_in_its_place(node):
 def test_main_cf_is_read_alone_where_master_cf_is_broken(node, breakable):
     node.append("smtpd_tls_security_level = may\n")
     spoil(node, "master.cf")
-    alone = main_cf_alone(breakable, Unreadable("why"))
+    alone = main_cf_alone(breakable, Unreadable("why", node.config_dir))
     assert (alone.effective["smtpd_tls_security_level"], alone.services) == ("may", ())
     assert BROKEN.encode() in alone.contents["master.cf"]
 
 
 def test_main_cf_that_is_broken_itself_is_no_state(node, breakable):
     spoil(node, "main.cf")
-    with pytest.raises(Unreadable, match="^why$"):
-        main_cf_alone(breakable, Unreadable("why"))
+    with pytest.raises(Unreadable, match="^why "):
+        main_cf_alone(breakable, Unreadable("why", node.config_dir))
