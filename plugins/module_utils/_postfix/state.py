@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Dict, Iterator, Mapping, Optional, Sequence, Tuple
 
 from .. import _files as files
 from .._errors import InvalidValue, PostfixError
@@ -28,13 +29,13 @@ READ_AT_START = frozenset(["inet_interfaces", "inet_protocols"])
 class Unreadable(PostfixError):
     """main.cf or master.cf is such that Postfix's own commands refuse it: a Postfix that runs still has what it read before."""
 
-
     def __init__(self, said: str, config_dir: str) -> None:
         super().__init__(
             f"{said} It was so before: put main.cf and master.cf in {config_dir} right, or bring a state back that this "
             "node remembers (smtp_rollback)."
         )
         self.said = said
+
 
 @dataclass(frozen=True)
 class Service:
@@ -254,16 +255,23 @@ def _services(entries: str, overrides: str) -> Tuple[Service, ...]:
     for name, value in _assignments(overrides).items():
         service, _slash, parameter = name.rpartition("/")
         per_service.setdefault(service, {})[parameter] = value
-    rows: List[List[str]] = [line.split(None, 7) for line in entries.split("\n") if line.strip()]
+    rows = [line.split(None, 7) for line in entries.split("\n") if line.strip()]
+    complete = [(f"{row[0]}/{row[1]}", row) for row in rows if len(row) == 8]
+    count = Counter(key for key, _row in complete)
     return tuple(
         Service(
             name=row[0],
             kind=row[1],
             chroot=row[4],
             command=row[7].split()[0],
-            overrides=per_service.get(f"{row[0]}/{row[1]}", {}),
+            overrides=_own(row[7], per_service.get(key, {})) if count[key] > 1 else per_service.get(key, {}),
             entry=" ".join(row),
         )
-        for row in rows
-        if len(row) == 8
+        for key, row in dict(complete).items()
     )
+
+
+def _own(command: str, overrides: Mapping[str, str]) -> Dict[str, str]:
+    """Of two entries for one service the last counts (master(8) warns of it), while postconf(1) shows the overrides of both."""
+    stated = re.findall(r"-o \{?\s*(\w+)\s*=", command)
+    return {name: value for name, value in overrides.items() if name in stated}

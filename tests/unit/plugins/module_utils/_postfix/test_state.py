@@ -80,6 +80,20 @@ def test_a_value_may_hold_equals_signs(node):
     assert explicit == {"smtpd_tls_protocols": ">=TLSv1.2", "mynetworks": "${a?{b=c}}"}
 
 
+def test_of_two_entries_for_a_service_the_last_counts(node, monkeypatch):
+    shown = {
+        "-M": "slow unix - - n - - smtp -o smtp_tls_security_level=encrypt -o smtp_helo_name=a\n"
+        "smtp unix - - n - - smtp -v\n"
+        "slow unix - - n - - smtp -v -o { smtp_helo_name = b }\n",
+        "-Px": "slow/unix/smtp_tls_security_level = encrypt\nslow/unix/smtp_helo_name = b\n",
+    }
+    postfix = node.postfix
+    postconf = postfix.postconf
+    monkeypatch.setattr(postfix, "postconf", lambda *words: shown.get(words[0]) or postconf(*words))
+    services = read_state(postfix).services
+    assert [(s.key, dict(s.overrides)) for s in services] == [("slow/unix", {"smtp_helo_name": "b"}), ("smtp/unix", {})]
+
+
 def test_services_are_read_as_postconf_lists_them(node):
     node.services = (
         "smtp       inet  n       -       y       -       -       smtpd\n"
