@@ -34,6 +34,14 @@ class Ordered(str, Enum):
         """Whether this protects less than ``other`` of the same kind."""
         return self.rank < other.rank
 
+    def common(self: E, other: E) -> E:
+        """The strongest that guarantees no more than either of two: one of them, unless each guarantees something of its own."""
+        return next(
+            one
+            for one in (self, other, *reversed(type(self)))
+            if not (self.is_weaker_than(one) or other.is_weaker_than(one))
+        )
+
     @classmethod
     def words(cls) -> List[str]:
         return [member.value for member in cls]

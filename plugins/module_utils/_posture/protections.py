@@ -98,6 +98,17 @@ def is_weaker(after: Optional[Protection], before: Optional[Protection]) -> bool
 
 def weakest(one: Protections, other: Protections) -> Dict[str, Optional[Protection]]:
     """What holds where mail may go either way."""
-    return {
-        name: other[name] if is_weaker(other[name], value) else value for name, value in one.items() if name in other
-    }
+    return {name: _common(value, other[name]) for name, value in one.items() if name in other}
+
+
+def _common(one: Optional[Protection], other: Optional[Protection]) -> Optional[Protection]:
+    """What both guarantee. Of two that each guarantee something that the other does not, that is less than either."""
+    if isinstance(one, Ordered) and isinstance(other, Ordered):
+        return one.common(other)
+    if isinstance(one, AtLeast) and isinstance(other, AtLeast):
+        return AtLeast(one.items & other.items)
+    if isinstance(one, AtMost) and isinstance(other, AtMost):
+        return type(one)(one.items | other.items)
+    if isinstance(one, Unknown) and isinstance(other, Unknown):
+        return Unknown(one.sources | other.sources)
+    return other if is_weaker(other, one) else one

@@ -139,3 +139,22 @@ def test_mail_that_may_go_either_way_has_what_both_ways_guarantee():
     together = {"level": ClientLevel.ENCRYPT, "minimum_protocol": Protocol.TLS_1_2}
     assert [weakest(*either) for either in ((one, other), (other, one))] == [together, together]
     assert weakest(one, {}) == {}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "common"),
+    [
+        (ClientLevel.DANE, ClientLevel.ENCRYPT, ClientLevel.MAY),
+        (ClientLevel.DANE, ClientLevel.VERIFY, ClientLevel.DANE),
+        (ClientLevel.DANE_ONLY, ClientLevel.DANE_ONLY, ClientLevel.DANE_ONLY),
+        (ServerLevel.ENCRYPT, ServerLevel.MAY, ServerLevel.MAY),
+        (of(AtLeast, "a b"), of(AtLeast, "b c"), of(AtLeast, "b")),
+        (of(AtMost, "a"), of(AtMost, "b"), of(AtMost, "a b")),
+        (of(Names, "a"), of(Names, "b"), of(Names, "a b")),
+        (of(Unknown, "a"), of(Unknown, "b"), of(Unknown, "a b")),
+        (Switch(True, "no"), Switch(False, "yes"), Switch(False, "yes")),
+        (Protocol.TLS_1_2, None, None),
+    ],
+)
+def test_of_two_ways_that_guarantee_different_things_neither_is_promised(one, other, common):
+    assert [weakest(*pair) for pair in (({"x": one}, {"x": other}), ({"x": other}, {"x": one}))] == [{"x": common}] * 2
