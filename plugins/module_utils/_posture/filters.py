@@ -13,7 +13,7 @@ from typing import Dict, Iterable, Iterator, Mapping, Tuple
 
 from .._postfix.state import split_list
 from .configuration import Configuration
-from .maps import INDEXES, is_a_file, kind_of, path_of, split_maps
+from .maps import INDEXES, is_a_file, path_of, split_maps
 
 CONTENT_FILTER = "content_filter"
 PROXY_FILTER = "smtpd_proxy_filter"
@@ -64,10 +64,12 @@ def _checked(configuration: Configuration) -> Iterator[Tuple[str, str]]:
 
 
 def _texts(configuration: Configuration, item: str) -> Iterable[str]:
-    """The actions of a table; an indexed one is listed if the word stands in it at all."""
-    kind, path = kind_of(item), path_of(item)
+    """The actions of a table; an indexed one is listed if the word stands in it at all. What stands in main.cf itself may be in a
+    table that is made of others (DATABASE_README, pipemap, unionmap)."""
+    path = path_of(item)
     if not is_a_file(item):
-        return [path] if kind in ("static", "inline", "pcre", "regexp") else []
+        inner = split_maps(path[1:-1] if path.startswith("{") else path)
+        return [path, *(text for one in inner for text in _texts(configuration, one))]
     contents = [configuration.read(f"{path}{suffix}") or b"" for suffix in INDEXES]
     if not any(re.search(b"filter", content, re.IGNORECASE) for content in contents):
         return []

@@ -45,10 +45,25 @@ def test_patterns_are_read_where_they_stand(node, kind, word):
 
 
 @pytest.mark.parametrize(
-    "item", [f"static:{{FILTER {SCAN}}}", f"inline:{{{{b = FILTER {SCAN}}}}}", f"regexp:{{{{/b/ FILTER {SCAN}}}}}"]
+    "item",
+    [
+        f"static:{{FILTER {SCAN}}}",
+        f"inline:{{{{b = FILTER {SCAN}}}}}",
+        f"regexp:{{{{/b/ FILTER {SCAN}}}}}",
+        f"unionmap:{{static:{{FILTER {SCAN}}}}}",
+        f"pipemap:{{static:x,inline:{{{{x=FILTER {SCAN}}}}}}}",
+    ],
 )
 def test_tables_that_stand_in_the_parameter_itself_are_read_too(node, item):
     assert content_filters(configured(node, {"header_checks": item})) == {f"{FOUND}header_checks": SCAN}
+
+
+@pytest.mark.parametrize("kind", ["debug:{table}", "pipemap:{{static:x,{table}}}"])
+def test_tables_that_another_table_names_are_read_too(node, kind):
+    found = table(node, "checks", {"b": f"FILTER {SCAN}"})
+    assert content_filters(configured(node, {"header_checks": kind.format(table=found)})) == {
+        f"{FOUND}header_checks": SCAN
+    }
 
 
 def test_a_class_of_restrictions_and_a_service_may_name_tables_as_well(node):
