@@ -58,6 +58,9 @@ def _outcome(hop, host, behaviour, relaxed):
         return PLAINTEXT if behaviour == NO_TLS or relaxed == "none" else TLS
     if level in ("dane", "dane-only"):
         level = _by_dane(hop, host, level)
+        if level == "may":
+            floor, grade = values["opportunistic_protocol"], values["opportunistic_ciphers"]
+            values = {**values, "minimum_protocol": floor, "ciphers": grade}
     if level == "may":
         return TLS if behaviour != NO_TLS and _shakes_hands(values, behaviour) else PLAINTEXT
     if level is None or behaviour == NO_TLS or not _shakes_hands(values, behaviour):

@@ -377,6 +377,7 @@ DANES = {
         {**DANE, "smtp_tls_security_level": "dane-only", "tls_dane_digests": "sha512"}, **TO_DANE, peers=FEW[:2]
     ),
     "a list of its own": row({**DANE, "smtp_tls_mandatory_protocols": "TLSv1.3"}, **TO_DANE),
+    "no TLSA records, a list of its own": row({**DANE, "smtp_tls_protocols": "TLSv1.3"}, to="somebody@bare.dane.test"),
 }
 
 TRUST = {
@@ -391,6 +392,7 @@ TRUST = {
     "anchors": row({**SECURE, "smtp_tls_trust_anchor_file": "%pki%/unknown.pem"}),
     "an anchor that is not there": row({**SECURE, "smtp_tls_trust_anchor_file": "%pki%/nowhere.pem"}),
     "a file that is not there": row({**SECURE, "smtp_tls_CAfile": "%pki%/nowhere.pem"}),
+    "a file that is not there, where TLS is not demanded": level("may", smtp_tls_CAfile="%pki%/nowhere.pem"),
     "a file that holds no certificate": row({**SECURE, "smtp_tls_CAfile": "%dir%/main.cf"}),
     "names by parameter": row({**VERIFY, "smtp_tls_verify_cert_match": "mx.elsewhere.test"}),
     "names by the other parameter": row({**SECURE, "smtp_tls_verify_cert_match": "mx.elsewhere.test"}),

@@ -19,6 +19,7 @@ from .._postfix.values import admitted, client_level, colon_list, is_yes, known,
 from .configuration import Configuration
 from .maps import has_patterns, is_kept_by_others, split_maps
 from .protections import AtLeast, AtMost, Names, Protection, Switch, Unknown
+from .starting import can_start
 from .trust import trusted
 
 TLS_REQUIRED_SINCE = (3, 10)
@@ -128,7 +129,7 @@ def protections(
     """What protects mail that the service (main.cf alone, for ``None``) sends under a policy."""
     side = service.command if service else "smtp"
     found = configuration.state.found(service)
-    level = _level(found, side, policy)
+    level = _level(configuration, found, side, policy)
     values: Dict[str, Optional[Protection]] = {"level": level}
     unsure = {*policy.unknown, *_unsure(found, side)}
     if unsure or level is not ClientLevel.NONE:
@@ -146,6 +147,8 @@ def protections(
     )
     if not level.is_mandatory:
         values["mandatory_protocol"] = lowest(admitted(found.get(f"{side}_tls_mandatory_protocols", ""), version))
+    if level is ClientLevel.DANE:
+        values.update(_without_records(found, side, policy, version))
     values["ciphers"] = known(CipherGrade, policy.attributes.get("ciphers", found.get(f"{prefix}_ciphers", "")))
     values.update(cipher_list(found, values["ciphers"]))
     values["exclude_ciphers"] = _excluded(found, side, level, policy)
@@ -163,12 +166,30 @@ def protections(
     return values
 
 
-def _level(found: Mapping[str, str], side: str, policy: Policy) -> ClientLevel:
-    """The level that holds: ``dane`` without what DANE needs is ``may`` (dane_init in smtp_tls_policy.c)."""
+def _without_records(
+    found: Mapping[str, str], side: str, policy: Policy, version: Tuple[int, int]
+) -> Dict[str, Optional[Protection]]:
+    """What holds at ``dane`` for servers without TLSA records, which is what holds at ``may`` (dane_incompat in
+    smtp_tls_policy.c)."""
+    protocols = policy.attributes.get("protocols", found.get(f"{side}_tls_protocols", ""))
+    return {
+        "opportunistic_protocol": lowest(admitted(protocols, version)),
+        "opportunistic_ciphers": known(
+            CipherGrade, policy.attributes.get("ciphers", found.get(f"{side}_tls_ciphers", ""))
+        ),
+    }
+
+
+def _level(configuration: Configuration, found: Mapping[str, str], side: str, policy: Policy) -> ClientLevel:
+    """The level that holds: ``dane`` without what DANE needs is ``may`` (dane_init in smtp_tls_policy.c), and where TLS is not
+    demanded, a client that cannot speak it, or does not ask, sends without."""
     level = policy.level or client_level(found, side)
     if level is ClientLevel.DANE and not looks_at_dnssec(found, side):
         level = ClientLevel.MAY
-    return ClientLevel.NONE if level is ClientLevel.MAY and _never_asks(found, side) else level
+    silent = (level is ClientLevel.MAY and _never_asks(found, side)) or (
+        level in (ClientLevel.MAY, ClientLevel.DANE) and not can_start(configuration, found, side)
+    )
+    return ClientLevel.NONE if silent else level
 
 
 def _never_asks(found: Mapping[str, str], side: str) -> bool:
@@ -183,6 +204,8 @@ def _unsure(found: Mapping[str, str], side: str) -> Iterator[str]:
     for name in ("reply_filter", "dns_reply_filter", "discard_ehlo_keyword_address_maps"):
         if found.get(f"{side}_{name}"):
             yield f"{side}_{name} = {found[f'{side}_{name}']}"
+    if not is_yes(found.get(f"{side}_always_send_ehlo", "yes")):
+        yield f"{side}_always_send_ehlo = no"
 
 
 def cipher_list(found: Mapping[str, str], grade: Optional[Protection]) -> Dict[str, Optional[Protection]]:

@@ -43,6 +43,10 @@ class Configuration:
         except (OSError, HardeningError):
             return None
 
+    def lacks(self, path: str) -> bool:
+        """Whether a file that the configuration names is not there; one that may not be read here is Postfix's all the same."""
+        return path not in self.planned and not _given.exists(path)
+
     def parameter(self, name: str, service: Optional[Service] = None) -> str:
         """What holds, for a service of master.cf with its overrides."""
         return self.state.found(service).get(name, "")

@@ -40,9 +40,14 @@ def _authorities(configuration: Configuration, found: Mapping[str, str], side: s
         yield "the system's CAs (tls_append_default_CA)"
 
 
+def holds_nothing(configuration: Configuration, path: str) -> bool:
+    """Whether a file that can be read has no CA in it; then TLS does not start at all."""
+    return configuration.read(path) is not None and next(_in_file(configuration, path), None) is None
+
+
 def _in_file(configuration: Configuration, path: str) -> Iterator[str]:
     """Nobody, where the file is none: then nobody is believed."""
-    for body in _PEM.findall(configuration.read(path) or b""):
+    for body in (found[1] for found in _PEM.finditer(configuration.read(path) or b"")):
         try:
             yield f"CA {hashlib.sha256(b64decode(body)).hexdigest()[:16]}"
         except Error:

@@ -35,6 +35,7 @@ EFFECTIVE = {
 MASTER = """\
 smtp inet n - y - - smtpd
 qmgr unix n - n 300 1 qmgr
+tlsmgr unix - - y 1000? 1 tlsmgr
 smtp unix - - y - - smtp
 relay unix - - y - - smtp
 lmtp unix - - y - - lmtp

@@ -401,6 +401,19 @@ def test_no_tls_has_nothing_that_could_be_lost_with_it(node):
     assert found == {"level": "none", "policy": MTA_STS, "dnssec": "no"}
 
 
+def test_at_dane_a_server_without_records_gets_what_may_would_give_it(node):
+    lists = {"smtp_tls_protocols": "TLSv1.3", "smtp_tls_ciphers": "high", "smtp_tls_mandatory_protocols": "TLSv1.2"}
+    found = said(clients.protections(configured(node, {**DNSSEC, **lists}), None, Policy(level=ClientLevel.DANE)))
+    assert (found["level"], found["minimum_protocol"]) == ("dane", "TLSv1.2")
+    assert (found["opportunistic_protocol"], found["opportunistic_ciphers"]) == ("TLSv1.3", "high")
+
+
+@pytest.mark.parametrize(("value", "unsure"), [("yes", "nothing"), ("no", "smtp_always_send_ehlo = no")])
+def test_a_client_that_does_not_always_greet_may_miss_starttls(node, value, unsure):
+    configuration = configured(node, {"smtp_tls_security_level": "may", "smtp_always_send_ehlo": value})
+    assert said(clients.protections(configuration, None, Policy()))["policy"] == unsure
+
+
 def test_a_source_that_comes_is_a_question_that_was_not_there(node):
     configuration = configured(node, {"smtp_tls_security_level": "may"})
     assert said(clients.protections(configuration, None, Policy()))["policy"] == "nothing"

@@ -11,7 +11,7 @@ from ansible_collections.mailfleet.smtp_hardening.tests.unit.domain_tasks import
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.plugins.module_utils._posture.configurations import table
 
 STS = "socketmap:inet:127.0.0.1:8462:policy"
-MAY = {"smtp_tls_security_level": "may", "smtp_tls_CAfile": "/ca.pem"}
+MAY = {"smtp_tls_security_level": "may"}
 
 
 def posture(node, maps, heard=(), **over):
