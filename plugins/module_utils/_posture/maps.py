@@ -167,8 +167,13 @@ def is_kept_by_others(item: str) -> bool:
 
 
 def has_patterns(item: str) -> bool:
-    """Whether what it answers cannot be listed, though it can be asked: a pattern may stand for any key."""
-    return kind_of(item) in (*_BY_PATTERN, "static")
+    """Whether what it answers cannot be listed, though it can be asked: it may stand for any key."""
+    return is_by_pattern(item) or kind_of(item) == "static"
+
+
+def is_by_pattern(item: str) -> bool:
+    """Whether its entries are patterns."""
+    return kind_of(item) in _BY_PATTERN
 
 
 def is_a_file(item: str) -> bool:

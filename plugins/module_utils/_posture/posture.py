@@ -24,7 +24,8 @@ from .._postfix.incoming import read_unlisted
 from .._postfix.ports import is_private, public_port
 from . import clients, listeners
 from .configuration import Configuration
-from .protections import AtLeast, Protection, Protections, is_weaker
+from .protections import AtLeast, Protection, Protections, Same, is_weaker
+from .routing import patterns_of
 from .ways import ABOUT, OTHER, SOURCES, Way, is_filter, read_destinations, read_ways
 
 SERVER, CLIENT = "server", "client"
@@ -80,7 +81,10 @@ def read_posture(configuration: Configuration, today: datetime.date) -> Posture:
             **{s.key: listeners.protections(configuration, s) for s in state.services if s.is_server},
         },
         clients={
-            CLIENT: clients.protections(configuration, None, clients.Policy()),
+            CLIENT: {
+                **clients.protections(configuration, None, clients.Policy()),
+                "routes": Same(frozenset(patterns_of(configuration))),
+            },
             **{
                 s.key: clients.protections(configuration, s, clients.Policy())
                 for s in state.services

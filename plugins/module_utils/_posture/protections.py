@@ -56,6 +56,14 @@ class Names(AtMost):
 
 
 @dataclass(frozen=True)
+class Same(AtLeast):
+    """A set of which nothing may go, nor may anything come: what patterns say of domains that nobody can list."""
+
+    def is_weaker_than(self, other: object) -> bool:
+        return isinstance(other, Same) and self.items != other.items
+
+
+@dataclass(frozen=True)
 class Switch:
     """One parameter of which one value protects."""
 

@@ -18,10 +18,12 @@ from .._model.words import domains_above
 from .._postfix.state import split_list
 from .._postfix.tables import Table
 from .configuration import Configuration
-from .maps import Maps
+from .maps import Maps, is_by_pattern, split_maps
 
 WILDCARD = "*"
 """transport(5): what no other entry of transport_maps matches."""
+NOWHERE = "no-table-speaks-of-this.invalid"
+"""A domain that stands for all of which no table speaks."""
 NOT_SENT = ("error", "retry", "discard")
 SENDERS = ("sender_dependent_default_transport_maps", "sender_dependent_relayhost_maps")
 _KEPT = 64
@@ -172,6 +174,23 @@ def is_listed(configuration: Configuration, parameter: str, domain: str) -> bool
         if _matches(configuration.maps, pattern, domain, above):
             return (len(item) - len(pattern)) % 2 == 0
     return False
+
+
+def listed_domains(configuration: Configuration) -> List[str]:
+    """What the lists of domains hold that have a transport of their own, so far as that can be listed. Addresses, where the
+    tables of mailboxes are the list, are in a domain that stands there too."""
+    items = [
+        i.lstrip("!") for parameter, transport in CLASSES if transport for i in _patterns(configuration, parameter)
+    ]
+    found = (name for item in items for name in (configuration.maps.entries(item) if _is_table(item) else (item,)))
+    return [name for name in found if "@" not in name]
+
+
+def patterns_of(configuration: Configuration) -> List[str]:
+    """The tables of patterns that choose transports. Which domains they mean, nobody can list."""
+    lists = {name: _patterns(configuration, name) for name in ("mydestination", *dict(CLASSES))}
+    named = {"transport_maps": split_maps(configuration.routed("transport_maps")), **lists}
+    return [f"{name} = {item}" for name, items in named.items() for item in items if is_by_pattern(item.lstrip("!"))]
 
 
 def prepare_lists(configuration: Configuration, domains: Iterable[str]) -> None:

@@ -11,7 +11,8 @@ from .._postfix.commands import Question
 from . import clients
 from .maps import is_kept_by_others
 from .posture import Posture, ways_to
-from .ways import NOWHERE, OTHER, Hop, Way, is_filter
+from .routing import NOWHERE
+from .ways import OTHER, Hop, Way, is_filter
 
 
 class Unheard(Exception):

@@ -18,7 +18,7 @@ from .configuration import Configuration
 from .filters import ACTION, CONTENT_FILTER, PROXY_FILTER, content_filters, proxy_filters
 from .maps import is_kept_by_others
 from .protections import AtLeast, Protections, Unknown, weakest
-from .routing import Choice, choices, keys_for, prepare_lists
+from .routing import NOWHERE, Choice, choices, keys_for, listed_domains, prepare_lists
 
 OTHER = "other mail"
 """Mail for domains of which no table speaks."""
@@ -26,8 +26,8 @@ SOURCES = "policy_sources"
 """Those who may ask for more protection than is known here."""
 ABOUT = " for "
 """Between a source and the next hop that it is asked about, where that is not the recipient's domain."""
-NOWHERE = "no-table-speaks-of-this.invalid"
-"""A domain that stands for them."""
+_DESTINATION = re.compile(r"(?:[^@\s]+@)?\.?[^\W_](?:[\w.-]*\w)?\Z")
+"""A domain, what is below one, or an address."""
 _RECIPIENTS = "the recipient's domain"
 """Of next hops, where a transport names none and mail of all domains may come (FILTER_README)."""
 _LOCAL_TRANSPORTS = ("mailbox_transport", "fallback_transport", "virtual_transport", "local_transport")
@@ -107,10 +107,10 @@ def _asked_about(domain: Optional[str], hop: Hop) -> Hop:
 
 
 def read_destinations(configuration: Configuration, records: Iterable[DomainPolicy]) -> List[str]:
-    """The domains of records, and what tables list, as they spell them, so far as that is no next hop."""
+    """The domains of records, and what tables and lists of domains hold, as they spell them, so far as that is no next hop."""
     tables = [configuration.routed("transport_maps"), *_policy_maps(configuration)]
-    listed = dict.fromkeys(key for maps in tables for key in configuration.maps.entries(maps))
-    found = [key for key in listed if re.match(r"(?:[^@\s]+@)?\.?[^\W_][\w.-]*\.\w[\w-]*\Z", key)]
+    listed = [key for maps in tables for key in configuration.maps.entries(maps)] + listed_domains(configuration)
+    found = [key for key in dict.fromkeys(listed) if _DESTINATION.match(key)]
     return list(dict.fromkeys([*(name for record in records for name in record.names), *found]))
 
 
@@ -138,9 +138,10 @@ def _others(configuration: Configuration, domains: Iterable[str]) -> Dict[str, L
         found[name] = list(dict.fromkeys(stated))
     for name, text in proxy_filters(configuration).items():
         found[name] = [Choice(PROXY_FILTER, text, PROXY_FILTER)]
+    senders = [service.name for service in configuration.state.services if clients.is_client(service)]
     for name in _LOCAL_TRANSPORTS:
         text = configuration.parameter(name)
-        if ":" in text:
+        if ":" in text or text in senders:
             found[name] = [_stated(text, name, "")]
     return found
 

@@ -395,10 +395,10 @@ def test_an_override_wins_over_main_cf_and_lmtp_has_parameters_of_its_own(node):
 
 def test_no_tls_has_nothing_that_could_be_lost_with_it(node):
     configuration = configured(node)
-    assert said(clients.protections(configuration, None, Policy())) == {"level": "none"}
+    assert said(clients.protections(configuration, None, Policy())) == {"level": "none", "patterns": "nothing"}
     unknown = Policy(unknown=(MTA_STS,))
     found = said(clients.protections(configuration, None, unknown))
-    assert found == {"level": "none", "policy": MTA_STS, "dnssec": "no"}
+    assert found == {"level": "none", "patterns": "nothing", "policy": MTA_STS, "dnssec": "no"}
 
 
 def test_at_dane_a_server_without_records_gets_what_may_would_give_it(node):

@@ -205,6 +205,19 @@ def test_a_new_server_that_nobody_else_can_reach_needs_no_protection(node, servi
     assert bool(found) is public
 
 
+def test_which_domains_patterns_route_nobody_can_list_so_none_may_come_or_go(node):
+    shops = "regexp:{ {/@shop[.]example$/ slow:} }"
+    fallen = ["client.routes from nothing to transport_maps = " + shops]
+    assert weaker(node, {"transport_maps": shops}) == fallen
+    assert weaker(node, unset=["transport_maps"]) == [f"client.routes from transport_maps = {shops} to nothing"]
+    assert weaker(node, {"relay_domains": "static:all"})[:1] != fallen
+
+
+def test_patterns_of_policies_do_not_go(node):
+    node.append("smtp_tls_policy_maps = regexp:{ {/shop/ encrypt} }\n")
+    assert "client.patterns from regexp:{ {/shop/ encrypt} } to nothing" in weaker(node, unset=["smtp_tls_policy_maps"])
+
+
 def test_a_new_client_sends_nothing_yet(node):
     node.append("smtp_tls_security_level = may\n")
     assert weaker(node, services=f"{node.services}slow unix - - y - - smtp -o smtp_tls_security_level=none\n") == []

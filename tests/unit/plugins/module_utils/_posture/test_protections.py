@@ -15,6 +15,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._posture.
     AtLeast,
     AtMost,
     Names,
+    Same,
     Switch,
     Unknown,
     is_weaker,
@@ -158,3 +159,8 @@ def test_mail_that_may_go_either_way_has_what_both_ways_guarantee():
 )
 def test_of_two_ways_that_guarantee_different_things_neither_is_promised(one, other, common):
     assert [weakest(*pair) for pair in (({"x": one}, {"x": other}), ({"x": other}, {"x": one}))] == [{"x": common}] * 2
+
+
+@pytest.mark.parametrize(("before", "after", "weaker"), [("a", "a", False), ("a", "", True), ("", "a", True)])
+def test_of_what_must_stay_the_same_nothing_comes_and_nothing_goes(before, after, weaker):
+    assert is_weaker(of(Same, after), of(Same, before)) is weaker

@@ -96,9 +96,26 @@ def test_destinations_are_those_of_records_and_of_tables_but_no_next_hops(node):
     )
     assert read_destinations(configuration, records) == [
         *("lan", "r.example", ".r.example"),
-        *("a.example", "ann@b.example", ".c.example"),
+        *("a.example", "ann@b.example", ".c.example", "localhost"),
         *("d.example", "e_1.example"),
     ]
+
+
+def test_destinations_are_the_domains_with_a_transport_of_their_own(node):
+    domains = {
+        "relay_domains": f"a.example !b.example .c.example {table(node, 'relay', {'d.example': 'x', 'ann@d.example': 'x'})}",
+        "virtual_mailbox_domains": "e.example",
+        "virtual_alias_domains": "f.example",
+        "mydestination": "g.example",
+    }
+    found = read_destinations(configured(node, domains), ())
+    assert sorted(found) == [".c.example", "a.example", "b.example", "d.example", "e.example"]
+
+
+@pytest.mark.parametrize("name", ["local_transport", "mailbox_transport", "virtual_transport"])
+def test_a_client_behind_local_delivery_is_a_way_without_a_next_hop_as_well(node, name):
+    assert hops(ways(node, {name: "relay"})[name]) == [("relay/unix", "the recipient's domain", name, None)]
+    assert name not in ways(node, {name: "virtual"})
 
 
 def test_a_way_is_the_next_hop_with_the_policy_for_it(node):
@@ -216,7 +233,9 @@ def test_what_nobody_can_ask_about_the_next_hop_counts_where_tls_is_used(node):
     node.postfix.edit({"transport_maps": ""})
     assert said(ways(node)[OTHER].protections)["next_hop"] == "nothing"
     node.postfix.edit({"smtp_tls_security_level": "none"})
-    assert said(ways(node)[OTHER].protections) == {"level": "none", "policy_sources": "nothing"}
+    assert said(ways(node)[OTHER].protections) == {
+        **{"level": "none", "patterns": "nothing", "policy_sources": "nothing"}
+    }
 
 
 def test_tables_are_asked_once_however_many_destinations_there_are(node):
