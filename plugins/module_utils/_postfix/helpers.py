@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
-from typing import Tuple
+from typing import Iterable, Tuple
 
+from .._errors import InvalidValue
 from .state import State
+from .values import is_yes
 
 TLSMGR = "tlsmgr"
 TLSPROXY = "tlsproxy"
@@ -21,6 +23,19 @@ def for_tls(state: State) -> Tuple[str, ...]:
 def for_reuse(state: State) -> Tuple[str, ...]:
     """Connection reuse defers every message while master.cf has no tlsproxy(8), as Debian ships it."""
     return () if state.service(TLSPROXY, "unix") else (_entry(state, TLSPROXY, "- 0"),)
+
+
+def check_removal(state: State, gone: Iterable[str]) -> None:
+    """Refuse to take out what mail over TLS would then wait for."""
+    senders = [service for service in state.services if service.command in ("smtp", "lmtp")]
+    reuse = any(is_yes(state.found(one).get(f"{one.command}_tls_connection_reuse", "no")) for one in senders)
+    if reuse and f"{TLSPROXY}/unix" in gone:
+        raise InvalidValue(
+            f"services[{TLSPROXY}/unix].state",
+            "absent",
+            "would let all mail over TLS wait, since clients use connections again through it",
+            "leave it, or set client.connection_reuse: false (smtp_tls_mode) first",
+        )
 
 
 def _entry(state: State, name: str, wakeup_and_limit: str) -> str:

@@ -11,6 +11,7 @@ from typing import Mapping, Tuple
 from .._model.entries import EntryWish
 from .._model.settings import Settings
 from .entries import entry_changes
+from .helpers import check_removal
 from .plan import Plan, plan_parameters
 from .secrets import secret_changes
 from .shared_lists import beside_ours
@@ -31,6 +32,7 @@ def plan_settings(state: State, wish: SettingsWish) -> Plan:
     """Compare ``wish`` with ``state``; nothing is written."""
     known = {name: value for name, value in wish.settings.where_known.items() if name in state.defaults}
     entries = entry_changes(state, wish.entries)
+    check_removal(state, entries.gone)
     secrets = secret_changes(state, wish.secrets)
     return plan_parameters(
         state,
