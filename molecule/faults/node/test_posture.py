@@ -58,6 +58,14 @@ def test_a_record_with_a_route_holds_beside_a_smarthost(trusting):
 @pytest.mark.parametrize(
     ("found", "then", "lowered"),
     [
+        (
+            [
+                *("smtp_tls_security_level=dane", "smtp_dns_support_level=dnssec", "smtp_host_lookup=dns"),
+                *("smtp_tls_protocols=>=TLSv1.3", "smtp_tls_mandatory_protocols=>=TLSv1.2"),
+            ],
+            {"client": {"minimum_protocol": "TLSv1.2"}},
+            "client.opportunistic_protocol from TLSv1.3 to TLSv1.2",
+        ),
         (["smtp_tls_security_level=Encrypt"], {"client": {"level": "may"}}, "client.level from encrypt to may"),
         (["smtpd_tls_security_level=ENCRYPT"], {"server": {"level": "may"}}, "server.level from encrypt to may"),
         (
@@ -263,6 +271,32 @@ SINK = "192.0.2.25"
             {"services": [{"name": "smtp/inet", "parameters": {"smtpd_proxy_filter": f"{SINK}:10025"}}]},
             "smtpd_proxy_filter of smtp/inet.level from may to none",
         ),
+        (
+            {"services": [{"name": "smtp/unix", "parameters": {"smtp_tls_CAfile": "/nowhere.pem"}}]},
+            "smtp/unix.level from may to none",
+        ),
+        (
+            {
+                "services": [
+                    {
+                        "name": "rewrite/unix",
+                        "parameters": {"relay_domains": "other.example", "relay_transport": f"lmtp:inet:{SINK}:24"},
+                    }
+                ]
+            },
+            "domain other.example.level from may to none",
+        ),
+        (
+            {
+                "parameters": {"own": "regexp:{ {/@shop[.]example/ error:} }"},
+                "services": [{"name": "rewrite/unix", "parameters": {"transport_maps": "$own"}}],
+            },
+            "client.routes from nothing to transport_maps = regexp:",
+        ),
+        (
+            {"parameters": {"header_checks": f"unionmap:{{static:{{FILTER lmtp:inet:{SINK}:24}}}}"}},
+            f"FILTER lmtp:inet:{SINK}:24 in header_checks.level from may to none",
+        ),
     ],
 )
 def test_what_a_reviewer_has_found_open_is_closed(trusting, asked, said):
@@ -277,3 +311,17 @@ def test_a_name_that_a_service_overrides_counts_where_other_values_name_it():
     sh("postfix", "reload")
     said = refuse(SETTINGS, services=[{"name": "lmtp/unix", "parameters": {"lvl": "none"}}])
     assert "lmtp/unix.level from encrypt to none" in said
+
+
+def test_of_two_entries_for_a_service_the_last_counts():
+    with open("/etc/postfix/master.cf", "a") as handle:
+        handle.write("slow unix - - n - - smtp -o smtp_tls_security_level=encrypt\nslow unix - - n - - smtp\n")
+    set_up("default_transport=slow", "smtp_tls_security_level=none")
+    assert succeed("smtp_tls_info")["posture"]["ways"]["other mail"]["level"] == "none"
+
+
+def test_what_postfix_could_not_read_is_told_as_what_was_asked_for():
+    before = picture()
+    said = refuse(SETTINGS, parameters={"own": "pcre:{ {/x$/ y} }", "relayhost": "$own"})
+    assert said.startswith("Postfix could not read what is asked for: ") and "It was so before" not in said
+    assert picture() == before

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Dict, FrozenSet, Iterator, Mapping, Optional, Tuple
 
 from .._model.networks import is_own, public_networks, read_network
@@ -19,8 +18,8 @@ from .routing import class_transport
 _REFUSALS = ("reject_unauth_destination", "defer_unauth_destination", "reject", "defer")
 _OPEN = ("permit", "permit_tls_all_clientcerts")
 """What lets anybody relay, or anybody with a certificate of any CA that is trusted (postconf(5), smtpd_relay_restrictions)."""
-_CLOSED = ("permit_mynetworks", "permit_sasl_authenticated", "permit_auth_destination")
-"""What lets nobody in of whom nothing else is told here."""
+_CLOSED = ("permit_mynetworks", "permit_sasl_authenticated", "permit_auth_destination", "permit_inet_interfaces")
+"""What lets nobody in of whom nothing else is told here, or this host."""
 _CONCERNS = {
     "permit_tls_clientcerts": "relay_clientcerts",
     "permit_mx_backup": "permit_mx_backup_networks",
@@ -57,14 +56,17 @@ def _networks(configuration: Configuration, found: Mapping[str, str]) -> FrozenS
     return public_networks(" ".join(patterns)) | frozenset(tables)
 
 
-def _words(found: Mapping[str, str], name: str, within: Tuple[str, ...] = ()) -> Iterator[str]:
-    """The words of a list; for a class of restrictions, its own (RESTRICTION_CLASS_README). After warn_if_reject nothing is
-    refused."""
-    classes = split_list(found.get("smtpd_restriction_classes", ""))
-    for word in split_list(re.sub(r"(?i)\bwarn_if_reject[\s,]+(?:reject|defer)\S*", "", found.get(name, ""))):
-        if word in classes and word not in within:
-            yield from _words(found, word, (*within, word))
-        else:
+def _words(found: Mapping[str, str], name: str, within: Tuple[str, ...] = (), warned: bool = False) -> Iterator[str]:
+    """The words of a list, without refusals that are only warnings (warn_if_reject); for a class of restrictions, its own
+    (RESTRICTION_CLASS_README)."""
+    classes = {*split_list(found.get("smtpd_restriction_classes", ""))} - {*within, name}
+    before = ""
+    for word in split_list(found.get(name, "")):
+        only = warned or before == "warn_if_reject"
+        before = word.lower()
+        if word in classes:
+            yield from _words(found, word, (*within, name), only)
+        elif not (only and before.startswith(("reject", "defer"))):
             yield word
 
 

@@ -64,6 +64,8 @@ CLASSES = {"smtpd_restriction_classes": "open, Shut", "open": "permit", "Shut": 
         ("Shut, open", CLOSED),
         ("shut, open", OPEN),
         ("open", OPEN),
+        ("warn_if_reject Shut", OPEN),
+        ("warn_if_reject open", OPEN),
     ],
 )
 def test_a_class_of_restrictions_is_what_stands_in_it(node, restrictions, said_of_it):
