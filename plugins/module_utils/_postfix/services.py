@@ -54,7 +54,7 @@ def check_services(
     """Refuse a change that a service of master.cf would undermine without being named in it."""
     effective = plan.effective_after(state)
     found: Dict[str, List[Shortcoming]] = {}
-    for service in _protected(state):  # master.cf may list a service twice
+    for service in _protected(state):
         overrides = plan.overrides_after(service)
         named = next((s for s in services if s.name == service.key), None)
         if _tls(overrides):

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Dict, Iterator, Mapping, Optional, Sequence, Tuple
@@ -251,27 +250,27 @@ def _assignments(text: str) -> Dict[str, str]:
 
 
 def _services(entries: str, overrides: str) -> Tuple[Service, ...]:
-    per_service: Dict[str, Dict[str, str]] = {}
+    """Of two entries with one name and type Postfix uses the last (master(8)), while postconf(1) tells the overrides of both
+    together."""
+    told: Dict[str, Dict[str, str]] = {}
     for name, value in _assignments(overrides).items():
         service, _slash, parameter = name.rpartition("/")
-        per_service.setdefault(service, {})[parameter] = value
-    rows = [line.split(None, 7) for line in entries.split("\n") if line.strip()]
-    complete = [(f"{row[0]}/{row[1]}", row) for row in rows if len(row) == 8]
-    count = Counter(key for key, _row in complete)
+        told.setdefault(service, {})[parameter] = value
+    rows = [row for row in (line.split(None, 7) for line in entries.split("\n")) if len(row) == 8]
+    keys = [f"{row[0]}/{row[1]}" for row in rows]
     return tuple(
         Service(
             name=row[0],
             kind=row[1],
             chroot=row[4],
             command=row[7].split()[0],
-            overrides=_own(row[7], per_service.get(key, {})) if count[key] > 1 else per_service.get(key, {}),
+            overrides={n: v for n, v in told.get(key, {}).items() if keys.count(key) == 1 or _is_set(n, row[7])},
             entry=" ".join(row),
         )
-        for key, row in dict(complete).items()
+        for key, row in dict(zip(keys, rows)).items()
     )
 
 
-def _own(command: str, overrides: Mapping[str, str]) -> Dict[str, str]:
-    """Of two entries for one service the last counts (master(8) warns of it), while postconf(1) shows the overrides of both."""
-    stated = re.findall(r"-o \{?\s*(\w+)\s*=", command)
-    return {name: value for name, value in overrides.items() if name in stated}
+def _is_set(name: str, command: str) -> bool:
+    """Whether an entry sets this parameter, as postconf(1) writes it: C(-o name=value), or in braces where there are blanks."""
+    return re.search(rf" -o (?:\{{ ?)?{re.escape(name)} ?=", command) is not None

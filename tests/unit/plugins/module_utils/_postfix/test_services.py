@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import pytest
 import yaml
@@ -15,7 +14,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.po
 )
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.services import read_services
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix import services
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.plan import Plan, plan_parameters
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.plan import plan_parameters
 
 MASTER_CF = (
     "smtp inet n - y - - smtpd\n"
@@ -212,17 +211,6 @@ def test_a_level_that_is_stated_of_one_service_exempts_no_other(mixed):
     there = ["relay/unix/smtp_tls_CAfile=/other.pem", "smtp/unix/smtp_tls_CAfile=/third.pem"]
     said = check(mixed, there, client=MATCHING, wanted=[{"name": "relay/unix", "level": "secure"}])
     assert said == sentence("smtp/unix has ca_file /third.pem instead of /ca.pem")
-
-
-def test_a_service_that_master_cf_lists_twice_is_named_once(mixed):
-    mixed.write(STRICT_MAIN_CF)
-    mixed.override("submission/inet/smtpd_tls_security_level=none")
-    (submission,) = [s for s in mixed.state.services if s.key == "submission/inet"]
-    state = replace(mixed.state, services=(submission, submission))
-    asked = (read_server_policy(STRICT), read_client_policy(None))
-    with pytest.raises(HardeningError) as refusal:
-        services.check_services(state, Plan(), asked, ())
-    assert str(refusal.value).startswith(sentence("submission/inet has level none instead of encrypt"))
 
 
 @pytest.mark.parametrize(

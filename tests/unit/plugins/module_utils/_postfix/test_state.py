@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import InvalidValue, PostfixError
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.commands import Completed, Postfix
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import (
     check_instance,
     read_state,
@@ -114,6 +115,24 @@ def test_services_are_read_as_postconf_lists_them(node):
     }
     assert state.service("smtp", "inet").overrides == {}
     assert state.service("smtp", "unix") is None
+
+
+def test_of_two_entries_for_one_service_the_last_counts(node):
+    said = {
+        "-M": "smtp inet n - y - - smtpd\n"
+        "submission inet n - y - - smtpd -o smtpd_tls_security_level=encrypt -o syslog_name=a\n"
+        "submission inet n - n - - smtpd -o {smtpd_banner=b c} -o syslog_name=b\n",
+        "-Px": "submission/inet/smtpd_banner = b c\n"
+        "submission/inet/smtpd_tls_security_level = encrypt\n"
+        "submission/inet/syslog_name = b\n",
+    }
+
+    def run(argv, stdin=None, seconds=None):
+        return Completed(0, said[argv[3]], "") if argv[3] in said else node.run(argv)
+
+    smtp, submission = read_state(Postfix(run, node.config_dir)).services
+    assert (smtp.key, submission.key, submission.chroot) == ("smtp/inet", "submission/inet", "n")
+    assert submission.overrides == {"smtpd_banner": "b c", "syslog_name": "b"}
 
 
 def test_a_postconf_of_something_else_is_noticed(node):
