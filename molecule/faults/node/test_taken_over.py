@@ -14,7 +14,7 @@ pytestmark = pytest.mark.sampled("taken_over")
 
 
 def test_what_postfix_warned_of_before_refuses_no_change():
-    """Its warnings name paths, lines and values, which differ in every copy."""
+    """Its warnings name paths, lines and values, which differ in every copy; what else lies beside main.cf is nobody's matter."""
     put("memcache.cf", "memcache = inet:localhost:11211\nstray_key = 1\n", CONFIG)
     with open(f"{CONFIG}/main.cf", "a") as handle:
         handle.write(
@@ -24,6 +24,7 @@ def test_what_postfix_warned_of_before_refuses_no_change():
             "smtp_generic_maps = memcache:/etc/postfix/memcache.cf\n"
             "header_size_limit = 102400\nheader_size_limit = 102401\n"
         )
+    os.makedirs(f"{CONFIG}/{'deep/' * 20}")
     reloaded()
     assert changes(soft_bounce=None, smtpd_banner=f"{HOST} ESMTP")["changed"]
     assert changes(header_size_limit="102402", virtual_mailbox_limit_maps="hash:/etc/postfix/quotas")["changed"]

@@ -70,10 +70,29 @@ def begin(config_dir: str, author: Author, time: str, queue_dir: str, created: L
         files.make_folder(os.path.join(here, name), 0o700)
     for name in CONFIGURATION:
         live, kept = files.resolve(config_dir, name), os.path.join(here, "was", name)
-        files.link(live, kept)
+        _link(live, kept)
         journal.saved[live] = kept
     files.write(_path(config_dir), json.dumps(asdict(journal), indent=1).encode(), 0o600)
     return journal
+
+
+def _link(live: str, kept: str) -> None:
+    """A second name, which a file does not get that could not be replaced either."""
+    try:
+        files.link(live, kept)
+    except OSError as problem:
+        remedy = _REMEDIES.get(problem.errno or 0)
+        if remedy is None:
+            raise
+        raise HardeningError(
+            f"{live} cannot be replaced ({problem.strerror}): {remedy}; nothing was changed."
+        ) from None
+
+
+_REMEDIES = {
+    errno.EPERM: "lsattr shows whether it is immutable, and chattr -i ends that",
+    errno.EXDEV: "where it is a mount of its own, as in a container, mount its folder in place of it",
+}
 
 
 def find(config_dir: str) -> Optional[Journal]:

@@ -78,11 +78,12 @@ def _link_all(source: Folder, copy: Folder, without: AbstractSet[str], budget: I
 
 
 def _link(source: Folder, name: str, copy: Folder) -> bool:
-    """Whether there is a second name now; not so for what lies in another file system, or is gone."""
+    """Whether there is a second name now; not so for what lies in another file system, may not have one (a folder, or what
+    chattr(1) keeps from any change: link(2)), or is gone."""
     try:
         source.link(name, copy, name)
     except OSError as problem:
-        if problem.errno not in (errno.EXDEV, errno.ENOENT):
+        if problem.errno not in (errno.EXDEV, errno.EPERM, errno.ENOENT):
             raise
         return False
     return True

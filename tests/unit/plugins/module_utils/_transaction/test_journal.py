@@ -187,6 +187,21 @@ def test_what_was_is_the_same_file_under_a_second_name(node):
     assert all(os.path.samefile(live, kept) for live, kept in log.saved.items())
 
 
+@pytest.mark.parametrize(
+    ("number", "remedy"), [(errno.EPERM, "chattr -i"), (errno.EXDEV, "mount its folder"), (errno.EROFS, None)]
+)
+def test_a_main_cf_that_nothing_can_replace_is_told_with_a_remedy(node, monkeypatch, number, remedy):
+    def link(path, other):
+        raise OSError(number, os.strerror(number), path)
+
+    monkeypatch.setattr(files, "link", link)
+    before = read(node.path("main.cf"))
+    with pytest.raises(HardeningError if remedy else OSError) as refusal:
+        begin(node)
+    assert node.path("main.cf") in str(refusal.value) and (remedy or "") in str(refusal.value)
+    assert read(node.path("main.cf")) == before
+
+
 def test_a_journal_is_found_as_it_was_written(node):
     _before, log = begin(node)
     assert journal.find(node.config_dir) == log

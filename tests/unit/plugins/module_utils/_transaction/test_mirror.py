@@ -94,3 +94,11 @@ def test_nobody_else_can_reach_a_copy_before_all_in_it_is_complete(queue, monkey
     monkeypatch.setattr(mirror, "like", watch)
     mirrored(queue)
     assert seen == [[(0o700, 0), (0o700, 0)], [(0o700, 0), (0o755, POSTFIX)]]
+
+
+def test_a_folder_that_lies_deeper_than_any_is_copied_is_reached_where_it_is(queue):
+    names = ["deep"] * (mirror._DEEPEST + 2)
+    (queue / "queue").joinpath(*names).mkdir(parents=True)
+    mirror.mirror_configuration(str(queue / "queue"), str(queue / "spool"))
+    last = (queue / "spool").joinpath(*names[: mirror._DEEPEST + 1])
+    assert os.readlink(last) == str((queue / "queue").joinpath(*names[: mirror._DEEPEST + 1]))

@@ -243,8 +243,8 @@ def test_folders_of_the_queue_keep_their_modes_and_owners(staged):
             assert (copy.st_mode, copy.st_uid, copy.st_gid) == (live.st_mode, live.st_uid, live.st_gid)
 
 
-@pytest.mark.parametrize(("number", "survives"), [(errno.EXDEV, True), (errno.ENOSPC, False)])
-def test_what_is_mounted_into_the_queue_is_left_out_and_other_failures_are_not_hidden(
+@pytest.mark.parametrize(("number", "survives"), [(errno.EXDEV, True), (errno.EPERM, True), (errno.ENOSPC, False)])
+def test_what_is_mounted_into_the_queue_or_immutable_is_left_out_and_other_failures_are_not_hidden(
     staged, monkeypatch, number, survives
 ):
     write(os.path.join(staged.queue_dir, "dev", "log"), "")
