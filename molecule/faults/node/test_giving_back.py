@@ -90,6 +90,17 @@ def test_a_state_that_was_broken_when_it_was_found_comes_back_as_it_was(broken):
     assert files() == before and not leftovers()
 
 
+def test_what_was_broken_when_it_was_found_comes_back_beside_a_listener_that_is_new_since():
+    sh("postconf", "-X", "smtpd_tls_chain_files")
+    shutil.rmtree(f"{STORE}/history")
+    by_hand("-e", "smtpd_tls_security_level=may")
+    succeed("smtp_tls_cert", provider="self_signed", self_signed={"key_type": "ecdsa"}, use=["server"])
+    by_hand("-Me", "2525/inet=2525 inet n - y - - smtpd")
+    succeed("smtp_rollback", state="absent", allow_weaker=True)
+    parameters, services = configuration()
+    assert "chain_files" not in parameters and "2525" in services and not os.path.exists(f"{STORE}/history")
+
+
 def test_a_state_that_was_well_must_be_well_again():
     chain = f"{CONFIG}/mine.pem"
     with open(chain, "w") as handle:

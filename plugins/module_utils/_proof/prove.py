@@ -23,7 +23,7 @@ from .connection import Target
 from .conversation import Conversation
 from .listeners import Listener, own_listeners
 from .observe import Observation, answer_to_recipient, observe
-from .shortcomings import AWAY, HIDDEN, served_names, shortcomings
+from .shortcomings import AWAY, HIDDEN, served_names, shortcomings, unanswered
 from .vantages import TURNED_AWAY, vantages
 
 PATIENCE = 15.0
@@ -196,7 +196,7 @@ class _Looker:
                 store.active_chains(listener.state, "server")
         except CertificateError as problem:  # a file that Postfix cannot use either, as clients will see
             seen = observe(self.postfix.run, target, own_pem=self.own_pem)
-            short = (f"is told to show what cannot be used: {str(problem).rstrip('.')}",)
+            short = (f"is told to show what cannot be used: {str(problem).rstrip('.')}", *unanswered(listener.state, seen))
         return _Look(listener.service, target, seen, short, listener.service in self.unproven)
 
     def _shown_for(self, listener: Listener, target: Target) -> Shown:

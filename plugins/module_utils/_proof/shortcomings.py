@@ -28,7 +28,7 @@ def shortcomings(listener: Listener, seen: Observation, shown: Shown) -> Iterato
     """Every way in which a listener falls short of its configuration; ``shown`` is for who asks for its own name."""
     state = listener.state
     if seen.error is not None:
-        yield _why_silent(state, seen.error)
+        yield from unanswered(state, seen)
         return
     for version in (version for version, answer in seen.proxy_protocol.items() if answer != "accepted"):
         yield f"does not take the header of a proxy in version {version[1:]}"
@@ -43,14 +43,17 @@ def shortcomings(listener: Listener, seen: Observation, shown: Shown) -> Iterato
     yield from _client_certificate_shortcomings(listener.policy, seen)
 
 
-def _why_silent(state: State, error: str) -> str:
-    """Why there was no conversation to the end."""
-    if TURNED_AWAY.match(error):
-        return f"{AWAY}: {error}"
-    if NO_TLS.match(error):
-        missing = "; give it a certificate (smtp_tls_cert, use: [server])"
-        return f"offers STARTTLS and then no TLS: {error}{'' if store.active_sources(state, 'server') else missing}"
-    return f"cannot be talked to: {error}"
+def unanswered(state: State, seen: Observation) -> Iterator[str]:
+    """Why a listener does not talk to this host to the end, where it does not."""
+    if seen.error is None:
+        return
+    if TURNED_AWAY.match(seen.error):
+        yield f"{AWAY}: {seen.error}"
+    elif NO_TLS.match(seen.error):
+        missing = "" if store.active_sources(state, "server") else "; give it a certificate (smtp_tls_cert, use: [server])"
+        yield f"offers STARTTLS and then no TLS: {seen.error}{missing}"
+    else:
+        yield f"cannot be talked to: {seen.error}"
 
 
 def _certificate_shortcomings(state: State, seen: Observation, shown: Shown) -> Iterator[str]:

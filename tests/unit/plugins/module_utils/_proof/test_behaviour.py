@@ -31,6 +31,31 @@ def test_what_is_otherwise_than_it_was_is_a_failure(now, then):
         as_then(failing, lambda: now, then)
 
 
+@pytest.mark.parametrize(
+    ("short", "holds"),
+    [
+        (["smtp/inet"], True),
+        (["smtp/inet", "new/inet"], True),
+        (["587/inet"], False),
+        (["smtp/inet", "other/inet"], False),
+    ],
+    ids=["as then", "new, as one was then", "well then", "new, as none was then"],
+)
+def test_only_what_falls_short_must_be_as_it_was_then(short, holds):
+    then = {"smtp/inet": {"broken": True}, "587/inet": {"starttls": True}}
+    now = {"smtp/inet": {"broken": True}, "587/inet": {"starttls": False}, "new/inet": {"broken": True}}
+    now["other/inet"] = {"starttls": False}
+
+    def prove():
+        raise ProofFailed("The wire shows something else.", [(service, "is wrong") for service in short])
+
+    if holds:
+        assert [one["service"] for one in as_then(prove, lambda: now, then)] == list(now)
+    else:
+        with pytest.raises(ProofFailed):
+            as_then(prove, lambda: now, then)
+
+
 def test_a_listener_behaves_the_same_each_time(tls_node, listen):
     server = listen()
     tls_node.services = f"127.0.0.1:{server.port} inet n - y - - smtpd\n"

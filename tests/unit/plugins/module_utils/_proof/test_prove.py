@@ -171,6 +171,17 @@ def test_a_service_whose_own_certificate_is_not_there_is_named_with_its_file(tls
     )
 
 
+def test_a_listener_that_lacks_its_certificate_and_does_not_answer_is_told_of_both(tls_node, monkeypatch):
+    """So that what is mended and what is not can be told apart."""
+    monkeypatch.setattr(proving, "FIRST_WORDS", -1.0)
+    tls_node.services = "127.0.0.1:1 inet n - y - - smtpd\n"
+    tls_node.override("127.0.0.1:1/inet/smtpd_tls_chain_files=/none.pem")
+    found = frozenset([("127.0.0.1:1/inet", "cannot be talked to: timed out")])
+    assert proving.there_already(tls_node.postfix, found, False) == found
+    with pytest.raises(ProofFailed, match=r"is told to show .*/none.pem: .*; .* cannot be talked to: "):
+        prove_twin(tls_node.postfix, ["smtp/inet"])
+
+
 def test_a_listener_that_shows_a_stale_certificate_fails_the_proof(tls_node, listen, monkeypatch):
     monkeypatch.setattr(proving, "PATIENCE", -1.0)
     on_the_wire(tls_node, listen(), LENIENT)
