@@ -228,7 +228,7 @@ def _check_agents_certificates(state: State, ca_file: Optional[str], run: Run) -
 
 
 def _warnings(state: State, server: ServerPolicy, client: ClientPolicy) -> Iterator[str]:
-    if server.level is ServerLevel.ENCRYPT:
+    if server.level is ServerLevel.ENCRYPT and any(service.is_listener for service in state.services):
         yield (
             "server.level: encrypt refuses clients without STARTTLS on every smtpd service; RFC 3207 section 4 "
             "forbids that on a server that receives mail from the Internet."

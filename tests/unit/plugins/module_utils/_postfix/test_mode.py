@@ -102,6 +102,8 @@ def test_a_client_that_begins_with_tls_needs_a_level_that_demands_it(tls_node, w
 
 def test_requiring_starttls_warns_with_the_rfc(tls_node):
     assert any("RFC 3207" in warning for warning in plan(tls_node, server={"level": "encrypt"}).warnings)
+    tls_node.services = "smtp unix - - y - - smtp\n"
+    assert not any("RFC 3207" in warning for warning in plan(tls_node, server={"level": "encrypt"}).warnings)
 
 
 def test_a_combination_with_what_is_there_is_refused(tls_node):
