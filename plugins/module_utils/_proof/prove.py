@@ -196,7 +196,8 @@ class _Looker:
                 store.active_chains(listener.state, "server")
         except CertificateError as problem:  # a file that Postfix cannot use either, as clients will see
             seen = observe(self.postfix.run, target, own_pem=self.own_pem)
-            short = (f"is told to show what cannot be used: {str(problem).rstrip('.')}", *unanswered(listener.state, seen))
+            unusable = f"is told to show what cannot be used: {str(problem).rstrip('.')}"
+            short = (unusable, *unanswered(listener.state, seen))
         return _Look(listener.service, target, seen, short, listener.service in self.unproven)
 
     def _shown_for(self, listener: Listener, target: Target) -> Shown:

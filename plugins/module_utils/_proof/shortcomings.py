@@ -50,8 +50,9 @@ def unanswered(state: State, seen: Observation) -> Iterator[str]:
     if TURNED_AWAY.match(seen.error):
         yield f"{AWAY}: {seen.error}"
     elif NO_TLS.match(seen.error):
-        missing = "" if store.active_sources(state, "server") else "; give it a certificate (smtp_tls_cert, use: [server])"
-        yield f"offers STARTTLS and then no TLS: {seen.error}{missing}"
+        certified = bool(store.active_sources(state, "server"))
+        remedy = "" if certified else "; give it a certificate (smtp_tls_cert, use: [server])"
+        yield f"offers STARTTLS and then no TLS: {seen.error}{remedy}"
     else:
         yield f"cannot be talked to: {seen.error}"
 
