@@ -37,6 +37,7 @@ options:
     description:
       - Ranges of public addresses that C(mynetworks) may hold. Any other is refused, a single address is not. A prefix of
         length 0 is always refused.
+      - What a file or a table holds is not written out in the task, so new ranges in it, and a new table, need O(allow_weaker).
     type: list
     elements: str
     default: []
