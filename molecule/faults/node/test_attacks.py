@@ -16,6 +16,8 @@ import pytest
 from changes import CHANGES
 from conftest import CONFIG, HERE, STORE, answers, configuration, leftovers, put_back, run, succeed
 
+pytestmark = pytest.mark.sampled("attacks")
+
 TRIES = int(os.environ.get("TRIES", "40"))
 LOG = "/var/log/mail.log"
 
@@ -53,8 +55,6 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._folder i
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.commands import Postfix
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.state import STORE, read_state
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._transaction import twin
-
-pytestmark = pytest.mark.sampled("attacks")
 
 postfix = Postfix(_command.run, "/etc/postfix")
 state = read_state(postfix)

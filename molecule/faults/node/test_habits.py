@@ -11,6 +11,8 @@ from by_hand import BANNER, CERTIFICATE, SO_BEFORE, edit, own_certificate, warne
 from changes import CHANGES
 from conftest import STORE, configuration, refuse, sh, start, succeed
 
+pytestmark = pytest.mark.sampled("habits")
+
 
 def test_blanks_in_values_settle():
     blank = {"smtpd_banner": "  habits   ESMTP ", "mynetworks": "127.0.0.0/8,  [::1]/128 "}
@@ -99,8 +101,6 @@ def test_the_refusal_of_a_filters_services_shows_the_entries_that_let_them_be():
 
 POLICY = """\
 import os, sys
-
-pytestmark = pytest.mark.sampled("habits")
 def parent(pid):
     return open(f"/proc/{pid}/status").read().split("PPid:")[1].split()[0]
 master = open(f"/proc/{parent(os.getppid())}/cmdline").read()
