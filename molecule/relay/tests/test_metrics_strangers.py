@@ -9,8 +9,13 @@ from tasks import relay
 
 FORGED = '"u>, relay=a, delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent (250 ok)"@[255.255.255.255]'
 OUT = "/etc/postfix-out"
-testinfra_hosts = ["ssh://node3"]
-"""One node: a play of the role for each step takes long."""
+testinfra_hosts = ["local://"]
+
+
+@pytest.fixture
+def node():
+    """One of them: a play of the role for each step takes long."""
+    return "node3"
 
 
 def test_a_recipient_that_looks_like_a_delivery_is_none(node):

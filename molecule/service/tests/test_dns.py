@@ -100,10 +100,10 @@ def answer(domain):
 
 
 def resolver_state():
-    """What the node asks, and what runs there; a package that was installed meanwhile stays."""
+    """What the node asks, and what runs there; a package that was installed meanwhile stays, and a start that failed is told."""
     there = f"cat {RESOLV_CONF}; stat -c %A {RESOLV_CONF}; ls /etc/unbound/unbound.conf.d/smtp-hardening.conf"
     said = sh(NODE, f"{there}; systemctl is-active unbound; systemctl is-enabled unbound", check=False)
-    return said.replace("not-found", "disabled")
+    return said.replace("not-found", "disabled").replace("failed", "inactive")
 
 
 def findings():
