@@ -27,8 +27,7 @@ def for_reuse(state: State) -> Tuple[str, ...]:
 
 def check_removal(state: State, gone: Iterable[str]) -> None:
     """Refuse to take out what mail over TLS would then wait for."""
-    senders = [service for service in state.services if service.command in ("smtp", "lmtp")]
-    reuse = any(is_yes(state.found(one).get(f"{one.command}_tls_connection_reuse", "no")) for one in senders)
+    reuse = any(is_yes(state.found(one).get(f"{one.command}_tls_connection_reuse", "no")) for one in state.senders)
     if reuse and f"{TLSPROXY}/unix" in gone:
         raise InvalidValue(
             f"services[{TLSPROXY}/unix].state",

@@ -58,6 +58,11 @@ class Service:
         return self.command in ("smtpd", "postscreen")
 
     @property
+    def is_sender(self) -> bool:
+        """Whether it sends by SMTP or LMTP."""
+        return self.command in ("smtp", "lmtp")
+
+    @property
     def is_listener(self) -> bool:
         """Whether SMTP clients of the network talk to it."""
         return self.kind == "inet" and self.is_server
@@ -113,6 +118,11 @@ class State:
     @property
     def table_type(self) -> str:
         return self.effective["default_database_type"]
+
+    @property
+    def senders(self) -> Tuple[Service, ...]:
+        """The services that mail leaves by."""
+        return tuple(service for service in self.services if service.is_sender)
 
     def service(self, name: str, kind: str) -> Optional[Service]:
         return next((s for s in self.services if (s.name, s.kind) == (name, kind)), None)

@@ -46,11 +46,6 @@ class Policy:
         return hash((self.key, self.level, tuple(sorted(self.attributes.items())), self.valid, self.unknown))
 
 
-def is_client(service: Service) -> bool:
-    """Whether it sends by SMTP or LMTP."""
-    return service.command in ("smtp", "lmtp")
-
-
 def policy_keys(next_hop: str) -> List[str]:
     """What is asked for: a bare name stands below the domains above it, anything else for itself alone."""
     if not _HOSTNAME.match(next_hop):

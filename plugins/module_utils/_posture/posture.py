@@ -85,11 +85,7 @@ def read_posture(configuration: Configuration, today: datetime.date) -> Posture:
                 **clients.protections(configuration, None, clients.Policy()),
                 "routes": Same(frozenset(patterns_of(configuration))),
             },
-            **{
-                s.key: clients.protections(configuration, s, clients.Policy())
-                for s in state.services
-                if clients.is_client(s)
-            },
+            **{s.key: clients.protections(configuration, s, clients.Policy()) for s in state.senders},
         },
         ways={name: way.protections for name, way in ways.items()},
         hops=ways,

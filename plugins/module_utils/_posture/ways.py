@@ -138,7 +138,7 @@ def _others(configuration: Configuration, domains: Iterable[str]) -> Dict[str, L
         found[name] = list(dict.fromkeys(stated))
     for name, text in proxy_filters(configuration).items():
         found[name] = [Choice(PROXY_FILTER, text, PROXY_FILTER)]
-    senders = [service.name for service in configuration.state.services if clients.is_client(service)]
+    senders = [service.name for service in configuration.state.senders]
     for name in _LOCAL_TRANSPORTS:
         text = configuration.parameter(name)
         if ":" in text or text in senders:
@@ -160,8 +160,7 @@ def _prepare_policies(configuration: Configuration, chosen: Iterable[Choice]) ->
 
 def _policy_maps(configuration: Configuration) -> List[str]:
     """Those of main.cf, and of each client with others."""
-    senders = [service for service in configuration.state.services if clients.is_client(service)]
-    found = [configuration.parameter(f"{s.command}_tls_policy_maps", s) for s in senders]
+    found = [configuration.parameter(f"{s.command}_tls_policy_maps", s) for s in configuration.state.senders]
     return list(dict.fromkeys([configuration.parameter("smtp_tls_policy_maps"), *found]))
 
 
@@ -189,7 +188,7 @@ class _Hops:
             return
         if service is not None and service.command == "local":
             yield from self._behind(service)
-        if service is None or not clients.is_client(service):
+        if service is None or not service.is_sender:
             yield Hop(None, choice.transport, choice.next_hop, choice.by, clients.Policy(), {}, choice.unknown)
             return
         own = () if choice.next_hop == _RECIPIENTS else split_list(choice.next_hop)
