@@ -103,6 +103,11 @@ class ClientLevel(Ordered):
         return self in (ClientLevel.VERIFY, ClientLevel.SECURE)
 
     @property
+    def is_verified(self) -> bool:
+        """Whether only a peer gets mail whom DNS, a CA or a fingerprint vouches for."""
+        return {"R", "D"} <= _GUARANTEES[self]
+
+    @property
     def is_strongest(self) -> bool:
         """Whether no level guarantees anything more."""
         return not any(self.is_weaker_than(other) for other in ClientLevel)

@@ -18,6 +18,7 @@ from .._postfix.tls_required import demands
 from .._postfix.values import admitted, client_level, colon_list, is_yes, known, lowest
 from .configuration import Configuration
 from .maps import has_patterns, is_by_pattern, is_kept_by_others, split_maps
+from .passwords import shown_by_client
 from .protections import AtLeast, AtMost, Names, Protection, Switch, Unknown
 from .starting import can_start
 from .trust import trusted
@@ -126,7 +127,11 @@ def protections(
     found = configuration.state.found(service)
     level = _level(configuration, found, side, policy)
     patterns = filter(is_by_pattern, split_maps(found.get(f"{side}_tls_policy_maps", "")))
-    values: Dict[str, Optional[Protection]] = {"level": level, "patterns": AtLeast(frozenset(patterns))}
+    values: Dict[str, Optional[Protection]] = {
+        "level": level,
+        "patterns": AtLeast(frozenset(patterns)),
+        "passwords": shown_by_client(found, side, level),
+    }
     unsure = {*policy.unknown, *_unsure(found, side)}
     if unsure or level is not ClientLevel.NONE:
         values["policy"] = Unknown(frozenset(unsure))

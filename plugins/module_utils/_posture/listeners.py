@@ -12,10 +12,10 @@ from .._model.levels import CipherGrade, ClientCertificates, ServerLevel
 from .._postfix.levels import client_certificates, excluded_ciphers, governing_prefix
 from .._postfix.state import Service, split_list
 from .._postfix.values import admitted, is_yes, known, lowest, server_level
-from . import relaying
+from . import passwords, relaying
 from .clients import cipher_list
 from .configuration import Configuration
-from .protections import AtLeast, Protection, Switch, Unknown
+from .protections import AtLeast, Protection, Unknown
 from .trust import trusted
 
 PINNED, OF_SENDERS, LISTED = "pinned certificates", "certificates of senders' domains", "listed senders"
@@ -41,7 +41,7 @@ def protections(configuration: Configuration, service: Optional[Service]) -> Dic
         minimum_protocol=lowest(admitted(found.get(f"{prefix}_protocols", ""), configuration.state.version)),
         ciphers=known(CipherGrade, found.get(f"{prefix}_ciphers", "")),
         exclude_ciphers=AtLeast(frozenset(excluded_ciphers(found, "smtpd", mandatory))),
-        auth_only=_auth_only(found, level),
+        auth_only=passwords.kept_by_server(found, level),
     )
     values.update(cipher_list(found, values["ciphers"]))
     if not mandatory:
@@ -61,13 +61,6 @@ def _level(configuration: Configuration, found: Mapping[str, str], service: Opti
 
 def _command(service: Optional[Service]) -> str:
     return service.command if service else "smtpd"
-
-
-def _auth_only(found: Mapping[str, str], level: ServerLevel) -> Switch:
-    """Whether passwords cross the network encrypted alone (postconf(5), smtpd_tls_auth_only)."""
-    kept = level is ServerLevel.ENCRYPT or is_yes(found.get("smtpd_tls_auth_only", ""))
-    offered = is_yes(found.get("smtpd_sasl_auth_enable", ""))
-    return Switch(kept or not offered, "passwords in plaintext" if offered and not kept else "no password in plaintext")
 
 
 def _hides_tls(found: Mapping[str, str], command: str) -> bool:

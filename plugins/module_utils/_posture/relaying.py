@@ -12,7 +12,7 @@ from .._postfix.ports import is_private
 from .._postfix.state import Service, split_list
 from .._postfix.values import is_yes
 from .configuration import Configuration
-from .protections import AtMost, Protection, Switch
+from .protections import AtMost, Protection, Same, Switch
 from .routing import class_transport
 
 _REFUSALS = ("reject_unauth_destination", "defer_unauth_destination", "reject", "defer")
@@ -37,6 +37,7 @@ def protections(
     values: Dict[str, Optional[Protection]] = {
         "relay_networks": AtMost(_networks(configuration, found)),
         "client_addresses": AtMost(_told_by(configuration, found, service)),
+        "parent_domain_matches_subdomains": Same(_matched_by_parents(found)),
     }
     lists = [f"smtpd_{name}_restrictions" for name in ("relay", "recipient")]
     if any(found.get(name) for name in lists):
@@ -54,6 +55,12 @@ def _networks(configuration: Configuration, found: Mapping[str, str]) -> FrozenS
     patterns = tuple(configuration.patterns(found.get("mynetworks", "")))
     tables = (item for item in patterns if ":" in item and not item.startswith("!") and read_network(item) is None)
     return public_networks(" ".join(patterns)) | frozenset(tables)
+
+
+def _matched_by_parents(found: Mapping[str, str]) -> FrozenSet[str]:
+    """Where a domain stands for those below it: without that, a table refuses less, and with it, one of our domains is more
+    (postconf(5), parent_domain_matches_subdomains)."""
+    return frozenset(split_list(found.get("parent_domain_matches_subdomains", "").lower()))
 
 
 def _words(found: Mapping[str, str], name: str, within: Tuple[str, ...] = (), warned: bool = False) -> Iterator[str]:

@@ -395,7 +395,11 @@ def test_an_override_wins_over_main_cf_and_lmtp_has_parameters_of_its_own(node):
 
 def test_no_tls_has_nothing_that_could_be_lost_with_it(node):
     configuration = configured(node)
-    assert said(clients.protections(configuration, None, Policy())) == {"level": "none", "patterns": "nothing"}
+    assert said(clients.protections(configuration, None, Policy())) == {
+        "level": "none",
+        "patterns": "nothing",
+        "passwords": "nothing",
+    }
     unknown = Policy(unknown=(MTA_STS,))
     found = said(clients.protections(configuration, None, unknown))
     assert found == {"level": "none", "patterns": "nothing", "policy": MTA_STS, "dnssec": "no"}

@@ -78,6 +78,11 @@ def test_the_same_configuration_is_no_weaker_than_itself(node):
             {"smtpd_tls_auth_only": "no"},
             ["server.auth_only from no password in plaintext to passwords in plaintext"],
         ),
+        (
+            {"parent_domain_matches_subdomains": "smtpd_access_maps"},
+            {"parent_domain_matches_subdomains": "relay_domains"},
+            ["server.parent_domain_matches_subdomains from smtpd_access_maps to relay_domains"],
+        ),
         ({"mynetworks": "127.0.0.0/8"}, {"mynetworks": "127.0.0.0/8 10.0.0.0/8"}, []),
         (
             {"mynetworks": "127.0.0.0/8"},
