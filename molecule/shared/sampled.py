@@ -12,7 +12,7 @@ import random
 import pytest
 
 SEED = os.environ.get("SEED", "0")
-ROWS = int(os.environ.get("ROWS", "4"))
+ROWS = int(os.environ.get("ROWS", "3"))
 
 
 def some(name, rows, most=ROWS):

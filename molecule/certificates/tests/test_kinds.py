@@ -12,7 +12,7 @@ from sources import FLEET_CA
 from tasks import ansible, cert, refused, results
 
 testinfra_hosts = ["local://"]
-pytestmark = pytest.mark.usefixtures("fleet")
+pytestmark = [pytest.mark.usefixtures("fleet"), pytest.mark.sampled("kinds")]
 NAME = fqdn("node1")
 
 

@@ -25,7 +25,7 @@ from sources import (
 from tasks import LAB, cert, results
 
 testinfra_hosts = ["local://"]
-pytestmark = pytest.mark.usefixtures("fleet")
+pytestmark = [pytest.mark.usefixtures("fleet"), pytest.mark.sampled("providers")]
 NAME = fqdn("node1")
 
 

@@ -9,7 +9,7 @@ from seen import certificate_seen
 from tasks import LAB, cert, refused, results
 
 testinfra_hosts = ["local://"]
-pytestmark = pytest.mark.usefixtures("fleet")
+pytestmark = [pytest.mark.usefixtures("fleet"), pytest.mark.sampled("renewed_elsewhere")]
 NAME = fqdn("node2")
 LIVE = "/etc/letsencrypt/live/mx"
 

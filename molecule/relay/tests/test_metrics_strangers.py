@@ -9,6 +9,7 @@ from tasks import relay
 
 FORGED = '"u>, relay=a, delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent (250 ok)"@[255.255.255.255]'
 OUT = "/etc/postfix-out"
+pytestmark = pytest.mark.sampled("metrics_strangers")
 testinfra_hosts = ["local://"]
 
 

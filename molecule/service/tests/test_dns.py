@@ -37,6 +37,7 @@ SOCKET = "smtp-dane-first.socket"
 RESOLV_CONF, COPY = "/etc/resolv.conf", "/var/spool/postfix/etc/resolv.conf"
 KEPT = "/root/resolv.conf"
 TAGS = ("--tags", "resolver,mta_sts")
+pytestmark = pytest.mark.sampled("dns")
 testinfra_hosts = ["local://"]
 
 
@@ -63,6 +64,13 @@ def variables():
         "relay_mta_sts": True,
     }
     bring_back()
+
+
+@pytest.fixture(scope="module")
+def answering(variables):
+    """The same, once all of it answers."""
+    relay(NODE, "--tags", "resolver,mta_sts,metrics", **variables)
+    return variables
 
 
 def bring_back():
@@ -154,8 +162,7 @@ def test_a_source_of_policies_that_cannot_listen_is_not_what_mail_depends_on(var
     assert "nameserver 127.0.0.1" in sh(NODE, f"cat {RESOLV_CONF}"), "the resolver has answered"
 
 
-def test_once_all_answer_policies_come_from_dns(variables):
-    relay(NODE, "--tags", "resolver,mta_sts,metrics", **variables)
+def test_once_all_answer_policies_come_from_dns(answering):
     assert SOURCE in sh(NODE, "postconf -hx smtp_tls_policy_maps")
     assert (answer(PROVEN), answer(BANK)) == ("dane-only", "")
     assert findings() == {}
@@ -178,7 +185,7 @@ while True:
 """An account that wants to say in their place that no domain has a policy."""
 
 
-def test_services_that_are_killed_are_started_again_however_often_and_nobody_answers_in_their_place(variables):
+def test_services_that_are_killed_are_started_again_however_often_and_nobody_answers_in_their_place(answering):
     sh(NODE, f"systemd-run --unit=lurks --uid=nobody --collect python3 -c {shlex.quote(LURKS)}")
     for service in SERVICES:
         shown = sh(NODE, f"systemctl show -p Restart -p StartLimitIntervalUSec {service}")
@@ -216,7 +223,7 @@ DEATHS = {
 
 
 @pytest.mark.parametrize("death", DEATHS)
-def test_what_policies_depend_on_does_not_die_without_a_word_and_no_mail_is_lost(variables, death):
+def test_what_policies_depend_on_does_not_die_without_a_word_and_no_mail_is_lost(answering, death):
     harm, repair, reason = DEATHS[death]
     mark = f"Subject: {death}"
     sh(NODE, harm)
@@ -238,7 +245,7 @@ def test_what_policies_depend_on_does_not_die_without_a_word_and_no_mail_is_lost
     assert measured(NODE)["healthy"] == 1
 
 
-def test_a_link_that_leads_nowhere_is_kept_as_it_was_found():
+def test_a_link_that_leads_nowhere_is_kept_as_it_was_found(answering):
     """As to the file of a resolver that has not started."""
     sh(NODE, "ln -sfn ../run/nowhere /etc/nowhere.conf")
     argv = ["ansible", "-i", str(INVENTORY), NODE, "-m", "ansible.builtin.include_role"]
@@ -249,8 +256,8 @@ def test_a_link_that_leads_nowhere_is_kept_as_it_was_found():
     assert kept == "../run/nowhere\n"
 
 
-def test_dane_is_not_given_up_without_leave_nor_what_it_needs(variables):
-    said = refused(*TAGS, **variables, relay_dane=False)
+def test_dane_is_not_given_up_without_leave_nor_what_it_needs(answering):
+    said = refused(*TAGS, **answering, relay_dane=False)
     assert "This would lower protection: DANE, which smtp-dane-first promises to each Postfix here" in said
     assert answer(PROVEN) == "dane-only"
     result = results(NODE, "smtp_settings", {"parameters": {"smtp_dns_support_level": "enabled"}})[NODE]

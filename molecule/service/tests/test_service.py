@@ -13,6 +13,7 @@ NODE, NEIGHBOUR = "node3", "node2"
 LOG = "/var/log/mail.log"
 STATE, SETTINGS = ("--tags", "state"), ("--tags", "settings")
 """Of the role, what alone has something to do; the whole of it is applied where all else must stay as it is."""
+pytestmark = pytest.mark.sampled("service")
 testinfra_hosts = ["local://"]
 
 
