@@ -27,9 +27,7 @@ def broken(before: Posture, after: Posture) -> Dict[str, str]:
 
 def why_not(posture: Posture, record: DomainPolicy) -> Optional[str]:
     """Why mail for the record's domain would not get what the record says; ``None`` where it does, or nothing is said."""
-    if (record.level is None and record.requiretls is None) or (
-        record.route is not None and record.route.transport != "smtp"
-    ):
+    if record.level is None and record.requiretls is None:
         return None
     hops = (hop for name in record.names for hop in (posture.hops[name].hops if name in posture.hops else ()))
     problem = next(filter(None, (_problem(record, hop) for hop in hops)), None)

@@ -11,7 +11,7 @@ from typing import Dict, FrozenSet, Iterator, Mapping, Optional
 from .._model.levels import CipherGrade, ClientCertificates, ServerLevel
 from .._postfix.levels import client_certificates, excluded_ciphers, governing_prefix
 from .._postfix.state import Service, split_list
-from .._postfix.values import admitted, is_yes, known, lowest, server_level
+from .._postfix.values import admitted, known, lowest, server_level
 from . import passwords, relaying
 from .clients import cipher_list
 from .configuration import Configuration

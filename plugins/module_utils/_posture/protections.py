@@ -56,6 +56,16 @@ class Names(AtMost):
 
 
 @dataclass(frozen=True)
+class Covering(AtMost):
+    """Lists of which each entry covers what is below it. One that is empty, now or before, covers nothing that it did not."""
+
+    empty: FrozenSet[str] = frozenset()
+
+    def is_weaker_than(self, other: object) -> bool:
+        return isinstance(other, Covering) and not self.items - self.empty - other.empty <= other.items
+
+
+@dataclass(frozen=True)
 class Same(AtLeast):
     """A set of which nothing may go, nor may anything come: what patterns say of domains that nobody can list."""
 

@@ -12,7 +12,7 @@ from .._postfix.ports import is_private
 from .._postfix.state import Service, split_list
 from .._postfix.values import is_yes
 from .configuration import Configuration
-from .protections import AtMost, Protection, Same, Switch
+from .protections import AtMost, Covering, Protection, Switch
 from .routing import class_transport
 
 _REFUSALS = ("reject_unauth_destination", "defer_unauth_destination", "reject", "defer")
@@ -37,7 +37,7 @@ def protections(
     values: Dict[str, Optional[Protection]] = {
         "relay_networks": AtMost(_networks(configuration, found)),
         "client_addresses": AtMost(_told_by(configuration, found, service)),
-        "parent_domain_matches_subdomains": Same(_matched_by_parents(found)),
+        "parent_domain_matches_subdomains": _covering(found),
     }
     lists = [f"smtpd_{name}_restrictions" for name in ("relay", "recipient")]
     if any(found.get(name) for name in lists):
@@ -57,10 +57,17 @@ def _networks(configuration: Configuration, found: Mapping[str, str]) -> FrozenS
     return public_networks(" ".join(patterns)) | frozenset(tables)
 
 
-def _matched_by_parents(found: Mapping[str, str]) -> FrozenSet[str]:
-    """Where a domain stands for those below it: without that, a table refuses less, and with it, one of our domains is more
-    (postconf(5), parent_domain_matches_subdomains)."""
-    return frozenset(split_list(found.get("parent_domain_matches_subdomains", "").lower()))
+_LETTING_IN = ("mynetworks", "permit_mx_backup_networks", "qmqpd_authorized_clients", "relay_domains")
+"""Lists whose every entry lets somebody in."""
+
+
+def _covering(found: Mapping[str, str]) -> Covering:
+    """Where a domain stands for those below it, which lets more of them in; tables of access let in or refuse, so there any
+    change counts (postconf(5), parent_domain_matches_subdomains)."""
+    listed = split_list(found.get("parent_domain_matches_subdomains", "").lower())
+    access = "smtpd_access_maps"
+    names = [*(name for name in _LETTING_IN if name in listed), access if access in listed else f"no {access}"]
+    return Covering(frozenset(names), frozenset(name for name in _LETTING_IN if not found.get(name)))
 
 
 def _words(found: Mapping[str, str], name: str, within: Tuple[str, ...] = (), warned: bool = False) -> Iterator[str]:

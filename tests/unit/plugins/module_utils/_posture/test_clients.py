@@ -402,7 +402,9 @@ def test_no_tls_has_nothing_that_could_be_lost_with_it(node):
     }
     unknown = Policy(unknown=(MTA_STS,))
     found = said(clients.protections(configuration, None, unknown))
-    assert found == {"level": "none", "patterns": "nothing", "policy": MTA_STS, "dnssec": "no"}
+    assert found == {
+        **{"level": "none", "patterns": "nothing", "passwords": "nothing", "policy": MTA_STS, "dnssec": "no"}
+    }
 
 
 def test_at_dane_a_server_without_records_gets_what_may_would_give_it(node):

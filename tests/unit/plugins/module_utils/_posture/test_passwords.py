@@ -46,7 +46,9 @@ def test_who_does_not_log_in_shows_no_password(missing):
 
 
 def test_a_password_that_may_be_read_from_now_on_is_told(node):
-    node.append("".join(f"{name} = {value}\n" for name, value in {**LOGGED_IN, "smtp_tls_security_level": "may"}.items()))
+    node.append(
+        "".join(f"{name} = {value}\n" for name, value in {**LOGGED_IN, "smtp_tls_security_level": "may"}.items())
+    )
     node.append("smtp_sasl_security_options = noplaintext\nsmtp_sasl_tls_security_options = noplaintext\n")
     lower = {"smtp_sasl_security_options": "noanonymous", "smtp_sasl_tls_security_options": "noanonymous"}
     assert weaker(node, lower) == [f"client.passwords from nothing to {WITHOUT_TLS}, {UNVERIFIED}"]

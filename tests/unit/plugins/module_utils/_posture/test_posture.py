@@ -79,9 +79,29 @@ def test_the_same_configuration_is_no_weaker_than_itself(node):
             ["server.auth_only from no password in plaintext to passwords in plaintext"],
         ),
         (
+            {"parent_domain_matches_subdomains": "smtpd_access_maps", "relay_domains": "a.example"},
+            {
+                "parent_domain_matches_subdomains": "Relay_Domains, qmqpd_authorized_clients, smtpd_access_maps, debug_peer_list"
+            },
+            [
+                "server.parent_domain_matches_subdomains from smtpd_access_maps to "
+                "qmqpd_authorized_clients, relay_domains, smtpd_access_maps"
+            ],
+        ),
+        (
             {"parent_domain_matches_subdomains": "smtpd_access_maps"},
-            {"parent_domain_matches_subdomains": "relay_domains"},
-            ["server.parent_domain_matches_subdomains from smtpd_access_maps to relay_domains"],
+            {"parent_domain_matches_subdomains": "relay_domains, smtpd_access_maps"},  # of which there are none
+            [],
+        ),
+        (
+            {"parent_domain_matches_subdomains": "relay_domains, smtpd_access_maps, debug_peer_list"},
+            {"parent_domain_matches_subdomains": "smtpd_access_maps"},
+            [],
+        ),
+        (
+            {"parent_domain_matches_subdomains": "smtpd_access_maps"},
+            {"parent_domain_matches_subdomains": "debug_peer_list"},
+            ["server.parent_domain_matches_subdomains from smtpd_access_maps to no smtpd_access_maps"],
         ),
         ({"mynetworks": "127.0.0.0/8"}, {"mynetworks": "127.0.0.0/8 10.0.0.0/8"}, []),
         (
@@ -230,7 +250,7 @@ def test_a_new_client_sends_nothing_yet(node):
 
 def test_a_client_that_is_there_is_held_to_what_it_was(node):
     node.append("smtp_tls_security_level = may\n")
-    services = node.services.replace("y - - smtp\ntlsmgr", "y - - smtp -o smtp_tls_security_level=none\ntlsmgr")
+    services = node.services.replace("y - - smtp\nlmtp", "y - - smtp -o smtp_tls_security_level=none\nlmtp")
     assert weaker(node, services=services) == ["relay/unix.level from may to none"]
 
 

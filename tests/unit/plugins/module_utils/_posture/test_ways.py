@@ -234,7 +234,7 @@ def test_what_nobody_can_ask_about_the_next_hop_counts_where_tls_is_used(node):
     assert said(ways(node)[OTHER].protections)["next_hop"] == "nothing"
     node.postfix.edit({"smtp_tls_security_level": "none"})
     assert said(ways(node)[OTHER].protections) == {
-        **{"level": "none", "patterns": "nothing", "policy_sources": "nothing"}
+        **{"level": "none", "patterns": "nothing", "passwords": "nothing", "policy_sources": "nothing"}
     }
 
 
