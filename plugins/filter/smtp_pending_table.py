@@ -37,16 +37,17 @@ def _policies(mode: Facts) -> List[List[str]]:
     return rows or [["parameters", "", ", ".join([*mode["pending"]["set"], *mode["pending"]["unset"]])]]
 
 
-def _next_hops(mode: Facts) -> List[List[str]]:
+def _next_hops(result: Facts) -> List[List[str]]:
     """Those for which mail would wait: who is to hold them up should know before the first node changes."""
-    cut_off = [hop for hop in mode.get("next_hops", ()) if not hop["delivered"]]
+    cut_off = [hop for hop in result.get("next_hops", ()) if not hop["delivered"]]
     return [[f"mail for {hop['next_hop']} ({hop['by']})", "sent", f"waits: {hop['reason']}"] for hop in cut_off]
 
 
 def _domains(result: Facts) -> List[List[str]]:
     if not result.get("changed"):
         return []
-    return [["domains", _word([d["name"] for d in result["before"]]), _word([d["name"] for d in result["after"]])]]
+    before, after = ([record["name"] for record in result[side]] for side in ("before", "after"))
+    return [["domains", _word(before), _word(after)], *_next_hops(result)]
 
 
 def _word(value: object) -> str:

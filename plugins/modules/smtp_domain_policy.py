@@ -66,6 +66,12 @@ options:
         description: The minimum grade of ciphers toward the next hop (TLS 1.2 and below), in place of the default.
         type: str
         choices: [medium, high]
+      servername:
+        description:
+          - The name that the client sends in the handshake (SNI, RFC 6066 section 3), for which a host with many certificates shows
+            the right one. V(nexthop) is the next hop's own name, V(hostname) that of the host which DNS names.
+          - Left out, C(smtp_tls_servername) holds, which sends none by default; DANE sends its own.
+        type: str
       requiretls:
         description:
           - What becomes of messages to the domain whose senders ask for REQUIRETLS (RFC 8689), in place of Postfix's default
@@ -77,9 +83,17 @@ options:
       route:
         description:
           - The next hop instead of what DNS says (transport(5)), as V([host]:port), V([host]), or a domain whose MX to
-            ask. C(lmtp:) before it speaks LMTP.
+            ask. C(lmtp:) before it speaks LMTP; any other client service of master.cf can stand there as well, as in
+            V(relay:[host]:25), and must exist.
           - Postfix looks a policy up by the next hop verbatim; that key is derived from the route.
         type: str
+      implicit_tls:
+        description:
+          - Whether TLS comes before SMTP at the route's host (RFC 8314 section 3.3). Port 465 implies it; V(false) says that the
+            host speaks STARTTLS there all the same.
+          - Such mail goes by a client service of its own, C(smtps), with C(smtp_tls_wrappermode), at O(domains[].level) V(encrypt)
+            where no stricter one is given.
+        type: bool
       local:
         description: Whether mail for the domain is accepted from anywhere (C(relay_domains)).
         type: bool
@@ -187,6 +201,14 @@ EXAMPLES = r"""
         expires: 2027-03-31
     unlisted_senders: reject
 
+- name: A provider where TLS comes first, and whose hosts have many names
+  mailfleet.smtp_hardening.smtp_domain_policy:
+    domains:
+      - name: shop.example
+        level: secure
+        route: "[smtp.provider.example]:465"
+        servername: nexthop
+
 - name: See in the log what would be refused, before it is
   mailfleet.smtp_hardening.smtp_domain_policy:
     domains:
@@ -217,8 +239,10 @@ after:
       match: [mx.partner.example]
       minimum_protocol: null
       ciphers: null
+      servername: null
       requiretls: null
       route: "smtp:[mx.partner.example]:25"
+      implicit_tls: false
       local: false
       incoming: null
       mode: enforce
@@ -241,6 +265,14 @@ pending:
   returned: success
   type: dict
   sample: {set: {transport_maps: "lmdb:/etc/postfix/smtp_hardening/domains/1/transport"}, unset: [], services: []}
+next_hops:
+  description: >-
+    The routes' hosts that records hold to more than before, each asked by Postfix's own client before the change, as in
+    M(mailfleet.smtp_hardening.smtp_tls_mode). No mail is sent.
+  returned: success
+  type: list
+  elements: dict
+  sample: []
 lowered:
   description: What protects less than before, which C(allow_weaker) let pass (in check mode, would).
   returned: success
@@ -275,7 +307,7 @@ interrupted:
   sample: null
 """
 
-from typing import FrozenSet, Iterator, List
+from typing import Callable, FrozenSet, Iterator, List, Union
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -294,6 +326,7 @@ from ..module_utils._postfix.domains import DomainPlan, DomainWish, plan_domains
 from ..module_utils._postfix.incoming import bypassed
 from ..module_utils._postfix.state import State, read_state
 from ..module_utils._proof import resolver
+from ..module_utils._task.asking import Asked, Change, ask_first
 from ..module_utils._task.work import CHANGE_ARGUMENTS, bring_about, unmet
 from ..module_utils._transaction.journal import Author
 
@@ -310,8 +343,10 @@ DOMAIN_ARGUMENTS = {
     "match": {"type": "list", "elements": "str", "default": []},
     "minimum_protocol": {"type": "str", "choices": Protocol.words()},
     "ciphers": {"type": "str", "choices": CipherGrade.words()},
+    "servername": {"type": "str"},
     "requiretls": {"type": "str", "choices": RequireTls.words()},
     "route": {"type": "str"},
+    "implicit_tls": {"type": "bool"},
     "local": {"type": "bool", "default": False},
     "incoming": {"type": "dict", "options": INCOMING_ARGUMENTS},
     "mode": {"type": "str", "choices": Mode.words(), "default": "enforce"},
@@ -337,33 +372,40 @@ def wish(options: Options) -> DomainWish:
     )
 
 
-def work(postfix: Postfix, options: Options, check_mode: bool) -> Result:
+def work(postfix: Postfix, options: Options, check_mode: bool) -> Union[Result, Callable[[], Result]]:
+    """Where a record holds a next hop to more than before, that is asked first, without the lock."""
     wanted = wish(options)
     state = read_state(postfix)
     today = utc_now().date()
     domains = plan_domains(state, wanted, today)
+    expired = domains.expired(today)
     check_shadowed(postfix, state, domains.plan)
     dnssec = resolver.unmet(state, options["dnssec_test"]) if domains.uses_dane else None
     lacking = unmet(check_mode, domains.unmet, dnssec)
-    expired = domains.expired(today)
-    author = Author("smtp_domain_policy", options["task"])
-    allowance = read_allowance(options["allow_weaker"], _said(options))
-    brought = bring_about(
-        postfix,
-        state,
-        domains.plan,
-        check_mode=check_mode,
-        author=author,
-        allowance=allowance,
-        unproven=options.get("unproven"),
-    )
+    change = Change(domains.plan, read_allowance(options["allow_weaker"], _said(options)), check_mode)
+
+    def carry_out(asked: Asked) -> Result:
+        brought = bring_about(
+            postfix,
+            state,
+            domains.plan,
+            check_mode=check_mode,
+            author=Author("smtp_domain_policy", options["task"]),
+            compared=asked.compared,
+            unproven=options.get("unproven"),
+        )
+        told = [*warnings(state, domains, expired), *lacking, *brought["warnings"], *asked.warnings()]
+        return {**brought, **facts(domains), "expired": expired, "next_hops": asked.facts(), "warnings": told}
+
+    return ask_first(postfix, state, change, carry_out)
+
+
+def facts(domains: DomainPlan) -> Result:
+    """The records on both sides of the change."""
     return {
-        **brought,
         "before": [record.as_facts() for record in domains.before],
         "after": [record.as_facts() for record in domains.after],
-        "expired": expired,
         "unlisted_senders": domains.unlisted.value,
-        "warnings": [*warnings(state, domains, expired), *lacking, *brought["warnings"]],
     }
 
 

@@ -126,6 +126,15 @@ restart_needed:
   returned: success
   type: bool
   sample: false
+next_hops:
+  description: >-
+    The servers that are logged in to with O(secrets) of this run, and those that are held to more than before, each asked before
+    the change, as in M(mailfleet.smtp_hardening.smtp_tls_mode); C(login) is whether name and password were taken, after TLS that
+    was verified at level V(secure) or V(verify). No mail is sent.
+  returned: success
+  type: list
+  elements: dict
+  sample: []
 lowered:
   description: What protects less than before, which C(allow_weaker) let pass (in check mode, would).
   returned: success
@@ -160,6 +169,7 @@ interrupted:
   sample: null
 """
 
+from typing import Callable, Union
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -173,6 +183,7 @@ from ..module_utils._model.settings import read_settings
 from ..module_utils._postfix.commands import Postfix
 from ..module_utils._postfix.settings import SettingsWish, plan_settings
 from ..module_utils._postfix.state import read_state
+from ..module_utils._task.asking import Asked, Change, ask_first
 from ..module_utils._task.work import CHANGE_ARGUMENTS, bring_about, restart
 from ..module_utils._transaction.journal import Author
 
@@ -186,7 +197,8 @@ SERVICE_ARGUMENTS = {
 }
 
 
-def work(postfix: Postfix, options: Options, check_mode: bool) -> Result:
+def work(postfix: Postfix, options: Options, check_mode: bool) -> Union[Result, Callable[[], Result]]:
+    """Servers that are logged in to are asked first, without the lock."""
     wish = SettingsWish(
         settings=read_settings(options["parameters"], options["where_known"], options["public_networks"]),
         entries=read_entries(options["services"], options["public_networks"]),
@@ -194,18 +206,23 @@ def work(postfix: Postfix, options: Options, check_mode: bool) -> Result:
     )
     state = read_state(postfix)
     plan = plan_settings(state, wish)
-    author = Author("smtp_settings", options["task"])
-    result = bring_about(
-        postfix,
-        state,
-        plan,
-        check_mode=check_mode,
-        author=author,
-        allowance=_allowance(options),
-        unproven=options.get("unproven"),
-    )
-    restarting = restart(plan.needs_restart)
-    return {**result, **restarting, "warnings": [*result["warnings"], *restarting["warnings"]]}
+    change = Change(plan, _allowance(options), check_mode, wish.passwords if plan.files else {})
+
+    def carry_out(asked: Asked) -> Result:
+        result = bring_about(
+            postfix,
+            state,
+            plan,
+            check_mode=check_mode,
+            author=Author("smtp_settings", options["task"]),
+            compared=asked.compared,
+            unproven=options.get("unproven"),
+        )
+        restarting = restart(plan.needs_restart)
+        warnings = [*result["warnings"], *restarting["warnings"], *asked.warnings()]
+        return {**result, **restarting, "next_hops": asked.facts(), "warnings": warnings}
+
+    return ask_first(postfix, state, change, carry_out)
 
 
 def _allowance(options: Options) -> Allowance:

@@ -214,7 +214,14 @@ next_hops:
   type: list
   elements: dict
   sample:
-    - {service: smtp/unix, next_hop: "[smtp.provider.example]:587", by: relayhost, level: secure, delivered: true, tls: Verified, reason: null}
+    - service: smtp/unix
+      next_hop: "[smtp.provider.example]:587"
+      by: relayhost
+      level: secure
+      delivered: true
+      tls: Verified
+      reason: null
+      login: null
 kept:
   description: >-
     Ciphers that were stricter than the profile's and stay, by option: a grade, exclusions. O(allow_weaker) with that name lets
@@ -279,7 +286,7 @@ interrupted:
 """
 
 
-from typing import Callable, FrozenSet, List, NamedTuple, Optional, Union
+from typing import Callable, FrozenSet, NamedTuple, Union
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -293,9 +300,9 @@ from ..module_utils._postfix.commands import Postfix
 from ..module_utils._postfix.mode import ModePlan, Wish, plan_mode
 from ..module_utils._postfix.state import State, read_state
 from ..module_utils._profiles import PROFILES, find_profile
-from ..module_utils._proof import next_hops, resolver
-from ..module_utils._task.work import CHANGE_ARGUMENTS, bring_about, lock_again, unmet
-from ..module_utils._transaction import ratchet
+from ..module_utils._proof import resolver
+from ..module_utils._task.asking import Asked, Change, ask_first
+from ..module_utils._task.work import CHANGE_ARGUMENTS, bring_about, unmet
 from ..module_utils._transaction.journal import Author
 
 SERVICE_ARGUMENTS = {"name": {"type": "str", "required": True}, **arguments(ServicePolicy)}
@@ -312,19 +319,10 @@ def work(postfix: Postfix, options: Options, check_mode: bool) -> Union[Result, 
     )
     state = read_state(postfix)
     mode = plan_mode(state, wish, postfix.run)
-    compared = ratchet.check(postfix, state, mode.plan, wish.allowance) if mode.plan.changed else None
-    hops = next_hops.rising(compared.before, compared.after) if compared else []
-    if compared is None or not hops:
-        return carry_out(postfix, state, Planned(wish, mode, compared, []), options, check_mode)
-    then = compared.then
-
-    def ask_first() -> Result:
-        asked = next_hops.ask_all(postfix, then, hops)
-        next_hops.refuse_cut_off(asked)
-        with lock_again(postfix, state, check_mode):
-            return carry_out(postfix, state, Planned(wish, mode, compared, asked), options, check_mode)
-
-    return ask_first
+    change = Change(mode.plan, wish.allowance, check_mode)
+    return ask_first(
+        postfix, state, change, lambda asked: carry_out(postfix, state, Planned(wish, mode, asked), options, check_mode)
+    )
 
 
 class Planned(NamedTuple):
@@ -332,12 +330,11 @@ class Planned(NamedTuple):
 
     wish: Wish
     mode: ModePlan
-    compared: Optional[ratchet.Compared]
-    asked: List[next_hops.NextHop]
+    asked: Asked
 
 
 def carry_out(postfix: Postfix, state: State, planned: Planned, options: Options, check_mode: bool) -> Result:
-    wish, mode, compared, asked = planned
+    wish, mode, asked = planned
     dnssec = resolver.unmet(state, options["dnssec_test"]) if wish.uses_dane else None
     lacking = unmet(check_mode, mode.unmet, dnssec)
     author = Author("smtp_tls_mode", options["task"])
@@ -347,7 +344,7 @@ def carry_out(postfix: Postfix, state: State, planned: Planned, options: Options
         mode.plan,
         check_mode=check_mode,
         author=author,
-        compared=compared,
+        compared=asked.compared,
         unproven=options.get("unproven"),
     )
     return {
@@ -355,8 +352,8 @@ def carry_out(postfix: Postfix, state: State, planned: Planned, options: Options
         "before": {"server": as_facts(mode.server_before), "client": as_facts(mode.client_before)},
         "after": {"server": as_facts(mode.server_after), "client": as_facts(mode.client_after)},
         "kept": dict(mode.kept),
-        "next_hops": [hop.as_facts() for hop in asked],
-        "warnings": [*mode.warnings, *lacking, *brought["warnings"], *next_hops.warnings(asked)],
+        "next_hops": asked.facts(),
+        "warnings": [*mode.warnings, *lacking, *brought["warnings"], *asked.warnings()],
     }
 
 

@@ -38,6 +38,9 @@ DEFAULTS = {
     "smtp_tls_CAfile": "",
     "smtp_tls_CApath": "/etc/ssl/certs",
     "smtp_tls_connection_reuse": "no",
+    "lmtp_tls_mandatory_protocols": ">=TLSv1",
+    "lmtp_tls_mandatory_ciphers": "medium",
+    "lmtp_tls_secure_cert_match": "nexthop",
     "smtp_tls_secure_cert_match": "nexthop, dot-nexthop",
     "smtp_host_lookup": "dns",
     "smtp_dns_support_level": "",
@@ -60,7 +63,8 @@ DEFAULTS_3_5 = {
     },
 }
 SERVICES = (
-    "smtp inet n - y - - smtpd\nsmtp unix - - y - - smtp\nrelay unix - - y - - smtp\ntlsmgr unix - - y 1000? 1 tlsmgr\n"
+    "smtp inet n - y - - smtpd\nsmtp unix - - y - - smtp\nrelay unix - - y - - smtp\nlmtp unix - - y - - lmtp\n"
+    "tlsmgr unix - - y 1000? 1 tlsmgr\n"
 )
 _NAME = re.compile(r"\$(?:(\w+)|\{(\w+)\}|\((\w+)\))")
 _OVERRIDE = re.compile(r"\s-o (?:\{\s*(?P<long>\w+)\s*=\s*(?P<text>[^}]*?)\s*\}|(?P<name>\w+)=(?P<value>\S*))")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Users log in at one relay, which checks their passwords with a real Dovecot; another relay logs in there as a smarthost."""
 
-import pathlib
 import re
 
+import dovecot
 import pytest
 from mail import fqdn, probe, swaks, wait_for
 from on_node import begin_anew, sh
@@ -20,14 +20,9 @@ testinfra_hosts = ["local://"]
 
 @pytest.fixture(scope="module", autouse=True)
 def server():
-    relay(SERVER, relay_packages=["dovecot-core"])
-    version = ".".join(sh(SERVER, "dovecot --version").split(".")[:2])
-    configuration = pathlib.Path(__file__).parents[1] / "node" / f"dovecot-{max(version, '2.3')}.conf"
-    sh(SERVER, "cat > /etc/dovecot/dovecot.conf", configuration.read_text())
-    sh(SERVER, f"echo '{USER}:{{PLAIN}}{PASSWORD}' > /etc/dovecot/users && systemctl restart dovecot")
-    wait_for(lambda: sh(SERVER, "test -S /var/spool/postfix/private/auth && echo there || true"))
+    dovecot.serve(SERVER, USER, PASSWORD)
     yield relay(SERVER, relay_submission=["submissions", "submission"])
-    sh(SERVER, "systemctl stop dovecot")
+    dovecot.stop(SERVER)
     for node in (SERVER, CLIENT):
         relay(node, relay_allow_weaker=True)
         begin_anew(node)

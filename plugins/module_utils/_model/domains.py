@@ -45,6 +45,8 @@ class DomainPolicy:
     match: Tuple[str, ...] = ()
     minimum_protocol: Optional[Protocol] = None
     ciphers: Optional[CipherGrade] = None
+    servername: Optional[str] = None
+    """What the client asks to be shown a certificate for (SNI, RFC 6066 section 3); C(hostname) and C(nexthop) stand for these."""
     requiretls: Optional[RequireTls] = None
     route: Optional[Route] = None
     local: bool = False
@@ -62,10 +64,8 @@ class DomainPolicy:
 
     @property
     def next_hops(self) -> Tuple[str, ...]:
-        """What Postfix looks up in smtp_tls_policy_maps for mail to this domain; nothing where it goes by LMTP."""
-        if self.route is None:
-            return self.names
-        return (self.route.next_hop,) if self.route.transport == "smtp" else ()
+        """What Postfix looks a policy up by for mail to this domain."""
+        return self.names if self.route is None else (self.route.policy_key,)
 
     @property
     def protection(self) -> Optional[str]:
@@ -74,14 +74,14 @@ class DomainPolicy:
             return None
         protocols = [f"minimum_protocol={self.minimum_protocol}"] if self.minimum_protocol else []
         ciphers = [f"ciphers={self.ciphers}"] if self.ciphers else []
-        return " ".join([self.level.value, *(f"match={name}" for name in self.match), *protocols, *ciphers])
+        servername = [f"servername={self.servername}"] if self.servername else []
+        match = (f"match={name}" for name in self.match)
+        return " ".join([self.level.value, *match, *protocols, *ciphers, *servername])
 
     @property
     def destinations(self) -> Tuple[str, ...]:
         """The next hops without brackets and port, which smtp_requiretls_policy is asked for."""
-        if self.route is None:
-            return self.names
-        return (self.route.host,) if self.route.transport == "smtp" else ()
+        return self.names if self.route is None else (self.route.host,)
 
     @property
     def demand(self) -> Demand:
@@ -97,18 +97,30 @@ class DomainPolicy:
         An expired record leaves the protection to the profile. A record in testing holds no mail back.
         """
         if self.has_expired(today):
-            return replace(self._at(None, None), incoming=None)
+            return replace(self._at(self._least if self._has_implicit_tls else None, None), incoming=None)
         if self.mode is Mode.TESTING:
-            open_level = self.level if self.level in (None, ClientLevel.NONE) else ClientLevel.MAY
+            open_level = self.level if self.level in (None, ClientLevel.NONE) else self._least
             requiretls = self.requiretls and min(
                 self.requiretls, RequireTls.OPPORTUNISTIC, key=lambda asked: asked.rank
             )
             return self._at(open_level, requiretls)
         return self
 
+    @property
+    def _has_implicit_tls(self) -> bool:
+        return self.route is not None and self.route.implicit_tls
+
+    @property
+    def _least(self) -> ClientLevel:
+        """What holds no mail back: where TLS comes first, Postfix sends nothing at less than encrypt (postconf(5),
+        smtp_tls_wrappermode)."""
+        return ClientLevel.ENCRYPT if self._has_implicit_tls else ClientLevel.MAY
+
     def _at(self, level: Optional[ClientLevel], requiretls: Optional[RequireTls]) -> DomainPolicy:
         """The same with nothing that goes along with another level."""
-        return replace(self, level=level, requiretls=requiretls, match=(), minimum_protocol=None, ciphers=None)
+        servername = self.servername if level else None
+        kept = replace(self, match=(), minimum_protocol=None, ciphers=None)
+        return replace(kept, level=level, requiretls=requiretls, servername=servername)
 
     def as_facts(self) -> Dict[str, object]:
         return {
@@ -118,8 +130,10 @@ class DomainPolicy:
             "match": list(self.match),
             "minimum_protocol": _word(self.minimum_protocol),
             "ciphers": _word(self.ciphers),
+            "servername": self.servername,
             "requiretls": _word(self.requiretls),
             "route": _word(self.route),
+            "implicit_tls": self.route.implicit_tls if self.route else None,
             "local": self.local,
             "incoming": self.incoming.as_facts() if self.incoming else None,
             "mode": self.mode.value,
@@ -152,7 +166,10 @@ def read_domains(items: Iterable[Options]) -> Tuple[List[DomainPolicy], List[str
 
 def read_domain(option: str, item: Options) -> DomainPolicy:
     """One item of ``domains``, which errors call ``option``."""
+    route = _read_route(option, item)
     level = read_given(ClientLevel, option, "level", item)
+    if level is None and route is not None and route.implicit_tls:
+        level = ClientLevel.ENCRYPT
     policy = DomainPolicy(
         name=words.domain_or_below(f"{option}.name", item["name"]),
         subdomains=bool(item.get("subdomains")),
@@ -160,8 +177,9 @@ def read_domain(option: str, item: Options) -> DomainPolicy:
         match=read_match(f"{option}.match", level, item.get("match") or ()),
         minimum_protocol=read_given(Protocol, option, "minimum_protocol", item),
         ciphers=read_given(CipherGrade, option, "ciphers", item),
+        servername=_servername(f"{option}.servername", item.get("servername")),
         requiretls=read_given(RequireTls, option, "requiretls", item),
-        route=read_route(f"{option}.route", item["route"]) if item.get("route") else None,
+        route=route,
         local=bool(item.get("local")),
         incoming=read_incoming(f"{option}.incoming", item["incoming"]) if item.get("incoming") is not None else None,
         mode=read_given(Mode, option, "mode", item) or Mode.ENFORCE,
@@ -172,6 +190,31 @@ def read_domain(option: str, item: Options) -> DomainPolicy:
     _check_outgoing(option, policy)
     _check_whole(option, policy)
     return policy
+
+
+_OF_THE_PEER = ("hostname", "nexthop")
+"""Words of Postfix for names that it knows when it connects (postconf(5), smtp_tls_servername)."""
+
+
+def _read_route(option: str, item: Options) -> Optional[Route]:
+    implicit_tls = item.get("implicit_tls")
+    if item.get("route"):
+        return read_route(f"{option}.route", item["route"], implicit_tls)
+    if implicit_tls:
+        raise InvalidValue(
+            f"{option}.implicit_tls",
+            implicit_tls,
+            "has no route",
+            "give the host where TLS comes first, as route: '[host]:465'",
+        )
+    return None
+
+
+def _servername(option: str, value: object) -> Optional[str]:
+    if not value:
+        return None
+    text = str(value).lower()
+    return text if text in _OF_THE_PEER else words.domain_name(option, text)
 
 
 def check_coverage(records: Sequence[DomainPolicy]) -> None:
@@ -249,7 +292,7 @@ def _check_outgoing(option: str, policy: DomainPolicy) -> None:
             f"is not looked at when the level is {level.value if level else 'not given'!r}",
             "set level: secure, verify or fingerprint, or leave match out",
         )
-    for name in ("minimum_protocol", "ciphers"):
+    for name in ("minimum_protocol", "ciphers", "servername"):
         if getattr(policy, name) is not None and level in (None, ClientLevel.NONE):
             raise InvalidValue(
                 f"{option}.{name}",
@@ -257,13 +300,33 @@ def _check_outgoing(option: str, policy: DomainPolicy) -> None:
                 f"is not looked at when the level is {level.value if level else 'not given'!r}",
                 "set a level that uses TLS beside it, or leave it out",
             )
-    said = "level" if level is not None else "requiretls" if policy.requiretls is not None else None
-    if said and policy.route is not None and policy.route.transport == "lmtp":
+    if policy.servername and level in (ClientLevel.DANE, ClientLevel.DANE_ONLY):
         raise InvalidValue(
-            f"{option}.{said}",
-            str(getattr(policy, said)),
-            "is not looked up for an LMTP route: that client has policy maps of its own (postconf(5), lmtp_tls_policy_maps)",
-            f"leave {said} out, or route the domain by SMTP",
+            f"{option}.servername",
+            policy.servername,
+            f"is not looked at when the level is {level.value!r}: DANE's own name is asked for (RFC 7672 section 8.1)",
+            "leave it out",
+        )
+    _check_route(option, policy)
+
+
+def _check_route(option: str, policy: DomainPolicy) -> None:
+    """What cannot be where the route goes."""
+    route, level = policy.route, policy.level
+    if route is not None and route.implicit_tls and level in (ClientLevel.NONE, ClientLevel.MAY, ClientLevel.DANE):
+        raise InvalidValue(
+            f"{option}.level",
+            level.value,
+            f"is too little where TLS comes first, as for {route}: Postfix sends nothing there below encrypt (postconf(5), "
+            "smtp_tls_wrappermode)",
+            "set level: encrypt or a stricter one, or implicit_tls: false where that host speaks STARTTLS",
+        )
+    if policy.requiretls is not None and route is not None and route.transport == "lmtp":
+        raise InvalidValue(
+            f"{option}.requiretls",
+            str(policy.requiretls),
+            "is not looked up for an LMTP route (postconf(5), smtp_requiretls_policy)",
+            "leave requiretls out, or route the domain by SMTP",
         )
 
 

@@ -8,13 +8,20 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from typing import Optional
 
 from .._errors import InvalidValue
 from . import words
 
 _ROUTE = re.compile(
-    r"(?:(?P<transport>smtp|lmtp):)?(?:\[(?P<literal>[^\[\]]+)\]|(?P<name>[^\[\]:]+))(?::(?P<port>[0-9]{1,5}))?\Z"
+    r"(?:(?P<transport>[^\W_][\w.-]*):)?"
+    r"(?:(?P<socket>unix:[^\s:]+)|(?:\[(?P<literal>[^\[\]]+)\]|(?P<name>(?!\d+\Z)[^\[\]:]+))(?::(?P<port>[0-9]{1,5}))?)\Z",
+    re.ASCII,
 )
+STARTTLS, IMPLICIT_TLS = "smtp", "smtps"
+"""The transports, both services of master.cf, of hosts that speak TLS after STARTTLS, and from the first byte."""
+_SUBMISSIONS = "465"
+"""The port where TLS comes first (RFC 8314 section 7.3)."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +29,18 @@ class Route:
     """A transport and its next hop."""
 
     transport: str
+    """A client service of master.cf."""
     next_hop: str
-    """``host``, ``[host]`` or ``[host]:port``, verbatim: the key of smtp_tls_policy_maps."""
+    """``host``, ``[host]``, ``[host]:port`` or ``unix:path``, verbatim."""
+
+    @property
+    def implicit_tls(self) -> bool:
+        return self.transport == IMPLICIT_TLS
+
+    @property
+    def policy_key(self) -> str:
+        """What smtp_tls_policy_maps, or lmtp_tls_policy_maps, is asked for."""
+        return self.next_hop[len("unix:") :] if self.next_hop.startswith("unix:") else self.next_hop
 
     @property
     def host(self) -> str:
@@ -34,10 +51,13 @@ class Route:
         return f"{self.transport}:{self.next_hop}"
 
 
-def read_route(option: str, value: object) -> Route:
-    """``host``, ``host:port``, ``[host]`` or ``[host]:port``, after an optional ``smtp:`` or ``lmtp:``."""
+def read_route(option: str, value: object, implicit_tls: Optional[bool] = None) -> Route:
+    """``host``, ``host:port``, ``[host]`` or ``[host]:port``, after an optional ``transport:``.
+
+    ``implicit_tls`` says whether TLS comes first there; where that is left open, the port does, or the transport that is named.
+    """
     found = _ROUTE.match(str(value))
-    if not found:
+    if not found or (found["socket"] and found["transport"] in (None, STARTTLS, IMPLICIT_TLS)):
         raise InvalidValue(
             option,
             value,
@@ -49,8 +69,25 @@ def read_route(option: str, value: object) -> Route:
         raise InvalidValue(option, value, f"has the port {port}", "use a port from 1 to 65535")
     if found["name"] and re.match(r"[0-9.]+\Z", found["name"]):
         raise InvalidValue(option, value, "is an address without brackets", f"write [{found['name']}]")
+    transport = _transport(option, value, found["transport"], port, implicit_tls)
+    if found["socket"]:
+        return Route(transport, found["socket"])
     host = f"[{_address(option, found['literal'])}]" if found["literal"] else words.domain_name(option, found["name"])
-    return Route(found["transport"] or "smtp", host + (f":{port}" if port else ""))
+    return Route(transport, host + (f":{port}" if port else ""))
+
+
+def _transport(option: str, value: object, stated: Optional[str], port: Optional[str], implicit: Optional[bool]) -> str:
+    if stated in (None, STARTTLS):
+        first = implicit if implicit is not None else port == _SUBMISSIONS
+        return IMPLICIT_TLS if first else STARTTLS
+    if implicit is not None and implicit != (stated == IMPLICIT_TLS):
+        raise InvalidValue(
+            option,
+            value,
+            f"names the transport {stated} beside implicit_tls: {str(implicit).lower()}",
+            "leave one of them out: master.cf says of a transport whether TLS comes first (smtp_tls_wrappermode)",
+        )
+    return str(stated)
 
 
 def _address(option: str, text: str) -> str:

@@ -16,7 +16,7 @@ from .networks import check_networks
 # The first that fits counts.
 _OWNED = {
     r"smtp_tls_policy_maps|transport_maps|relay_domains|smtp_hardening_.+": "smtp_domain_policy",
-    r"smtpd?_tls_(?!auth_only).+|smtpd?_(use|enforce)_tls|tls_server_sni_maps": "smtp_tls_mode or smtp_tls_cert",
+    r"smtpd?_tls_(?!auth_only|wrappermode).+|smtpd?_(use|enforce)_tls|tls_server_sni_maps": "smtp_tls_mode or smtp_tls_cert",
 }
 
 _INSTALLATION = re.compile(

@@ -13,15 +13,17 @@ from .. import _given
 from .._errors import InvalidValue
 from .._model.domains import DomainPolicy
 from .._model.incoming import Demand, Unlisted
-from .._model.levels import ClientCertificates, Ordered, ServerLevel
+from .._model.levels import ClientCertificates, ClientLevel, Ordered, ServerLevel
 from .._model.policies import ServerPolicy
+from .._model.routes import Route
 from . import incoming
 from .commands import Postfix
-from .domain_tables import PARENTS, SOURCES, TABLES, alone, knows_a_ca, others, ours
-from .levels import read_server
+from .domain_tables import PARENTS, SOURCES, TABLES, alone, goes_by_lmtp, knows_a_ca, lmtp_transports, others, ours
+from .levels import DANE, read_server
 from .plan import Plan
 from .state import State, split_list
 from .tables import parse_table
+from .values import client_level, is_yes
 
 REQUIRETLS_SINCE = (3, 11)
 """RELEASE_NOTES of Postfix 3.11."""
@@ -40,6 +42,57 @@ def check_known(state: State, records: Iterable[DomainPolicy]) -> None:
                 f"has requiretls, which Postfix {state.effective['mail_version']} does not know",
                 "leave it out below Postfix 3.11",
             )
+
+
+def check_routes(state: State, records: Iterable[DomainPolicy]) -> None:
+    """Refuse a transport that does not bring mail to hosts, or not at the level that the record has."""
+    for record in records:
+        if record.route is not None:
+            _check_route(state, record, record.route)
+
+
+def _check_route(state: State, record: DomainPolicy, route: Route) -> None:
+    option, service = f"domains[{record.name}].route", state.service(route.transport, "unix")
+    if service is None:
+        if not route.implicit_tls:  # whose service comes with the record
+            raise InvalidValue(
+                option,
+                str(route),
+                f"names a transport that master.cf does not have ({route.transport}/unix)",
+                "name a client service of master.cf, or make one (services of smtp_settings)",
+            )
+        return
+    if not service.is_sender:
+        raise InvalidValue(
+            option,
+            str(route),
+            f"names a transport that sends to no host: {service.key} runs {service.command}",
+            "name a service of smtp(8) or lmtp(8), or leave the transport out",
+        )
+    found = state.found(service)
+    first = service.command == "smtp" and is_yes(found.get("smtp_tls_wrappermode", ""))
+    if route.implicit_tls and not first:
+        raise InvalidValue(
+            option,
+            str(route),
+            f"needs the service {service.key} for hosts where TLS comes first, and master.cf has another of that name",
+            "give that one another name, or override smtp_tls_wrappermode=yes there",
+        )
+    level = record.level or client_level(found, service.command)
+    if first and level in (ClientLevel.NONE, ClientLevel.MAY):
+        raise InvalidValue(
+            option,
+            str(route),
+            f"goes by {service.key}, where TLS comes first (smtp_tls_wrappermode), and at level {level} Postfix sends nothing there",
+            "give the record a level: encrypt or a stricter one",
+        )
+    if service.command == "lmtp" and (record.level in DANE or record.requiretls is not None):
+        raise InvalidValue(
+            option,
+            str(route),
+            f"goes by LMTP ({service.key}), for which there is no {'requiretls' if record.requiretls else str(record.level)}",
+            "leave it out, or route the domain by SMTP",
+        )
 
 
 def check_local(state: State, records: Iterable[DomainPolicy]) -> None:
@@ -79,11 +132,12 @@ def _check_setup(state: State, records: Sequence[DomainPolicy]) -> None:
     server = read_server(state.effective)
     for record in records:
         level = record.level
-        if level and level.trusts_a_ca and not knows_a_ca(state, "smtp"):
+        side = "lmtp" if goes_by_lmtp(record, lmtp_transports(state)) else "smtp"
+        if level and level.trusts_a_ca and not knows_a_ca(state, side):
             raise InvalidValue(
                 "domains",
                 record.name,
-                f"has level {level}, but smtp_tls_CAfile names no CA, so all its mail would be deferred",
+                f"has level {level}, but {side}_tls_CAfile names no CA, so all its mail would be deferred",
                 "set client.ca_file of smtp_tls_mode first, or trust.authorities of smtp_tls_cert",
             )
         _check_demand(state, record, server)
@@ -137,7 +191,7 @@ def check_shadowed(postfix: Postfix, state: State, plan: Plan) -> None:
         return
     for new in plan.files:
         parameter = TABLES.get(os.path.basename(new.path))
-        if parameter in ("smtp_tls_policy_maps", "transport_maps"):
+        if parameter in ("smtp_tls_policy_maps", "lmtp_tls_policy_maps", "transport_maps"):
             entries = parse_table(new.content)
             _refuse(
                 (key, f"has an entry in {table} too, which says something else")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Dict, Iterable, List, Sequence, Set, Tuple
+from typing import Dict, FrozenSet, Iterable, List, Optional, Sequence, Set, Tuple
 
 from .. import _files as files
 from .._errors import present
@@ -21,6 +21,7 @@ from .tables import Table, render_table
 
 TABLES = {
     "tls_policy": "smtp_tls_policy_maps",
+    "lmtp_policy": "lmtp_tls_policy_maps",
     "transport": "transport_maps",
     "relay_domains": "relay_domains",
     "requiretls": "smtp_requiretls_policy",
@@ -56,17 +57,34 @@ def domains_folder(state: State) -> str:
 
 
 def all_tables(state: State, records: Sequence[DomainPolicy], unlisted: Unlisted) -> Dict[str, Table]:
-    made = tables(records, state.version, relay_parents=relay_parents_match(state, records))
+    made = tables(
+        records, state.version, relay_parents=relay_parents_match(state, records), lmtp=lmtp_transports(state)
+    )
     made[SENDERS] = incoming.senders(records, unlisted, incoming.parents_match(state))
     return made
 
 
-def tables(records: Iterable[DomainPolicy], version: Tuple[int, int], relay_parents: bool = False) -> Dict[str, Table]:
+def lmtp_transports(state: State) -> FrozenSet[str]:
+    """Services that speak LMTP, whose policies stand in a table of their own (postconf(5), lmtp_tls_policy_maps)."""
+    return frozenset(service.name for service in state.senders if service.command == "lmtp")
+
+
+def goes_by_lmtp(record: DomainPolicy, lmtp: FrozenSet[str]) -> bool:
+    return record.route is not None and record.route.transport in lmtp
+
+
+def tables(
+    records: Iterable[DomainPolicy],
+    version: Tuple[int, int],
+    relay_parents: bool = False,
+    lmtp: FrozenSet[str] = frozenset(),
+) -> Dict[str, Table]:
     """All that Postfix must look up for these records when it sends or relays, by table."""
     made: Dict[str, Table] = {name: {} for name in TABLES}
     for record in records:
         if record.level is not None:
-            made["tls_policy"].update(dict.fromkeys(record.next_hops, _policy(record, version)))
+            policies = made["lmtp_policy" if goes_by_lmtp(record, lmtp) else "tls_policy"]
+            policies.update(dict.fromkeys(record.next_hops, _policy(record, version)))
         if record.requiretls is not None:
             made["requiretls"].update(dict.fromkeys(record.destinations, record.requiretls.value))
         if record.route is not None:
@@ -84,6 +102,8 @@ def _policy(record: DomainPolicy, version: Tuple[int, int]) -> str:
         parts.append(f"protocols={protocol_list(record.minimum_protocol, version).replace(', ', ':')}")
     if record.ciphers is not None:
         parts.append(f"ciphers={record.ciphers}")
+    if record.servername is not None:
+        parts.append(f"servername={record.servername}")
     return " ".join(parts)
 
 
@@ -106,17 +126,24 @@ def render(table: Table) -> bytes:
 
 def needed_parameters(state: State, records: Sequence[DomainPolicy]) -> Parameters:
     """Parameters without which the records would not mean what they say."""
-    levels = {record.level for record in records}
-    wanted: Parameters = dict(DANE_PARAMETERS) if levels & set(DANE) else {}
-    if ClientLevel.FINGERPRINT in levels:
-        wanted["smtp_tls_fingerprint_digest"] = "sha256"
-    if any(level and level.trusts_a_ca for level in levels):
-        wanted.update(_trust(state, "smtp"))
+    lmtp = lmtp_transports(state)
+    by_lmtp = [record for record in records if goes_by_lmtp(record, lmtp)]
+    wanted = _client_parameters(state, "smtp", {record.level for record in records if record not in by_lmtp})
+    wanted.update(_client_parameters(state, "lmtp", {record.level for record in by_lmtp}))
     if any(record.incoming and record.incoming.demand is Demand.CERTIFICATE for record in records):
         wanted.update(_trust(state, "smtpd"))
     parents = split_list(state.effective[PARENTS])
     if "relay_domains" in parents and alone(records):
         wanted[PARENTS] = ", ".join(name for name in parents if name != "relay_domains")
+    return wanted
+
+
+def _client_parameters(state: State, side: str, levels: Set[Optional[ClientLevel]]) -> Parameters:
+    wanted: Parameters = dict(DANE_PARAMETERS) if levels & set(DANE) else {}
+    if ClientLevel.FINGERPRINT in levels:
+        wanted[f"{side}_tls_fingerprint_digest"] = "sha256"
+    if any(level and level.trusts_a_ca for level in levels):
+        wanted.update(_trust(state, side))
     return wanted
 
 

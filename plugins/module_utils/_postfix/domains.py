@@ -19,8 +19,8 @@ from .. import _files as files
 from .._errors import PostfixError
 from .._model.domains import DomainPolicy, check_agreement, check_coverage
 from .._model.incoming import Unlisted
-from . import incoming, store
-from .domain_checks import check_known, check_local, check_unlisted, unmet
+from . import helpers, incoming, store
+from .domain_checks import check_known, check_local, check_routes, check_unlisted, unmet
 from .domain_tables import (
     SENDERS,
     SOURCES,
@@ -100,6 +100,7 @@ def plan_domains(state: State, wish: DomainWish, today: datetime.date) -> Domain
     check_coverage(after)
     check_agreement([record.in_force(today) for record in after if not record.has_expired(today)])
     check_known(state, in_force)
+    check_routes(state, in_force)
     check_local(state, in_force)
     check_unlisted(after, unlisted)
     made = _Made(in_force, unlisted, all_tables(state, in_force, unlisted))
@@ -113,6 +114,7 @@ def plan_domains(state: State, wish: DomainWish, today: datetime.date) -> Domain
     plan = plan_parameters(
         state,
         _parameters(state, wish, made, {name: f"{state.table_type}:{target}/{name}" for name in used}),
+        services=helpers.for_implicit_tls(state) if any(r.route and r.route.implicit_tls for r in after) else (),
         files=files,
         shown=(shown,) if before != after else (),
     )

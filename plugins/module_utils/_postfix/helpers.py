@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Iterable, Tuple
 
 from .._errors import InvalidValue
+from .._model.routes import IMPLICIT_TLS
 from .state import State
 from .values import is_yes
 
@@ -23,6 +24,15 @@ def for_tls(state: State) -> Tuple[str, ...]:
 def for_reuse(state: State) -> Tuple[str, ...]:
     """Connection reuse defers every message while master.cf has no tlsproxy(8), as Debian ships it."""
     return () if state.service(TLSPROXY, "unix") else (_entry(state, TLSPROXY, "- 0"),)
+
+
+def for_implicit_tls(state: State) -> Tuple[str, ...]:
+    """A client for hosts where TLS comes before SMTP (RFC 8314 section 3.3), one for all of them: the records have the levels."""
+    if state.service(IMPLICIT_TLS, "unix"):
+        return ()
+    smtp = state.service("smtp", "unix")
+    chroot = smtp.chroot if smtp else "-"
+    return (f"{IMPLICIT_TLS}/unix={IMPLICIT_TLS} unix - - {chroot} - - smtp -o smtp_tls_wrappermode=yes",)
 
 
 def check_removal(state: State, gone: Iterable[str]) -> None:

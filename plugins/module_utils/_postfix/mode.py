@@ -133,7 +133,8 @@ def _check_wrapper_mode(state: State, client: ClientPolicy) -> None:
             "client.level",
             str(client.level),
             "would hold back all mail, since smtp_tls_wrappermode = yes in main.cf needs encrypt or a stricter level",
-            "set client: {level: encrypt}, or take smtp_tls_wrappermode out of main.cf if the next hop speaks STARTTLS",
+            "set client: {level: encrypt}, or take smtp_tls_wrappermode out of main.cf, once hosts where TLS comes first have a "
+            "record with a route to them (smtp_domain_policy, route: '[host]:465'; role relay, relay_smarthost)",
         )
 
 

@@ -27,6 +27,11 @@ class SettingsWish:
     entries: Tuple[EntryWish, ...] = ()
     secrets: Mapping[str, Table] = field(default_factory=dict)
 
+    @property
+    def passwords(self) -> Table:
+        """By next hop; those of senders are among them, which are no next hops."""
+        return dict(self.secrets.get("smtp_sasl_password_maps", {}))
+
 
 def plan_settings(state: State, wish: SettingsWish) -> Plan:
     """Compare ``wish`` with ``state``; nothing is written."""

@@ -10,19 +10,21 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
-from typing import AbstractSet, Dict, Iterator, List, Optional, Sequence
+from dataclasses import asdict, dataclass, replace
+from types import MappingProxyType
+from typing import AbstractSet, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from .._errors import HardeningError, present
 from .._model.levels import ClientLevel
 from .._postfix.commands import Postfix
 from .._postfix.levels import MATCH_PARAMETER
 from .._postfix.state import Service, State, split_list
-from .._postfix.values import colon_list
+from .._postfix.values import colon_list, is_yes
 from .._posture.filters import ACTION, CONTENT_FILTER
 from .._posture.posture import Posture
 from .._posture.protections import is_weaker
 from .._posture.ways import Hop, is_loopback, recipient
+from .login import log_in
 from .rehearsal import Question, ask
 
 AT_ONCE = 8
@@ -46,31 +48,72 @@ class NextHop:
     delivered: bool
     tls: Optional[str]
     reason: Optional[str]
+    login: Optional[bool] = None
+    """Whether name and password were taken; ``None`` where there are none, or nobody knows."""
 
     def as_facts(self) -> Dict[str, object]:
         return asdict(self)
 
 
-def rising(before: Posture, after: Posture) -> List[Hop]:
-    """The hops that are named, not looked up by a domain, and must do more than they had to."""
-    had = {(hop.service.key, hop.next_hop): hop for way in before.hops.values() for hop in way.hops if hop.service}
-    found: Dict[object, Hop] = {}
-    domains = {recipient(name).rpartition("@")[2] for name in after.hops}
-    for way in after.hops.values():
-        for hop in way.hops:
-            if hop.service is not None and _is_named(hop, domains) and hop.policy.valid:
-                key = (hop.service.key, hop.next_hop)
-                old = had.get(key)
-                level, was = hop.values.get("level"), old.values.get("level") if old else ClientLevel.NONE
-                if _is_demanding(hop) and is_weaker(was, level):
-                    found.setdefault(key, hop)
+def to_ask(before: Posture, after: Posture, passwords: Mapping[str, str]) -> List[Hop]:
+    """Those that must do more than they had to, and those that are logged in to."""
+    found = {_key(hop): hop for hop in rising(before, after)}
+    for key, hop in _client_hops(after).items():
+        if hop.next_hop in passwords and _is_demanding(hop):
+            found.setdefault(key, hop)
     return list(found.values())[:MOST]
 
 
-def ask_all(postfix: Postfix, state: State, hops: Sequence[Hop]) -> List[NextHop]:
+def _client_hops(posture: Posture) -> Dict[Tuple[str, str], Hop]:
+    """All that clients of master.cf send to, each once."""
+    found: Dict[Tuple[str, str], Hop] = {}
+    for way in posture.hops.values():
+        for hop in way.hops:
+            if hop.service is not None:
+                found.setdefault(_key(hop), hop)
+    return found
+
+
+def _key(hop: Hop) -> Tuple[str, str]:
+    return present(hop.service).key, hop.next_hop
+
+
+def rising(before: Posture, after: Posture) -> List[Hop]:
+    """The hops that are named, not looked up by a domain, and must do more than they had to."""
+    had = _client_hops(before)
+    domains = {recipient(name).rpartition("@")[2] for name in after.hops}
+    found: List[Hop] = []
+    for key, hop in _client_hops(after).items():
+        if _is_named(hop, domains) and hop.policy.valid and _is_demanding(hop):
+            was = had[key].values.get("level") if key in had else ClientLevel.NONE
+            found += [hop] if is_weaker(was, hop.values.get("level")) else []
+    return found[:MOST]
+
+
+def misled(before: Posture, after: Posture) -> Iterator[str]:
+    """A sentence for each next hop that the change brings in at a port where TLS comes first, by a client that waits for STARTTLS.
+
+    A record says so on purpose (implicit_tls).
+    """
+    known = _client_hops(before)
+    for key, hop in _client_hops(after).items():
+        service = present(hop.service)
+        if key in known or service.command != "smtp" or hop.by == "transport_maps" or not hop.next_hop.endswith(":465"):
+            continue
+        if not is_yes(after.configuration.state.found(service).get("smtp_tls_wrappermode", "")):
+            yield (
+                f"Mail for {hop.next_hop} ({hop.by}) would wait: hosts speak TLS first at port 465, and {service.key} waits for "
+                "STARTTLS. Let it go by the transport smtps, which a route to that port brings (smtp_domain_policy; role relay, "
+                "relay_smarthost)."
+            )
+
+
+def ask_all(
+    postfix: Postfix, state: State, hops: Sequence[Hop], passwords: Mapping[str, str] = MappingProxyType({})
+) -> List[NextHop]:
     """Ask them side by side; ``state`` is the configuration that is to hold. Nothing is sent."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return list(pool.map(lambda hop: _asked(postfix, state, hop), hops))
+        return list(pool.map(lambda hop: _asked(postfix, state, hop, passwords.get(hop.next_hop)), hops))
 
 
 def refuse_cut_off(hops: Sequence[NextHop]) -> None:
@@ -90,10 +133,22 @@ def refuse_cut_off(hops: Sequence[NextHop]) -> None:
             )
 
 
+def refuse_wrong_passwords(hops: Sequence[NextHop]) -> None:
+    """Refuse a name and a password that a server has refused for good: all mail for it would wait."""
+    for hop in hops:
+        if hop.login is False:
+            raise HardeningError(
+                f"smtp_sasl_password_maps: {hop.next_hop} refuses the name or the password that stands for it "
+                f"({hop.reason}), so all mail for it would wait; give the right ones. Nothing was changed."
+            )
+
+
 def warnings(hops: Sequence[NextHop]) -> Iterator[str]:
     for hop in hops:
         if not hop.delivered:
             yield f"Mail for {hop.next_hop} ({hop.by}, {hop.service}) would wait at level {hop.level}: {hop.reason}."
+        elif hop.reason:
+            yield f"Whether {hop.next_hop} ({hop.by}, {hop.service}) takes name and password is not known: {hop.reason}."
 
 
 def _is_named(hop: Hop, domains: AbstractSet[str]) -> bool:
@@ -105,14 +160,19 @@ def _is_demanding(hop: Hop) -> bool:
     return hop.values.get("level") not in (ClientLevel.NONE, ClientLevel.MAY)
 
 
-def _asked(postfix: Postfix, state: State, hop: Hop) -> NextHop:
+def _asked(postfix: Postfix, state: State, hop: Hop, credentials: Optional[str] = None) -> NextHop:
     service = present(hop.service)
     question = _question(state, service, hop)
+    seen = NextHop(service.key, hop.next_hop, hop.by, str(question.level), False, None, None)
     try:
         answer = ask(postfix, state, question)
     except HardeningError as problem:
-        return NextHop(service.key, hop.next_hop, hop.by, str(question.level), False, None, str(problem))
-    return NextHop(service.key, hop.next_hop, hop.by, str(question.level), *answer)
+        return replace(seen, reason=str(problem))
+    seen = replace(seen, **answer._asdict())
+    if credentials is None or not seen.delivered:
+        return seen
+    login = log_in(question, credentials)
+    return replace(seen, login=login.accepted, reason=login.reason)
 
 
 def _question(state: State, service: Service, hop: Hop) -> Question:
@@ -126,5 +186,6 @@ def _question(state: State, service: Service, hop: Hop) -> Question:
         protocols=policy.get("protocols", found.get(f"{side}_tls_mandatory_protocols", "")),
         ciphers=policy.get("ciphers", found.get(f"{side}_tls_mandatory_ciphers", "")),
         match=colon_list(names) if level.trusts_a_ca else split_list(names.replace("|", " ")),
+        servername=policy.get("servername", found.get(f"{side}_tls_servername", "")),
         lmtp=side == "lmtp",
     )

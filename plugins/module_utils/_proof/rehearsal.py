@@ -8,12 +8,13 @@ from __future__ import annotations
 import contextlib
 import re
 from dataclasses import asdict, dataclass
-from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from .._errors import present
 from .._memory import lent
 from .._model.domains import DomainPolicy
 from .._model.levels import ClientLevel
+from .._model.routes import STARTTLS, Route
 from .._postfix import store
 from .._postfix.commands import Postfix
 from .._postfix.levels import DANE, MATCH_PARAMETER, protocol_list
@@ -67,11 +68,17 @@ class Question:
     protocols: str
     ciphers: str
     match: Sequence[str]
+    servername: str = ""
+    """As smtp_tls_servername has it."""
     lmtp: bool = False
 
     @property
     def side(self) -> str:
         return "lmtp" if self.lmtp else "smtp"
+
+    @property
+    def implicit_tls(self) -> bool:
+        return is_yes(self.parameters.get(f"{self.side}_tls_wrappermode", ""))
 
 
 class Answer(NamedTuple):
@@ -101,13 +108,30 @@ def ask(postfix: Postfix, state: State, question: Question) -> Answer:
 
 
 def _question(state: State, record: DomainPolicy) -> Question:
-    effective, level = state.effective, present(record.level)
-    floor = effective["smtp_tls_mandatory_protocols"]
+    level, (side, found) = present(record.level), _client(state, record.route)
+    floor = found[f"{side}_tls_mandatory_protocols"]
     if record.minimum_protocol is not None:
         floor = protocol_list(record.minimum_protocol, state.version)
-    match = record.match or split_list(effective.get(MATCH_PARAMETER.get(level, ""), ""))
-    grade = str(record.ciphers or effective["smtp_tls_mandatory_ciphers"])
-    return Question(level, record.next_hops[0], effective, floor, grade, match)
+    parameter = MATCH_PARAMETER.get(level, "").replace("smtp_", f"{side}_", 1)
+    return Question(
+        level=level,
+        next_hop=record.next_hops[0] if record.route is None else record.route.next_hop,
+        parameters=found,
+        protocols=floor,
+        ciphers=str(record.ciphers or found[f"{side}_tls_mandatory_ciphers"]),
+        match=record.match or split_list(found.get(parameter, "")),
+        servername=record.servername or found.get(f"{side}_tls_servername", ""),
+        lmtp=side == "lmtp",
+    )
+
+
+def _client(state: State, route: Optional[Route]) -> Tuple[str, Mapping[str, str]]:
+    """The side, and what holds for it, of the service that brings mail there; for one that is still to come, as it will be."""
+    service = state.service(route.transport if route else STARTTLS, "unix")
+    if service is not None:
+        return service.command, state.found(service)
+    first = {"smtp_tls_wrappermode": "yes"} if route and route.implicit_tls else {}
+    return "smtp", {**state.effective, **first}
 
 
 def report(postfix: Postfix, rehearsal: Rehearsal) -> None:
@@ -134,13 +158,26 @@ def _finger(postfix: Postfix, question: Question, own_file: Optional[str]) -> Li
         options.update({"-F": found.get(f"{side}_tls_CAfile", ""), "-P": found.get(f"{side}_tls_CApath", "")})
     if own_file is not None:
         options.update({"-k": own_file, "-K": own_file})
+    if question.level not in DANE:
+        options["-s"] = servername(question)
     words = [word for option, value in options.items() if value for word in (option, value)]
     if question.lmtp:
         words.append("-S")
-    if is_yes(found.get(f"{side}_tls_wrappermode", "")):
+    if question.implicit_tls:
         words.append("-w")
     environment = f"MAIL_CONFIG={postfix.config_dir}"
     return ["env", environment, "posttls-finger", "-c", *words, question.next_hop, *question.match]
+
+
+def servername(question: Question) -> str:
+    """The name to send, for which posttls-finger(1) takes none of Postfix's words: the host that is named, where none is looked
+    up in DNS."""
+    if question.servername not in ("hostname", "nexthop"):
+        return question.servername
+    literal = re.match(r"\[([^\]]+)\]", question.next_hop)
+    if literal is None and question.servername == "hostname":
+        return ""
+    return literal[1] if literal else question.next_hop.partition(":")[0]
 
 
 def _suffices(level: ClientLevel, tls: Optional[str], said: List[str]) -> bool:

@@ -37,7 +37,7 @@ REQUIRED = {
 }
 WORDS = set(
     """accept address allow_weaker unproven bogus ciphers client command config_dir deliver domains exclude_ciphers expires match name
-    names owner parameters pins policy_sources port process_limit public_networks published_tlsa reason route sender server
+    names owner parameters pins policy_sources port process_limit public_networks published_tlsa reason route sender server servername
     services signed sni src task to where_known""".split()
 )
 """Options of free text that a person decided not to be secrets. Results and errors repeat what they hold."""

@@ -29,13 +29,16 @@ def record(**given):
         ("partner-mx.example", "partner-mx.example", "smtp:partner-mx.example"),
         ("partner-mx.example:587", "partner-mx.example:587", "smtp:partner-mx.example:587"),
         ("lmtp:[store.example]:24", "[store.example]:24", "lmtp:[store.example]:24"),
+        ("lmtp:unix:private/store", "private/store", "lmtp:unix:private/store"),
+        ("relay:[mx.partner.example]", "[mx.partner.example]", "relay:[mx.partner.example]"),
+        ("[smtp.partner.example]:465", "[smtp.partner.example]:465", "smtps:[smtp.partner.example]:465"),
         ("[192.0.2.25]", "[192.0.2.25]", "smtp:[192.0.2.25]"),
         ("[IPv6:2001:db8::25]:25", "[ipv6:2001:db8::25]:25", "smtp:[ipv6:2001:db8::25]:25"),
     ],
 )
 def test_the_policy_is_looked_up_by_the_next_hop_verbatim(route, key, transport):
-    policy = record(route=route, level=None if route.startswith("lmtp:") else "encrypt")
-    assert policy.next_hops == (() if transport.startswith("lmtp:") else (key,))
+    policy = record(route=route, level="encrypt")
+    assert policy.next_hops == (key,)
     assert str(policy.route) == transport
 
 
@@ -61,10 +64,14 @@ def test_each_name_to_match_becomes_an_attribute():
         ({}, "says nothing about the domain"),
         ({"route": "[mx.partner.example"}, "is not a next hop"),
         ({"route": "[mx.partner.example]:70000"}, "port"),
-        ({"route": "uucp:somewhere"}, "is not a next hop"),
+        ({"route": "[smtp.partner.example]:465", "level": "may"}, "is too little where TLS comes first"),
+        ({"route": "[smtp.partner.example]:465", "level": "dane"}, "is too little where TLS comes first"),
+        ({"level": "encrypt", "implicit_tls": True}, "has no route"),
+        ({"servername": "mx.partner.example", "local": True}, "is not looked at"),
+        ({"servername": "mx partner.example", "level": "encrypt"}, "is not a domain name"),
+        ({"servername": "nexthop", "level": "dane-only"}, "DANE's own name is asked for"),
         ({"level": "encrypt", "match": ["mx.partner.example"]}, "is not looked at"),
         ({"match": ["mx.partner.example"], "local": True}, "is not looked at"),
-        ({"level": "encrypt", "route": "lmtp:[store.example]:24"}, "lmtp_tls_policy_maps"),
         ({"level": "fingerprint"}, "lists no fingerprint"),
         ({"level": "fingerprint", "match": ["AB:CD"]}, "SHA-256 fingerprint"),
         ({"name": ".partner.example", "local": True}, "cannot be said of"),
@@ -141,9 +148,9 @@ def test_two_domains_on_one_next_hop_must_be_protected_alike():
             "list the SHA-256 fingerprints of the peer's certificate or public key.",
         ),
         (
-            {"level": "may", "route": "lmtp:[store.example]:24"},
-            "domains[0].level: 'may' is not looked up for an LMTP route: that client has policy maps of its own "
-            "(postconf(5), lmtp_tls_policy_maps); leave level out, or route the domain by SMTP.",
+            {"requiretls": "enforce", "route": "lmtp:[store.example]:24"},
+            "domains[0].requiretls: 'enforce' is not looked up for an LMTP route (postconf(5), smtp_requiretls_policy); "
+            "leave requiretls out, or route the domain by SMTP.",
         ),
         (
             {"name": ".partner.example", "local": True},
@@ -381,6 +388,8 @@ def test_facts_hold_every_field_as_plain_data():
         local=True,
         ciphers="high",
         minimum_protocol="TLSv1.2",
+        servername="MX.partner.example",
+        implicit_tls=True,
         incoming={"pins": PINS[:1]},
         mode="testing",
         expires=TOMORROW,
@@ -394,8 +403,10 @@ def test_facts_hold_every_field_as_plain_data():
         "match": PINS[:1],
         "minimum_protocol": "TLSv1.2",
         "ciphers": "high",
+        "servername": "mx.partner.example",
         "requiretls": None,
-        "route": "smtp:[192.0.2.25]:26",
+        "route": "smtps:[192.0.2.25]:26",
+        "implicit_tls": True,
         "local": True,
         "incoming": {"level": "encrypt", "client_certificates": "require", "pins": PINS[:1]},
         "mode": "testing",

@@ -22,6 +22,12 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.ro
         ("[IPv6:2001:db8::25]:26", Route("smtp", "[ipv6:2001:db8::25]:26")),
         ("lmtp:[ipv6:::1]:24", Route("lmtp", "[ipv6:::1]:24")),
         ("localhost", Route("smtp", "localhost")),
+        ("[smtp.partner.example]:465", Route("smtps", "[smtp.partner.example]:465")),
+        ("smtp:[smtp.partner.example]:465", Route("smtps", "[smtp.partner.example]:465")),
+        ("smtps:[smtp.partner.example]:2465", Route("smtps", "[smtp.partner.example]:2465")),
+        ("smtp-amavis:[127.0.0.1]:10024", Route("smtp-amavis", "[127.0.0.1]:10024")),
+        ("relay:[hub.example]:465", Route("relay", "[hub.example]:465")),
+        ("dovecot:unix:private/dovecot-lmtp", Route("dovecot", "unix:private/dovecot-lmtp")),
     ],
 )
 def test_a_route_is_read_and_survives_being_written(text, route):
@@ -42,11 +48,11 @@ def test_a_route_is_read_and_survives_being_written(text, route):
         "[mx.partner.example]:smtp",
         "[mx.partner.example]:250000",
         "2001:db8::25",
-        "uucp:somewhere",
-        "SMTP:[mx.partner.example]",
+        "smtp:unix:private/store",
+        "lmtp:unix:two words",
+        "a b:[mx.partner.example]",
         "smtp:",
         "smtp::25",
-        "error:5.1.1 no such user",
         "[mx.partner.example]:25 ",
         "[mx.partner.example]:25\n",
     ],
@@ -58,6 +64,28 @@ def test_what_is_no_next_hop_is_refused_in_one_sentence(text):
         f"domains[0].route: {text!r} is not a next hop; "
         "write [host]:port, [host], or a domain whose MX to ask, as in [mx.partner.example]:25."
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "implicit_tls", "route"),
+    [
+        ("[smtp.partner.example]:465", False, Route("smtp", "[smtp.partner.example]:465")),
+        ("[smtp.partner.example]:465", True, Route("smtps", "[smtp.partner.example]:465")),
+        ("smtp:[smtp.partner.example]:2465", True, Route("smtps", "[smtp.partner.example]:2465")),
+        ("smtps:smtp.partner.example", True, Route("smtps", "smtp.partner.example")),
+    ],
+)
+def test_whether_tls_comes_first_is_said_or_follows_from_the_port(text, implicit_tls, route):
+    assert read_route("route", text, implicit_tls) == route
+    assert read_route("route", str(route), route.implicit_tls) == route
+
+
+@pytest.mark.parametrize(("text", "said"), [("relay:[a.example]", True), ("smtps:a.example", False)])
+def test_a_transport_says_by_itself_whether_tls_comes_first(text, said):
+    with pytest.raises(
+        InvalidValue, match="leave one of them out: master.cf says of a transport whether TLS comes first"
+    ):
+        read_route("route", text, said)
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "99999", "00000"])

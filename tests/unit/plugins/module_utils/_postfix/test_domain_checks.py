@@ -164,3 +164,70 @@ def test_a_run_that_changes_nothing_asks_no_table_of_an_operator(node):
     del node.commands[:]
     assert not shadowed(node, bank)
     assert not node.asked("postmap")
+
+
+IMPLICIT = {"name": "a.example", "route": "[smtp.a.example]:465"}
+SMTPS = "smtps unix - - y - - smtp -o smtp_tls_wrappermode=yes"
+
+
+def test_hosts_where_tls_comes_first_have_a_client_of_their_own_and_one_for_all(node):
+    apply(node, IMPLICIT, {"name": "b.example", "route": "[smtp.b.example]:465", "level": "secure"})
+    assert node.state.service("smtps", "unix").entry == SMTPS
+    folder = os.path.join(node.config_dir, "smtp_hardening/domains/1")
+    assert node.tables[f"{folder}/transport"] == {
+        "a.example": "smtps:[smtp.a.example]:465",
+        "b.example": "smtps:[smtp.b.example]:465",
+    }
+    assert node.tables[f"{folder}/tls_policy"] == {"[smtp.a.example]:465": "encrypt", "[smtp.b.example]:465": "secure"}
+    assert not plan(node, IMPLICIT).plan.changed
+
+
+def test_a_record_that_has_expired_or_is_in_testing_sends_where_tls_comes_first(node):
+    gone = {**IMPLICIT, "level": "secure", "expires": "2000-01-01"}
+    apply(
+        node,
+        gone,
+        {**IMPLICIT, "name": "b.example", "route": "[smtp.b.example]:465", "level": "secure", "mode": "testing"},
+    )
+    folder = os.path.join(node.config_dir, "smtp_hardening/domains/1")
+    assert set(node.tables[f"{folder}/tls_policy"].values()) == {"encrypt"}
+
+
+def test_an_lmtp_route_has_its_level_in_a_table_of_its_own(node):
+    apply(node, {"name": "a.example", "route": "lmtp:[store.example]:24", "level": "encrypt"}, PARTNER)
+    folder = os.path.join(node.config_dir, "smtp_hardening/domains/1")
+    assert node.tables[f"{folder}/lmtp_policy"] == {"[store.example]:24": "encrypt"}
+    assert node.state.explicit["lmtp_tls_policy_maps"] == f"hash:{folder}/lmtp_policy"
+    assert "[store.example]:24" not in node.tables[f"{folder}/tls_policy"]
+
+
+@pytest.mark.parametrize(
+    ("services", "given", "problem"),
+    [
+        (
+            "",
+            {"route": "nowhere:[a.example]"},
+            r"names a transport that master.cf does not have \(nowhere/unix\); name a client",
+        ),
+        ("mailman unix - n n - - pipe\n", {"route": "mailman:a.example"}, "sends to no host: mailman/unix runs pipe"),
+        ("smtps unix - - y - - smtp\n", {"route": "[a.example]:465"}, "master.cf has another of that name"),
+        (f"own{SMTPS[5:]}\n", {"route": "own:[a.example]:465"}, "at level none Postfix sends nothing there"),
+        (
+            f"own{SMTPS[5:]}\n",
+            {"route": "own:[a.example]:465", "level": "may"},
+            "at level may Postfix sends nothing there",
+        ),
+        ("", {"route": "lmtp:[a.example]", "level": "dane-only"}, "for which there is no dane-only"),
+    ],
+)
+def test_a_route_that_leads_nowhere_is_refused_by_name(node, services, given, problem):
+    node.services += services
+    with pytest.raises(InvalidValue, match=problem):
+        plan(node, {"name": "a.example", **given})
+
+
+@pytest.mark.parametrize("level", ["encrypt", "secure"])
+def test_a_transport_of_ones_own_where_tls_comes_first_is_taken_at_a_level_that_sends(node, level):
+    node.services += f"own{SMTPS[5:]}\n"
+    apply(node, {"name": "a.example", "route": "own:[a.example]:465", "level": level})
+    assert node.state.service("smtps", "unix") is None

@@ -34,6 +34,7 @@ def test_the_tables_follow_from_the_records():
     present, _absent = read_domains([PARTNER, LOCAL])
     assert tables(present, (3, 10)) == {
         "tls_policy": {"[mx.partner.example]:25": "secure"},
+        "lmtp_policy": {},
         "transport": {"partner.example": "smtp:[mx.partner.example]:25"},
         "relay_domains": {"example.com": "OK"},
         "requiretls": {},

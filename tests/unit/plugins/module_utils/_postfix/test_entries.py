@@ -204,7 +204,7 @@ def test_several_entries_change_in_one_call(submitting):
     change(submitting, plan(submitting, *items))
     assert submitting.services == (
         "smtp inet n - y - 50 smtpd\nsmtp unix - - y - - smtp\nrelay unix - - y - - smtp\n"
-        "tlsmgr unix - - y 1000? 1 tlsmgr\n"
+        "lmtp unix - - y - - lmtp\ntlsmgr unix - - y 1000? 1 tlsmgr\n"
         "465 inet n - y - - smtpd -o smtpd_tls_wrappermode=yes\n"
     )
     assert not plan(submitting, *items).changed
@@ -219,7 +219,12 @@ def test_several_entries_go_at_once(submitting):
     found = plan(submitting, *items)
     assert found.gone == ("smtp/inet", "submission/inet")
     change(submitting, found)
-    assert [service.key for service in submitting.state.services] == ["smtp/unix", "relay/unix", "tlsmgr/unix"]
+    assert [service.key for service in submitting.state.services] == [
+        "smtp/unix",
+        "relay/unix",
+        "lmtp/unix",
+        "tlsmgr/unix",
+    ]
     assert not plan(submitting, *items).changed
 
 

@@ -55,7 +55,7 @@ def test_an_entry_keeps_what_the_task_does_not_name(node):
 
 def test_an_entry_goes_and_is_shown_as_gone(node):
     bring(node, services=[{"name": "submission", "command": "smtpd"}])
-    found = plan(node, services=[{"name": "submission", "state": "absent"}, {"name": "lmtp/unix", "state": "absent"}])
+    found = plan(node, services=[{"name": "submission", "state": "absent"}, {"name": "uucp/unix", "state": "absent"}])
     assert found.gone == ("submission/inet",)
     assert [(shown.before, shown.after) for shown in found.shown] == [("submission inet n - y - - smtpd\n", "")]
     bring(node, services=[{"name": "submission", "state": "absent"}])

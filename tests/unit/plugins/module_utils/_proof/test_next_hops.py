@@ -94,3 +94,26 @@ def test_a_command_that_fails_is_told_as_the_reason(node):
     hops = rising(node, "relayhost = [smart.example]\n")
     found = next_hops.ask_all(Postfix(run, node.config_dir), node.state, hops)
     assert [(hop.delivered, hop.reason) for hop in found] == [(False, "posttls-finger is missing.")]
+
+
+SMTPS = "smtps unix - - y - - smtp -o smtp_tls_wrappermode=yes\n"
+
+
+@pytest.mark.parametrize(
+    ("main_cf", "told"),
+    [
+        ("relayhost = [smart.example]:465\n", True),
+        ("relayhost = [smart.example]:587\n", False),
+        ("relayhost = [smart.example]:465\ndefault_transport = smtps\nrelay_transport = smtps\n", False),
+        ("relayhost = [smart.example]:465\nsmtp_tls_wrappermode = yes\n", False),
+        ("transport_maps = inline:{ { a.example = smtp:[smart.example]:465 } }\n", False),
+        ("smtp_fallback_relay = [smart.example]:465\n", True),
+    ],
+)
+def test_a_port_where_tls_comes_first_is_told_where_the_client_waits_for_starttls(node, main_cf, told):
+    node.services = SERVICES + SMTPS
+    before = posture(node.postfix, node.state)
+    node.append(main_cf)
+    found = list(next_hops.misled(before, posture(node.postfix, node.state)))
+    assert bool(found) is told and all("would wait: hosts speak TLS first at port 465" in one for one in found)
+    assert list(next_hops.misled(posture(node.postfix, node.state), posture(node.postfix, node.state))) == []

@@ -311,3 +311,26 @@ def test_what_would_wait_is_one_line_of_postfixs_own_log(node, reason):
     report(Postfix(told.run, node.config_dir), rehearsal)
     text = f"testing: mail for x.test would wait at level secure: {reason}"
     assert told.commands == [["postlog", "-c", node.config_dir, "-t", "smtp_hardening", "-p", "warn", text]]
+
+
+@pytest.mark.parametrize(
+    ("over", "name", "first"),
+    [
+        ({"route": "[smtp.x.test]:587"}, None, False),
+        ({"route": "[smtp.x.test]:465"}, None, True),
+        ({"route": "[smtp.x.test]:465", "servername": "nexthop"}, "smtp.x.test", True),
+        ({"route": "[smtp.x.test]:587", "servername": "hostname"}, "smtp.x.test", False),
+        ({"servername": "hostname"}, None, False),
+        ({"servername": "nexthop"}, "x.test", False),
+        ({"servername": "mail.x.test"}, "mail.x.test", False),
+    ],
+)
+def test_a_host_is_asked_by_the_name_and_in_the_order_that_the_record_says(node, over, name, first):
+    words = argv(node, **over)
+    assert (after(words, "-s"), "-w" in words) == (name, first)
+
+
+def test_a_store_is_asked_in_lmtp(node):
+    node.append("lmtp_tls_CAfile = /ca.pem\n")
+    words = argv(node, route="lmtp:[store.x.test]:24")
+    assert ("-S" in words, after(words, "-F"), words[-2:]) == (True, "/ca.pem", ["[store.x.test]:24", "nexthop"])

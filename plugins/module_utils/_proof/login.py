@@ -1,0 +1,87 @@
+# SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Whether a server takes a name and a password: AUTH (RFC 4954) and no mail, after TLS that was verified as Postfix would."""
+
+from __future__ import annotations
+
+import re
+import smtplib
+import ssl
+from typing import NamedTuple, Optional
+
+from .._model.levels import ClientLevel
+from .connection import Target
+from .conversation import Conversation
+from .rehearsal import Question, servername
+
+_NEXT_HOP = re.compile(r"\[(?P<host>[^\]]+)\](?::(?P<port>\d+))?\Z")
+_MECHANISMS = ("PLAIN", "LOGIN", "CRAM-MD5")
+"""Of those that a server offers, the first is tried, once: some count failures."""
+_FOR_GOOD = 500
+"""Replies from here on are permanent (RFC 5321 section 4.2.1)."""
+
+
+class Login(NamedTuple):
+    """What was seen."""
+
+    accepted: Optional[bool]
+    """``None`` where nobody knows: it was not tried, or came to nothing."""
+    reason: Optional[str] = None
+
+
+def log_in(question: Question, credentials: str) -> Login:
+    """Log in at a next hop with C(user:password), where its certificate is the right one; leave at once."""
+    target = _target(question)
+    if target is None:
+        return Login(None, f"the login was not tried at level {question.level} for {question.next_hop}")
+    try:
+        context = _context(question)
+        with Conversation(target, context) as conversation:
+            if not target.implicit_tls:
+                conversation.starttls(context)
+            conversation.ehlo()
+            return _authenticate(conversation.smtp, *credentials.partition(":")[::2])
+    except smtplib.SMTPResponseException as reply:
+        return Login(False if reply.smtp_code >= _FOR_GOOD else None, f"{reply.smtp_code} {_text(reply.smtp_error)}")
+    except (OSError, ValueError, smtplib.SMTPException) as problem:
+        return Login(None, str(problem))
+
+
+def _target(question: Question) -> Optional[Target]:
+    """The host under the name that its certificate must have; ``None`` where that cannot be held to here."""
+    found = _NEXT_HOP.match(question.next_hop)
+    if found is None or question.lmtp or question.level not in (ClientLevel.SECURE, ClientLevel.VERIFY):
+        return None
+    names = [found["host"] if name in ("nexthop", "hostname") else name for name in question.match]
+    asked = servername(question)
+    name = (
+        asked
+        if asked in names
+        else next((one for one in names if not one.startswith(".") and one != "dot-nexthop"), None)
+    )
+    if name is None or asked not in ("", name):
+        return None
+    return Target(found["host"], int(found["port"] or "25"), name, implicit_tls=question.implicit_tls)
+
+
+def _context(question: Question) -> ssl.SSLContext:
+    """As strict as the client: its CAs, and a name."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    files = (question.parameters.get(f"smtp_tls_{kind}") or None for kind in ("CAfile", "CApath"))
+    context.load_verify_locations(*files)
+    return context
+
+
+def _authenticate(smtp: smtplib.SMTP, user: str, password: str) -> Login:
+    offered = smtp.esmtp_features.get("auth", "").upper().split()
+    mechanism = next((name for name in _MECHANISMS if name in offered), None)
+    if mechanism is None:
+        return Login(None, f"no login is offered that is known here ({' '.join(offered) or 'none at all'})")
+    smtp.user, smtp.password = user, password
+    smtp.auth(mechanism, getattr(smtp, f"auth_{mechanism.lower().replace('-', '_')}"))
+    return Login(True)
+
+
+def _text(reply: object) -> str:
+    return reply.decode("ascii", "replace") if isinstance(reply, bytes) else str(reply)

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import HardeningError, PostfixError
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.allowance import NOTHING
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.plan import Plan, plan_parameters
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof import next_hops
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.login import Login
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.rehearsal import Answer
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._task.asking import Change, ask_first
+
+SMART = "[smart.example]:587"
+
+
+def change(node, parameters, passwords=None):
+    plan = plan_parameters(node.state, parameters) if parameters else Plan()
+    return Change(plan, NOTHING, False, passwords or {})
+
+
+@pytest.fixture
+def answers(monkeypatch):
+    """What hosts answer, and how often they are asked."""
+    asked = []
+
+    def answer(postfix, state, question):
+        asked.append(question)
+        return Answer(True, "Verified", None)
+
+    monkeypatch.setattr(next_hops, "ask", answer)
+    monkeypatch.setattr(next_hops, "log_in", lambda question, credentials: Login(credentials == "ann:right", "535 no"))
+    return asked
+
+
+def test_nothing_to_do_asks_nobody(node, answers):
+    assert ask_first(node.postfix, node.state, change(node, {}), lambda asked: asked) == (None, [])
+    assert answers == []
+
+
+def test_a_change_without_next_hops_is_made_at_once(node, answers):
+    done = ask_first(node.postfix, node.state, change(node, {"myhostname": "a.example"}), lambda asked: asked)
+    assert (done.hops, done.compared.lowered, answers) == ([], [], [])
+
+
+def test_a_next_hop_is_asked_without_the_lock_and_then_the_change_is_made(node, answers):
+    node.append("smtp_tls_security_level = secure\nrelay_transport = relay\n")
+    wanted = change(node, {"relayhost": SMART})
+    then = ask_first(node.postfix, node.state, wanted, lambda asked: asked)
+    assert answers == []
+    assert {hop.next_hop for hop in then().hops} == {SMART}
+    assert answers
+
+
+def test_a_password_that_is_refused_for_good_stops_the_change(node, answers):
+    node.append("smtp_tls_security_level = secure\n")
+    done = []
+    for password in ("ann:wrong", "ann:right"):
+        wanted = change(node, {"relayhost": SMART}, {SMART: password})
+        then = ask_first(node.postfix, node.state, wanted, done.append)
+        if password == "ann:right":
+            then()
+        else:
+            with pytest.raises(HardeningError, match="refuses the name or the password .* Nothing was changed"):
+                then()
+    assert {hop.login for (asked,) in [done] for hop in asked.hops} == {True}
+
+
+def test_a_change_by_somebody_else_meanwhile_is_told(node, answers):
+    node.append("smtp_tls_security_level = secure\n")
+    then = ask_first(node.postfix, node.state, change(node, {"relayhost": SMART}), lambda asked: asked)
+    node.append("mydestination = other.example\n")
+    with pytest.raises(PostfixError, match="was changed while next hops were asked"):
+        then()
