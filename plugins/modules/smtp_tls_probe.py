@@ -182,7 +182,7 @@ def records(state: State, which: str) -> List[DomainPolicy]:
     if which == "none":
         return []
     today = utc_now().date()
-    found = [r for r in read_records(current_folder(state)) if r.level and r.next_hops and not r.has_expired(today)]
+    found = [r for r in read_records(current_folder(state)) if r.level and not r.has_expired(today)]
     return [
         r
         for r in found

@@ -313,7 +313,7 @@ def _check_outgoing(option: str, policy: DomainPolicy) -> None:
 def _check_route(option: str, policy: DomainPolicy) -> None:
     """What cannot be where the route goes."""
     route, level = policy.route, policy.level
-    if route is not None and route.implicit_tls and level in (ClientLevel.NONE, ClientLevel.MAY, ClientLevel.DANE):
+    if route is not None and route.implicit_tls and level is not None and not level.demands_tls:
         raise InvalidValue(
             f"{option}.level",
             level.value,

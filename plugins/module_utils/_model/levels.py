@@ -103,6 +103,11 @@ class ClientLevel(Ordered):
         return self in (ClientLevel.VERIFY, ClientLevel.SECURE)
 
     @property
+    def demands_tls(self) -> bool:
+        """Whether mail is held back where TLS fails. C(dane) does so only where the peer has published that."""
+        return "R" in _GUARANTEES[self]
+
+    @property
     def is_verified(self) -> bool:
         """Whether only a peer gets mail whom DNS, a CA or a fingerprint vouches for."""
         return {"R", "D"} <= _GUARANTEES[self]

@@ -18,8 +18,8 @@ PARAMETER = "tls_required_enable"
 
 
 def demands(level: Optional[ClientLevel]) -> bool:
-    """Whether a level holds mail back where TLS fails. C(dane) does so only where the peer has published that."""
-    return level not in (None, ClientLevel.NONE, ClientLevel.MAY, ClientLevel.DANE)
+    """Whether a level holds mail back where TLS fails; ``None`` does not."""
+    return level is not None and level.demands_tls
 
 
 def tls_required(state: State, levels: Iterable[Optional[ClientLevel]], honored: Optional[bool]) -> Parameters:

@@ -10,7 +10,6 @@ from typing import Mapping
 
 from .._model.levels import ClientLevel, ServerLevel
 from .._postfix.state import split_list
-from .._postfix.tls_required import demands
 from .._postfix.values import is_yes
 from .protections import AtMost, Switch
 
@@ -29,7 +28,7 @@ def shown_by_client(found: Mapping[str, str], side: str, level: ClientLevel) -> 
     verified may, too."""
     if not is_yes(found.get(f"{side}_sasl_auth_enable", "")) or not found.get(f"{side}_sasl_password_maps"):
         return AtMost()
-    if not demands(level) and _takes_plaintext(found, f"{side}_sasl_security_options"):
+    if not level.demands_tls and _takes_plaintext(found, f"{side}_sasl_security_options"):
         return AtMost(frozenset([WITHOUT_TLS, UNVERIFIED]))
     unverified = not level.is_verified and _takes_plaintext(found, f"{side}_sasl_tls_security_options")
     return AtMost(frozenset([UNVERIFIED] if unverified else []))

@@ -134,9 +134,12 @@ def unverified(protocol: Optional[Protocol] = None, own_pem: Optional[bytes] = N
     return context
 
 
-def verifying(ca_file: str) -> ssl.SSLContext:
-    """A context that takes only certificates for the right name, issued by a CA in ``ca_file``."""
+def verifying(ca_file: str, ca_path: str = "") -> ssl.SSLContext:
+    """A context that takes only certificates for the right name, issued by a CA in ``ca_file`` or in the folder ``ca_path``."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    with _given.opened(ca_file) as path:
-        context.load_verify_locations(path)
+    if ca_file:
+        with _given.opened(ca_file) as path:
+            context.load_verify_locations(path)
+    if ca_path:
+        context.load_verify_locations(capath=ca_path)
     return context

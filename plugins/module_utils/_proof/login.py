@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import re
 import smtplib
-import ssl
 from typing import NamedTuple, Optional
 
-from .._model.levels import ClientLevel
 from .connection import Target
-from .conversation import Conversation
+from .conversation import Conversation, verifying
 from .rehearsal import Question, servername
 
 _NEXT_HOP = re.compile(r"\[(?P<host>[^\]]+)\](?::(?P<port>\d+))?\Z")
@@ -36,7 +34,8 @@ def log_in(question: Question, credentials: str) -> Login:
     if target is None:
         return Login(None, f"the login was not tried at level {question.level} for {question.next_hop}")
     try:
-        context = _context(question)
+        found = question.parameters
+        context = verifying(found.get("smtp_tls_CAfile", ""), found.get("smtp_tls_CApath", ""))
         with Conversation(target, context) as conversation:
             if not target.implicit_tls:
                 conversation.starttls(context)
@@ -51,26 +50,15 @@ def log_in(question: Question, credentials: str) -> Login:
 def _target(question: Question) -> Optional[Target]:
     """The host under the name that its certificate must have; ``None`` where that cannot be held to here."""
     found = _NEXT_HOP.match(question.next_hop)
-    if found is None or question.lmtp or question.level not in (ClientLevel.SECURE, ClientLevel.VERIFY):
+    if found is None or question.lmtp or not question.level.trusts_a_ca:
         return None
     names = [found["host"] if name in ("nexthop", "hostname") else name for name in question.match]
     asked = servername(question)
-    name = (
-        asked
-        if asked in names
-        else next((one for one in names if not one.startswith(".") and one != "dot-nexthop"), None)
-    )
+    whole = [one for one in names if not one.startswith(".") and one != "dot-nexthop"]
+    name = asked if asked in names else next(iter(whole), None)
     if name is None or asked not in ("", name):
         return None
     return Target(found["host"], int(found["port"] or "25"), name, implicit_tls=question.implicit_tls)
-
-
-def _context(question: Question) -> ssl.SSLContext:
-    """As strict as the client: its CAs, and a name."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    files = (question.parameters.get(f"smtp_tls_{kind}") or None for kind in ("CAfile", "CApath"))
-    context.load_verify_locations(*files)
-    return context
 
 
 def _authenticate(smtp: smtplib.SMTP, user: str, password: str) -> Login:

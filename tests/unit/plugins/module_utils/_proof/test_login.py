@@ -53,7 +53,7 @@ def talk(monkeypatch):
             yield Talk(smtp)
 
         monkeypatch.setattr(login, "Conversation", conversation)
-        monkeypatch.setattr(login, "_context", lambda asked: None)
+        monkeypatch.setattr(login, "verifying", lambda ca_file, ca_path: None)
         return log_in(asked, CREDENTIALS), seen
 
     return talking
