@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-from typing import List, Union
+from typing import List, Tuple, Union
 
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible.plugins.loader import lookup_loader
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates import library
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._edge import (
     Arguments,
@@ -18,9 +17,12 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._edge imp
     Variables,
 )
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model import words
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.certificates import PEM_MARK
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._providers.own_ca import DAYS
-from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils import _fleet_ca
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._providers.own_ca import DAYS, check_assigned
+from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils import _fleet_ca, _other_cas
+from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils._controller_files import (
+    MAKE_OR_COPY,
+    ControllerFiles,
+)
 from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils._named_task import ActionModule as NamedTask
 
 CONTROLLER_ONLY = ("ca_private_key", "ca_passphrase", "ca_create", "domains")
@@ -35,52 +37,51 @@ class ActionModule(NamedTask):
     def act(self, task_vars: Variables) -> Result:
         given = self._task.args
         own_ca = dict(given["own_ca"]) if isinstance(given.get("own_ca"), dict) else None
-        arguments = self._with_authorities(self.arguments(task_vars), task_vars)
+        files = ControllerFiles(self._loader, self._templar, task_vars)
+        arguments = _with_authorities(self.arguments(task_vars), files)
         if own_ca is not None:
             arguments["own_ca"] = _for_the_node(own_ca)
             if given.get("provider") == "own_ca" and given.get("state", "present") == "present":
-                return self._with_own_ca(arguments, own_ca, task_vars)
+                return self._with_own_ca(arguments, own_ca, files, task_vars)
         return self._execute_module(module_args=arguments, task_vars=task_vars)
 
-    def _with_authorities(self, arguments: Arguments, task_vars: Variables) -> Arguments:
-        """The task with the contents of the CAs that it trusts, which lie on the controller."""
-        trust = arguments.get("trust")
-        if not isinstance(trust, dict) or not trust.get("authorities"):
-            return arguments
-        contents = [self._content(str(item), task_vars) for item in _as_list(trust["authorities"])]
-        return {**arguments, "trust": {**trust, "authorities": contents}}
-
-    def _with_own_ca(self, arguments: Arguments, own_ca: Options, task_vars: Variables) -> Result:
+    def _with_own_ca(
+        self, arguments: Arguments, own_ca: Options, files: ControllerFiles, task_vars: Variables
+    ) -> Result:
         if library.MISSING:
             raise AnsibleActionFail(
                 "The Python library cryptography is missing on the controller; install python3-cryptography there."
             )
-        following = dict(own_ca.get("next_ca") or {})
-        _check_given("own_ca", own_ca, "ca_certificate", "ca_private_key")
-        if following:
-            keys = ["ca_private_key"] if boolean(following.get("ca_create") or False) else []
-            _check_given("own_ca.next_ca", following, "ca_certificate", *keys)
-        if not self._create_ca(own_ca) or (following and not self._create_ca(following)):
+        asked = _fleet_ca.options_of("own_ca", own_ca)
+        _fleet_ca.check_given("own_ca", own_ca, "ca_certificate", "ca_private_key")
+        for option, given in asked[1:]:
+            _fleet_ca.check_given(
+                option, given, "ca_certificate", *(["ca_private_key"] if _is_to_be_made(given) else [])
+            )
+        node = str(task_vars.get("inventory_hostname", ""))
+        names = _assigned(own_ca, node)
+        domains = own_ca.get("domains")
+        _fleet_ca.check_domains(names, None if domains is None else _as_list(domains))
+        if not self._are_made(asked, arguments, files, task_vars):
             reason = "the CA does not exist yet and check mode makes none"
             return {"changed": True, "reason": reason, "active": {"server": False, "client": False}}
-        options = dict(arguments["own_ca"])
-        certificate = options["ca_certificate"] = self._content(own_ca["ca_certificate"], task_vars)
-        if following:
-            options["next_ca"] = {"ca_certificate": self._content(following["ca_certificate"], task_vars)}
+        options = {**arguments["own_ca"], "assigned": names}
+        for option, given in asked:
+            content = files.content(f"{option}.ca_certificate", given["ca_certificate"], MAKE_OR_COPY)
+            (options if option == "own_ca" else options["next_ca"])["ca_certificate"] = content
         first: Result = self._execute_module(module_args={**arguments, "own_ca": options}, task_vars=task_vars)
         wanted = first.pop("signing_request", None)
         if first.get("failed") or not wanted:
             return first
         authority = _fleet_ca.load(
-            certificate, self._content(own_ca["ca_private_key"], task_vars), own_ca.get("ca_passphrase")
+            options["ca_certificate"],
+            files.content("own_ca.ca_private_key", own_ca["ca_private_key"], MAKE_OR_COPY),
+            own_ca.get("ca_passphrase"),
         )
-        days = int(options.get("days") or DAYS)
-        names = [
-            words.certificate_name("own_ca.names", name) for name in _as_list(options.get("names") or wanted["names"])
-        ]
-        domains = own_ca.get("domains")
-        _fleet_ca.check_domains(names, None if domains is None else _as_list(domains))
-        options["certificate"] = authority.sign(wanted["csr"], names, days)
+        csr, wish = _asked_for(wanted)
+        check_assigned(wish, names, node)
+        signed_names = [words.certificate_name("own_ca.names", name) for name in names]
+        options["certificate"] = authority.sign(csr, signed_names, int(options.get("days") or DAYS))
         second = self._execute_module(module_args={**arguments, "own_ca": options}, task_vars=task_vars)
         if second.pop("signing_request", None):
             raise AnsibleActionFail(
@@ -89,23 +90,65 @@ class ActionModule(NamedTask):
             )
         return second
 
-    def _create_ca(self, given: Options) -> bool:
-        """Make the CA where that is asked for; ``False`` where check mode keeps it from being made."""
-        if not boolean(given.get("ca_create") or False):
-            return True
-        certificate, key = (self._loader.path_dwim(given[name]) for name in ("ca_certificate", "ca_private_key"))
-        if self._task.check_mode:
-            return _fleet_ca.exists(certificate, key)
-        _fleet_ca.create_if_missing(certificate, key, given.get("ca_passphrase"))
-        return True
+    def _are_made(
+        self, asked: _fleet_ca.Asked, arguments: Arguments, files: ControllerFiles, task_vars: Variables
+    ) -> bool:
+        """Make the CAs that the task asks for (C(ca_create)); ``False`` where check mode keeps one from being made."""
+        wanted = [(option, given) for option, given in asked if _is_to_be_made(given)]
+        if wanted:
+            self._refuse_others(asked, arguments, files, task_vars)
+        made = [_fleet_ca.provide(files, option, given, self._task.check_mode) for option, given in wanted]
+        return all(found.is_there for found in made)
 
-    def _content(self, value: str, task_vars: Variables) -> str:
-        """PEM as it is, or the file of that name, decrypted in memory where it is a vault."""
-        if PEM_MARK in value:
-            return value
-        lookup = lookup_loader.get("ansible.builtin.file", loader=self._loader, templar=self._templar)
-        content: str = lookup.run([value], variables=task_vars)[0]
-        return content
+    def _refuse_others(
+        self, asked: _fleet_ca.Asked, arguments: Arguments, files: ControllerFiles, task_vars: Variables
+    ) -> None:
+        """A task that makes a CA makes none for a node that belongs to another."""
+        there = {name: arguments[name] for name in ("config_dir",) if name in arguments}
+        facts: Result = self._execute_module(
+            module_name="mailfleet.smtp_hardening.smtp_tls_info", module_args=there, task_vars=task_vars
+        )
+        if facts.get("failed"):
+            raise AnsibleActionFail(str(facts.get("msg")))
+        _other_cas.refuse_others(
+            str(task_vars.get("inventory_hostname", "")),
+            facts,
+            files.shown("own_ca.ca_certificate", asked[0][1]["ca_certificate"]),
+            _fleet_ca.known(files, asked),
+            files.certificates("trust.authorities", (arguments.get("trust") or {}).get("authorities") or ()),
+        )
+
+
+def _with_authorities(arguments: Arguments, files: ControllerFiles) -> Arguments:
+    """The task with the contents of the CAs that it trusts, which lie on the controller."""
+    trust = arguments.get("trust")
+    if not isinstance(trust, dict) or not trust.get("authorities"):
+        return arguments
+    contents = [files.content("trust.authorities", str(item)) for item in _as_list(trust["authorities"])]
+    return {**arguments, "trust": {**trust, "authorities": contents}}
+
+
+def _asked_for(wanted: object) -> Tuple[str, List[str]]:
+    """What a node wants to have signed, and as whom: words of somebody who may have been taken over."""
+    csr = wanted.get("csr") if isinstance(wanted, dict) else None
+    names = wanted.get("names") if isinstance(wanted, dict) else None
+    if not isinstance(csr, str) or not isinstance(names, list):
+        raise AnsibleActionFail(
+            "The node asks for a signature in words that the module does not use; look at the node."
+        )
+    return csr, [str(name) for name in names]
+
+
+def _assigned(own_ca: Options, node: str) -> List[str]:
+    """What the inventory calls the node; what it calls itself gives it no name."""
+    names = own_ca.get("names")
+    if names is None:
+        return [node]
+    return [words.certificate_name("own_ca.names", name) for name in _as_list(names)]
+
+
+def _is_to_be_made(given: Options) -> bool:
+    return bool(boolean(given.get("ca_create") or False))
 
 
 def _for_the_node(own_ca: Options) -> Arguments:
@@ -116,12 +159,6 @@ def _for_the_node(own_ca: Options) -> Arguments:
             name: options["next_ca"][name] for name in ("ca_certificate",) if name in options["next_ca"]
         }
     return options
-
-
-def _check_given(option: str, values: Options, *names: str) -> None:
-    for name in names:
-        if not values.get(name):
-            raise AnsibleActionFail(f"{option}.{name}: is missing; give it as a path on the controller or as content.")
 
 
 def _as_list(value: Union[str, List[str]]) -> List[str]:

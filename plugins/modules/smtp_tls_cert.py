@@ -138,8 +138,8 @@ options:
     suboptions:
       authorities:
         description:
-          - CAs that peers' certificates are verified with, beside that of O(own_ca). Each in PEM, as a path on the controller or
-            as content. Together they become the store's trust file, RV(ca_file), in place of what it held.
+          - CAs that peers' certificates are verified with, beside that of O(own_ca). Each in PEM, as a path on the controller, where a
+            relative one is as in O(own_ca.ca_certificate), or as content. Together they become the store's trust file, RV(ca_file), in place of what it held.
         type: list
         elements: str
       system:
@@ -213,10 +213,14 @@ options:
       ca_certificate:
         description:
           - The CA's certificate in PEM, as a path on the controller or as content.
+          - A relative path is in the folder of the inventory that the host is from, and is refused where that is inside a collection,
+            which the next installation deletes, or where the host is from no file (C(-i host,)). C(~) is the user's home.
           - Several certificates, the issuing one first and the root last, where the CA is an intermediate.
         type: str
       ca_private_key:
-        description: The CA's private key in PEM, as a path on the controller (a vaulted file too) or as content. It stays on the controller.
+        description:
+          - The CA's private key in PEM, as a path on the controller (a vaulted file too) or as content. It stays on the controller.
+          - A relative path is as in O(own_ca.ca_certificate).
         type: str
       ca_passphrase:
         description: The passphrase of O(own_ca.ca_private_key).
@@ -224,7 +228,11 @@ options:
       ca_create:
         description:
           - Make a CA (ECDSA P-256, 10 years) on the controller at the paths O(own_ca.ca_certificate) and O(own_ca.ca_private_key)
-            where neither file exists yet. With O(own_ca.ca_passphrase) the key is encrypted.
+            where neither file exists yet. With O(own_ca.ca_passphrase) the key is encrypted. Keep a copy elsewhere.
+          - Refused where the node holds an active certificate of another CA that it trusts, or trusts another instead, unless
+            O(trust.authorities) lists that one; where a path is inside a collection; and where a relative path leads to a folder that
+            does not last, such as C(/tmp).
+          - The role trusted_agents_strict and the playbooks make no CA, whatever this says. The playbook C(create_fleet_ca) does.
         type: bool
         default: false
       next_ca:
@@ -249,13 +257,17 @@ options:
             default: false
       domains:
         description:
-          - The controller signs for names in these domains only, so that a node that somebody has taken over gets no certificate for
-            names elsewhere. Where it is left out, for every name.
+          - The controller signs for names in these domains only. That narrows what O(own_ca.names) and the inventory say, and gives
+            no node a name that they do not. Where it is left out, names may be in every domain.
         type: list
         elements: str
       certificate:
         description: What the controller signed. Set by the action plugin; not for playbooks.
         type: str
+      assigned:
+        description: What the node may be called. Set by the action plugin; not for playbooks.
+        type: list
+        elements: str
       key_type:
         description:
           - The kind of key. V(both) makes an ECDSA P-256 and an RSA certificate under the one name.
@@ -268,7 +280,10 @@ options:
         description: Bits. 2048, 3072 or 4096 for RSA (default 4096, with O(own_ca.key_type=both) 3072), 256 or 384 for ECDSA (default 256), none for Ed25519.
         type: int
       names:
-        description: DNS names in the certificate, the first one also as common name. Default is C(myhostname) of the node.
+        description:
+          - DNS names in the certificate, the first one also as common name. They are decided on the controller.
+          - Left out, it is the host's name in the inventory, which must then be C(myhostname) of the node as well. A node that calls
+            itself otherwise is refused by name before anything is signed.
         type: list
         elements: str
       days:
@@ -341,8 +356,8 @@ EXAMPLES = r"""
     name: fleet
     provider: own_ca
     own_ca:
-      ca_certificate: files/fleet-ca.pem
-      ca_private_key: files/fleet-ca.key
+      ca_certificate: ca/fleet-ca.pem
+      ca_private_key: ca/fleet-ca.key
       ca_passphrase: "{{ fleet_ca_passphrase }}"
       domains: [example.com]
     use: [server, client]

@@ -100,10 +100,15 @@ sni:
   type: dict
   sample: {mail.example.net: public}
 trust:
-  description: The store's trust file, and the public keys of peers that are pinned.
+  description: >-
+    The store's trust file, what its CAs (C(authorities)) say, as M(mailfleet.smtp_hardening.smtp_tls_cert) returns it of a
+    certificate, those of the operating system left out, and the public keys of peers that are pinned.
   returned: success
   type: dict
-  sample: {ca_file: /etc/postfix/smtp_hardening/trust/1.pem, pins: []}
+  sample:
+    ca_file: /etc/postfix/smtp_hardening/trust/1.pem
+    authorities: [{subject: CN=Fleet CA, self_signed: true, serial: 3F2A}]
+    pins: []
 domains:
   description: >-
     The records of M(mailfleet.smtp_hardening.smtp_domain_policy), C(expired) and C(in_force) (the level that counts today;
@@ -312,6 +317,10 @@ def known(
         **certificates(state, now, findings),
         "trust": {
             "ca_file": store.trust_file(state),
+            "authorities": findings.told(
+                "trust.authorities", lambda: [describe([ca], now) for ca in trust.known(state)]
+            )
+            or [],
             "pins": findings.told("trust.pins", lambda: list(trust.pins(state))) or [],
         },
         "domains": findings.told("domains", lambda: domains(state, seen, now.date(), findings)) or [],

@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import datetime
 import fcntl
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Optional, Sequence
+from typing import TYPE_CHECKING, List, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.authority import (
     forbidden,
@@ -19,7 +20,10 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certific
     order,
     read_certificates,
 )
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.describe import is_ca
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.describe import (
+    is_ca,
+    public_key_fingerprint,
+)
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.issue import (
     CertificateSpec,
     make_ca,
@@ -35,7 +39,10 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certific
 )
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.shown import name_text
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.validity import utc_now
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._edge import Options
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import CertificateError, InvalidValue
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.certificates import PEM_MARK
+from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils._controller_files import ControllerFiles
 
 if TYPE_CHECKING:
     from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.kinds import (
@@ -44,7 +51,6 @@ if TYPE_CHECKING:
     )
 
 CA_DAYS = 3650
-CA_NAME = "SMTP fleet CA"
 
 
 @dataclass(frozen=True)
@@ -98,13 +104,60 @@ def check_domains(names: Sequence[str], domains: Optional[Sequence[str]]) -> Non
             raise InvalidValue(
                 "own_ca.domains",
                 list(domains),
-                f"does not cover {name}, which the node asks for",
-                "list its domain, or give the names in own_ca.names",
+                f"does not cover {name}, as which the node is to be known",
+                "list its domain, or give the node other names in own_ca.names",
             )
 
 
-def exists(certificate_path: str, key_path: str) -> bool:
-    return os.path.exists(certificate_path) and os.path.exists(key_path)
+Asked = Sequence[Tuple[str, Options]]
+"""CAs that a task names: the option that describes each, and what stands in it."""
+
+
+def options_of(option: str, given: Options) -> Asked:
+    """A CA and the one that will follow it."""
+    following = given.get("next_ca")
+    return [(option, given), *([(f"{option}.next_ca", dict(following))] if following else [])]
+
+
+def check_given(option: str, values: Options, *names: str) -> None:
+    for name in names:
+        if not isinstance(values.get(name), str) or not values[name]:
+            raise CertificateError(f"{option}.{name}: is missing; give it as a path on the controller or as content.")
+
+
+def known(files: ControllerFiles, asked: Asked) -> List[Certificate]:
+    """The certificates of those that are there."""
+    return [
+        certificate
+        for option, given in asked
+        if files.is_there(f"{option}.ca_certificate", given["ca_certificate"])
+        for certificate in files.certificates(f"{option}.ca_certificate", [given["ca_certificate"]])
+    ]
+
+
+class Provided(NamedTuple):
+    """A CA on the controller."""
+
+    is_there: bool
+    made: bool
+    """By this task, or in check mode, it would be."""
+    certificate: str
+    key: str
+    """Where they lie."""
+
+
+def provide(files: ControllerFiles, option: str, given: Options, check_mode: bool) -> Provided:
+    """The CA that a task describes, made where there is none."""
+    names = [f"{option}.{name}" for name in ("ca_certificate", "ca_private_key")]
+    values = [given["ca_certificate"], given["ca_private_key"]]
+    if any(PEM_MARK in value for value in values):
+        return Provided(True, False, *map(files.shown, names, values))
+    there = all(map(files.is_there, names, values))
+    certificate, key = map(files.place if there else files.new_place, names, values)
+    if there or check_mode:
+        return Provided(there, not there, certificate, key)
+    made = create_if_missing(certificate, key, given.get("ca_passphrase"))
+    return Provided(True, made, certificate, key)
 
 
 def create_if_missing(certificate_path: str, key_path: str, passphrase: Optional[str]) -> bool:
@@ -129,12 +182,18 @@ def create_if_missing(certificate_path: str, key_path: str, passphrase: Optional
                 "put the missing one back, or remove the other to start with a new CA",
             )
         key = make_key(KeySpec("ecdsa", 256))
-        certificate = make_ca(CA_NAME, key, CA_DAYS, utc_now())
+        certificate = make_ca(_name_for(key, utc_now()), key, CA_DAYS, utc_now())
         _write(certificate_path, certificates_pem([certificate]), 0o644)
         _write(key_path, write_key(key, passphrase), 0o600)
         return True
     finally:
         os.close(descriptor)
+
+
+def _name_for(key: PrivateKey, now: datetime.datetime) -> str:
+    """A name that no other CA has: two of one name cannot be told apart where both are trusted."""
+    digest = public_key_fingerprint(key.public_key()).replace(":", "")
+    return f"SMTP fleet CA {now:%Y-%m-%d} {digest[:8]}"
 
 
 def _write(path: str, content: bytes, mode: int) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 try:
     from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.backends import default_backend
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
@@ -87,8 +88,12 @@ def sign_request(
     ask for another node's name. serverAuth and clientAuth both: the same certificate shows
     who a node is when it receives and when it sends.
     """
-    csr = x509.load_pem_x509_csr(csr_pem, default_backend())
-    if not csr.is_signature_valid:
+    try:
+        csr = x509.load_pem_x509_csr(csr_pem, default_backend())
+        is_its_own = csr.is_signature_valid
+    except (ValueError, UnsupportedAlgorithm):
+        raise CertificateError("The node's certificate request cannot be read; run the task again.") from None
+    if not is_its_own:
         raise CertificateError("The node's certificate request is not signed by its own key; run the task again.")
     end = min(now + spec.lifetime, last_day([ca_certificate, *above]))
     builder = _leaf(_subject(spec.names[0]), ca_certificate.subject, csr.public_key(), spec.names, (now, end))

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, List, Optional, Tuple
+from typing import TYPE_CHECKING, ClassVar, List, Optional, Sequence, Tuple
 
 from .._certificates.chain import Chains, is_issued_by, order, read_certificates
 from .._certificates.issue import last_day
+from .._certificates.shown import shown
 from .._certificates.validity import not_after
 from .._edge import Arguments, Options
-from .._errors import InvalidValue
+from .._errors import CertificateError, InvalidValue
 from .._model.certificates import PEM_MARK, CertificateWish, Reading
 from .._postfix.state import State
 from .._postfix.supply import Supply
@@ -32,6 +33,18 @@ _AUTHORITY: Arguments = {
 }
 
 
+def check_assigned(names: Sequence[str], assigned: Sequence[str], node: str = "") -> None:
+    """Refuse names that the inventory did not give the node: on the node before a key is made, on the controller before it signs."""
+    given = {name.lower() for name in assigned}
+    strange = [name for name in names if name.lower() not in given]
+    if strange:
+        raise CertificateError(
+            f"own_ca.names: {node or assigned[0]} asks for a certificate as {', '.join(map(shown, strange))}, and by the inventory it "
+            f"is {', '.join(assigned)} alone; list in own_ca.names what this node is to be called, or give the host that name in the "
+            "inventory."
+        )
+
+
 @dataclass(frozen=True)
 class OwnCa(MadeHere):
     """By default ECDSA P-256, for 90 days or what the CA itself has left."""
@@ -46,6 +59,7 @@ class OwnCa(MadeHere):
         "next_ca": {"type": "dict", "options": {**_AUTHORITY, "ca_certificate": {"type": "str", "required": True}}},
         "domains": {"type": "list", "elements": "str"},
         "certificate": {"type": "str"},
+        "assigned": {"type": "list", "elements": "str"},
         **key_options(key_type),
         "days": {"type": "int"},
     }
@@ -65,6 +79,7 @@ class OwnCa(MadeHere):
                 "give the fleet's CA as a path on the controller or as content",
             )
         keys, spec = read_spec(cls.name, given, reading.host, cls.key_type, DAYS)
+        check_assigned(spec.names, given.get("assigned") or spec.names)
         check_renewal(cls.name, spec.days, reading.renew_before)
         signed = read_signed(cls.name, given, reading)
         following = (given.get("next_ca") or {}).get("ca_certificate")
