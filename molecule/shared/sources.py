@@ -6,13 +6,15 @@ import subprocess
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import pkcs12
-from mail import fqdn
+from mail import DOMAIN, fqdn
 from on_node import sh
 from pki import certify, ec_key, rsa_key
 from tasks import LAB, cert
 
 NAME = fqdn("node1")
-FLEET_CA = {"ca_certificate": str(LAB / "fleet-ca.pem"), "ca_private_key": str(LAB / "fleet-ca.key")}
+NAMES = {"names": ["{{ inventory_hostname }}." + DOMAIN]}
+"""What a certificate of an own CA calls a node: in the inventory it has a short name."""
+FLEET_CA = {"ca_certificate": str(LAB / "fleet-ca.pem"), "ca_private_key": str(LAB / "fleet-ca.key"), **NAMES}
 
 
 def self_signed(_outside, _folder):
@@ -35,7 +37,8 @@ def own_ca_with_passphrase(_outside, folder):
     """A CA whose key is encrypted by a passphrase, in a vaulted file."""
     secret = folder / "vault-password"
     secret.write_text("of the vault")
-    made = {"ca_certificate": str(folder / "ca.pem"), "ca_private_key": str(folder / "ca.key"), "ca_passphrase": "x y"}
+    made = {"ca_certificate": str(folder / "ca.pem"), "ca_private_key": str(folder / "ca.key"), **NAMES}
+    made["ca_passphrase"] = "x y"
     trust = {"authorities": [FLEET_CA["ca_certificate"]]}
     cert("node1", "--check", name="trial", provider="own_ca", own_ca={**made, "ca_create": True}, trust=trust)
     assert not (folder / "ca.key").exists(), "check mode makes no CA"

@@ -95,7 +95,7 @@ class ActionModule(NamedTask):
     ) -> bool:
         """Make the CAs that the task asks for (C(ca_create)); ``False`` where check mode keeps one from being made."""
         wanted = [(option, given) for option, given in asked if _is_to_be_made(given)]
-        if wanted:
+        if wanted and "distrusted_issuer" not in _as_list(arguments.get("accept") or []):
             self._refuse_others(asked, arguments, files, task_vars)
         made = [_fleet_ca.provide(files, option, given, self._task.check_mode) for option, given in wanted]
         return all(found.is_there for found in made)

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import ed448
 from mail import NODES, fqdn
 from on_node import sh
 from pki import authority, certify, ec_key, ed_key, rsa_key
-from sources import FLEET_CA
+from sources import FLEET_CA, NAMES
 from tasks import ansible, cert, refused, results
 
 testinfra_hosts = ["local://"]
@@ -57,7 +57,12 @@ def test_an_ed25519_key_is_made_here_and_signed_by_a_ca_of_either_kind(tmp_path,
     (tmp_path / "ca.pem").write_text(root.pem)
     (tmp_path / "ca.key").write_text(root.key_pem)
     paths = {"ca_certificate": str(tmp_path / "ca.pem"), "ca_private_key": str(tmp_path / "ca.key")}
-    task = {"name": "trial", "provider": "own_ca", "own_ca": {**paths, "key_type": "ed25519"}, "use": ["server"]}
+    task = {
+        "name": "trial",
+        "provider": "own_ca",
+        "own_ca": {**paths, **NAMES, "key_type": "ed25519"},
+        "use": ["server"],
+    }
     task["trust"] = {"authorities": [FLEET_CA["ca_certificate"]]}
     made = cert("node1", **task)
     assert made["certificate"]["key_type"] == "ed25519" and made["certificate"]["days_left"] == 19

@@ -75,6 +75,7 @@ def every_task(folder):
         "ca_certificate": f"{folder}/ca.pem",
         "ca_private_key": f"{folder}/ca.key",
         "ca_passphrase": "{{ ca_passphrase }}",
+        "names": [NAME],
     }
     entries = {"smtp_sasl_password_maps": {"[mx.example]:587": "{{ password }}"}}
     archive = {"archive": "{{ archive }}", "passphrase": "{{ archive_passphrase }}"}

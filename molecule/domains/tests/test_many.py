@@ -6,13 +6,13 @@ import csv
 import pytest
 from mail import NODES
 from on_node import begin_anew, sh
-from tasks import LAB, results, succeed
+from sources import FLEET_CA
+from tasks import results, succeed
 
 testinfra_hosts = ["local://"]
 NODE = "node1"
 COUNT = 10_000
 COLUMNS = ("name", "level", "match", "route", "incoming.level", "owner")
-FLEET_CA = {"ca_certificate": str(LAB / "fleet-ca.pem"), "ca_private_key": str(LAB / "fleet-ca.key"), "ca_create": True}
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -9,11 +9,11 @@ import pytest
 from mail import NODES, fqdn, wait_for
 from on_node import begin_anew, sh
 from pki import certify, ec_key
-from tasks import LAB, ansible, results, succeed
+from sources import FLEET_CA
+from tasks import ansible, results, succeed
 
 testinfra_hosts = ["local://"]
 NODE = "node1"
-FLEET_CA = {"ca_certificate": str(LAB / "fleet-ca.pem"), "ca_private_key": str(LAB / "fleet-ca.key"), "ca_create": True}
 
 PLAINTEXT, NOTHING, FLEET, STRANGER, PINNED = "plaintext", "no certificate", "fleet", "stranger", "pinned"
 SHOWN = (PLAINTEXT, NOTHING, FLEET, STRANGER, PINNED)

@@ -9,12 +9,12 @@ import pytest
 import reports
 from mail import NODES, fqdn
 from on_node import begin_anew, sh
-from tasks import LAB, playbook, results, succeed
+from sources import FLEET_CA
+from tasks import playbook, results, succeed
 from zones import ADDRESS, Zone, serve
 
 testinfra_hosts = ["local://"]
 NODE, PEER = "node1", "node2"
-FLEET_CA = {"ca_certificate": str(LAB / "fleet-ca.pem"), "ca_private_key": str(LAB / "fleet-ca.key"), "ca_create": True}
 REPORTED = Zone(
     "reports.test", ("@ MX 10 mx", f"mx A {NODES[PEER]}", '_smtp._tls TXT "v=TLSRPTv1; rua=mailto:tls@reports.test"')
 )

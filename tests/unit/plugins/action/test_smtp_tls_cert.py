@@ -3,11 +3,9 @@ from __future__ import annotations
 
 import datetime
 import os
-from types import SimpleNamespace
 
 import pytest
 from ansible.errors import AnsibleActionFail
-from ansible.parsing.dataloader import DataLoader
 from ansible_collections.mailfleet.smtp_hardening.plugins.action import smtp_tls_cert as action
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import (
     certificates_pem,
@@ -15,66 +13,21 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certific
     read_certificates,
 )
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.describe import dns_names
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.issue import request
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.keys import (
     KeySpec,
     make_key,
     public_bytes,
-    write_key,
 )
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.validity import not_after, utc_now
-
-NAME = "relay : Bring the certificate"
-NODE_KEY = make_key(KeySpec("ecdsa", 256))
-
-
-class Node:
-    """The module on the other side: asks for a signature once, then installs it."""
-
-    def __init__(self, *answers):
-        self.answers = list(answers)
-        self.calls = []
-
-    def execute(self, module_args=None, task_vars=None):
-        self.calls.append(module_args)
-        return self.answers.pop(0)
-
-
-def asks(names=("mx1.example.com",), keys=(NODE_KEY,)):
-    csr = b"".join(request(names, key) for key in keys).decode()
-    return {"changed": True, "signing_request": {"csr": csr, "names": list(names)}}
-
-
-INSTALLED = {"changed": True, "active": {"server": True, "client": True}}
-
-
-@pytest.fixture
-def run(monkeypatch):
-    """Run the action on a task against a node."""
-
-    def go(node, args, check_mode=False):
-        task = SimpleNamespace(
-            args=args, async_val=0, check_mode=check_mode, action="smtp_tls_cert", get_name=lambda: NAME
-        )
-        connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir="/tmp"))
-        monkeypatch.setattr(action.ActionModule, "_execute_module", node.execute)
-        return action.ActionModule(task, connection, None, DataLoader(), None, None).run(None, {})
-
-    return go
-
-
-@pytest.fixture
-def ca(fleet_ca):
-    """The fleet's CA as content, its key with a passphrase."""
-    return {
-        "ca_certificate": certificates_pem([fleet_ca[0]]).decode(),
-        "ca_private_key": write_key(fleet_ca[1], "secret").decode(),
-        "ca_passphrase": "secret",
-    }
-
-
-def task(**own_ca):
-    return {"name": "fleet", "provider": "own_ca", "own_ca": own_ca, "use": ["server", "client"]}
+from ansible_collections.mailfleet.smtp_hardening.tests.unit.signing_tasks import (
+    INSTALLED,
+    NAME,
+    NODE_KEY,
+    Node,
+    asks,
+    sent,
+    task,
+)
 
 
 @pytest.mark.parametrize(
@@ -108,13 +61,6 @@ def test_the_cas_key_and_its_passphrase_never_reach_the_node(run, ca):
     assert given["own_ca"]["ca_private_key"] == ca["ca_private_key"]
 
 
-def test_names_of_the_task_win_over_those_that_the_node_asks_for(run, ca):
-    node = Node(asks(["mx9.example.com"]), INSTALLED)
-    run(node, task(names=["mx1.example.com", "smtp.example.com"], **ca))
-    (leaf,) = read_certificates("signed", node.calls[1]["own_ca"]["certificate"].encode())
-    assert dns_names(leaf) == ["mx1.example.com", "smtp.example.com"]
-
-
 @pytest.mark.parametrize("answer", [{"changed": False}, {"failed": True, "msg": "no main.cf"}, {"changed": True}])
 def test_a_node_that_asks_for_no_signature_is_called_once(run, ca, answer):
     node = Node(dict(answer))
@@ -143,14 +89,7 @@ def test_a_wrong_passphrase_fails_the_task_without_a_word_of_it(run, ca):
     assert len(node.calls) == 1
 
 
-@pytest.fixture
-def files(monkeypatch):
-    """Ansible's own file lookup; outside a playbook run it goes by its short name only."""
-    get = action.lookup_loader.get
-    monkeypatch.setattr(action.lookup_loader, "get", lambda name, **options: get(name.rpartition(".")[2], **options))
-
-
-def test_a_ca_is_made_where_that_is_asked_for_and_used_again(run, files, tmp_path):
+def test_a_ca_is_made_where_that_is_asked_for_and_used_again(run, tmp_path):
     paths = {"ca_certificate": str(tmp_path / "ca.pem"), "ca_private_key": str(tmp_path / "ca.key")}
     issued = []
     for _turn in range(2):
@@ -178,11 +117,6 @@ def test_a_node_is_told_when_the_controller_lacks_cryptography(run, ca, monkeypa
         run(Node(), task(**ca))
 
 
-def sent(node, turn=1):
-    """What the controller has signed for the node."""
-    return read_certificates("signed", node.calls[turn]["own_ca"]["certificate"].encode())
-
-
 def test_each_of_several_requests_is_signed_in_their_order(run, ca, fleet_ca):
     keys = [NODE_KEY, make_key(KeySpec("rsa", 2048))]
     node = Node(asks(keys=keys), INSTALLED)
@@ -202,59 +136,6 @@ def test_a_certificate_lives_as_long_as_the_task_says(run, ca, days, lifetime):
     assert datetime.timedelta(days=lifetime - 1) < left < datetime.timedelta(days=lifetime)
 
 
-# Domains
-
-
-@pytest.mark.parametrize(
-    ("domains", "names", "signs"),
-    [
-        (None, ["mx1.other.example"], True),
-        (["example.com"], ["mx1.example.com"], True),
-        (["example.com"], ["example.com"], True),
-        ([".Example.COM"], ["MX1.example.com", "*.example.com"], True),
-        (["example.net", "example.com"], ["mx1.example.com", "mx1.example.net"], True),
-        (["example.com"], ["mx1.example.com", "mx1.other.example"], False),
-        (["example.com"], ["mx1.badexample.com"], False),
-        (["mx1.example.com"], ["example.com"], False),
-        (["example.com"], ["*.com"], False),
-        ([], ["mx1.example.com"], False),
-        (["example.com"], ["mx1.other.example\0.example.com"], False),
-    ],
-)
-@pytest.mark.parametrize("whose", ["the node", "the task"])
-def test_the_controller_signs_for_names_in_its_domains_only(run, ca, *, domains, names, signs, whose):
-    asked = (
-        asks()
-        if whose == "the task"
-        else {"changed": True, "signing_request": {**asks()["signing_request"], "names": names}}
-    )
-    given = {"names": names} if whose == "the task" else {}
-    node = Node(asked, INSTALLED)
-    if signs:
-        run(node, task(domains=domains, **given, **ca))
-        assert dns_names(sent(node)[0]) == [name.lower() for name in names]
-        return
-    with pytest.raises(AnsibleActionFail, match="^own_ca.") as failure:
-        run(node, task(domains=domains, **given, **ca))
-    assert len(node.calls) == 1
-    assert "PRIVATE" not in str(failure.value)
-
-
-def test_a_domain_that_is_no_list_is_a_list_of_one(run, ca):
-    node = Node(asks(), INSTALLED)
-    run(node, task(domains="example.com", **ca))
-    assert dns_names(sent(node)[0]) == ["mx1.example.com"]
-
-
-def test_a_name_outside_of_the_domains_is_named(run, ca):
-    with pytest.raises(AnsibleActionFail) as failure:
-        run(Node(asks(["mx1.other.example"])), task(domains=["example.com"], **ca))
-    assert str(failure.value).startswith(
-        "own_ca.domains: ['example.com'] does not cover mx1.other.example, which the node asks for; "
-        "list its domain, or give the names in own_ca.names."
-    )
-
-
 # The next CA
 
 
@@ -263,7 +144,7 @@ def next_ca(tmp_path):
     return {"ca_certificate": str(tmp_path / "next.pem"), "ca_private_key": str(tmp_path / "next.key")}
 
 
-def test_the_next_ca_is_made_and_trusted_and_signs_nothing(run, files, ca, fleet_ca, next_ca):
+def test_the_next_ca_is_made_and_trusted_and_signs_nothing(run, ca, fleet_ca, next_ca):
     node = Node(asks(), INSTALLED)
     run(node, task(next_ca={**next_ca, "ca_create": True, "ca_passphrase": "secret"}, **ca))
     for call in node.calls:
@@ -274,7 +155,7 @@ def test_the_next_ca_is_made_and_trusted_and_signs_nothing(run, files, ca, fleet
 
 
 @pytest.mark.parametrize("there", [False, True])
-def test_check_mode_makes_no_next_ca(run, files, ca, next_ca, *, tmp_path, there):
+def test_check_mode_makes_no_next_ca(run, ca, next_ca, *, tmp_path, there):
     if there:
         action._fleet_ca.create_if_missing(next_ca["ca_certificate"], next_ca["ca_private_key"], None)
     before = sorted(os.listdir(tmp_path))
@@ -326,7 +207,7 @@ def test_a_second_request_for_a_signature_never_reaches_the_playbook(run, ca):
 
 
 @pytest.mark.parametrize("provider", ["self_signed", "stored", "own_ca"])
-def test_authorities_lie_on_the_controller_and_reach_the_node_as_content(run, files, ca, tmp_path, provider):
+def test_authorities_lie_on_the_controller_and_reach_the_node_as_content(run, ca, tmp_path, provider):
     path = tmp_path / "partner.pem"
     path.write_text(ca["ca_certificate"])
     args = {**task(**ca), "provider": provider} if provider == "own_ca" else {"provider": provider}
@@ -346,7 +227,7 @@ def test_a_task_that_lists_no_authorities_goes_to_the_node_as_it_is(run, trust):
     assert node.calls == [{"task": NAME, "trust": trust}]
 
 
-def test_one_authority_that_is_no_list_is_a_list_of_one(run, files, ca, tmp_path):
+def test_one_authority_that_is_no_list_is_a_list_of_one(run, ca, tmp_path):
     path = tmp_path / "partner.pem"
     path.write_text(ca["ca_certificate"])
     node = Node({"changed": False})

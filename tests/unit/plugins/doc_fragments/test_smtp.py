@@ -16,7 +16,9 @@ PARTS = {
     for part, text in vars(ModuleDocFragment).items()
     if part.isupper()
 }
-NAMES = sorted(path.stem for path in (pathlib.Path(__file__).parents[4] / "plugins" / "modules").glob("smtp_*.py"))
+FILES = (pathlib.Path(__file__).parents[4] / "plugins" / "modules").glob("smtp_*.py")
+NAMES = sorted(path.stem for path in FILES if "def main(" in path.read_text(encoding="utf-8"))
+"""What runs on a node: a module that is an action alone has nothing to run there."""
 
 
 def module(name):

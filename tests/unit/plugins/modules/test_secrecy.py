@@ -36,7 +36,7 @@ REQUIRED = {
     "ca_certificate": "/etc/ca.pem",
 }
 WORDS = set(
-    """accept address allow_weaker unproven bogus ciphers client command config_dir deliver domains exclude_ciphers expires match name
+    """accept address allow_weaker assigned unproven bogus ciphers client command config_dir deliver domains exclude_ciphers expires match name
     names owner parameters pins policy_sources port process_limit public_networks published_tlsa reason route sender server servername
     services signed sni src task to where_known""".split()
 )

@@ -60,6 +60,8 @@ def test_info_tells_who_renews_a_certificate_and_whom_the_node_trusts(trusting_n
     facts = run("smtp_tls_info", trusting_node, {})
     assert facts["certificates"]["public"]["renewed_by"] == "certbot"
     assert facts["certificates"]["fleet"]["renewed_by"] is None
+    (authority,) = facts["trust"].pop("authorities")
+    assert (authority["subject"], authority["self_signed"]) == ("CN=Fleet CA", True)
     assert facts["trust"] == {"ca_file": trusting_node.store("trust", "1.pem"), "pins": [pin]}
 
 

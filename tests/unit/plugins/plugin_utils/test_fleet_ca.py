@@ -6,6 +6,7 @@ import os
 import re
 
 import pytest
+from ansible.parsing.dataloader import DataLoader
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import (
     certificates_pem,
     is_issued_by,
@@ -24,10 +25,13 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certific
 )
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import HardeningError
 from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils import _fleet_ca
+from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils._controller_files import ControllerFiles
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed448
 from flawed import CRL_ALONE
 from pki import authority, ed_key
+
+ROOT = authority("Root", path_length=0)
 
 
 def paths(folder):
@@ -116,22 +120,74 @@ def test_a_name_is_in_a_domain_by_whole_labels(name, domains, covered):
     if covered:
         _fleet_ca.check_domains([name], domains)
         return
-    with pytest.raises(HardeningError, match=f"does not cover {re.escape(name)}, which the node asks for"):
+    with pytest.raises(HardeningError, match=f"does not cover {re.escape(name)}, as which the node is to be known"):
         _fleet_ca.check_domains([name], domains)
 
 
-@pytest.mark.parametrize("there", [[], ["ca.pem"], ["ca.key"], ["ca.pem", "ca.key"]])
-def test_a_ca_exists_with_both_its_files(tmp_path, there):
-    for name in there:
-        (tmp_path / name).write_text("")
-    assert _fleet_ca.exists(*paths(tmp_path)) is (len(there) == 2)
+def described(folder, **more):
+    certificate, key = paths(folder)
+    return {"ca_certificate": certificate, "ca_private_key": key, **more}
+
+
+@pytest.fixture
+def files():
+    return ControllerFiles(DataLoader(), None, {"inventory_hostname": "mx1.example.com"})
+
+
+def test_a_ca_is_provided_once_and_not_in_check_mode(tmp_path, files):
+    given = described(tmp_path / "new")
+    found = [_fleet_ca.provide(files, "own_ca", given, check_mode) for check_mode in (True, False, False, True)]
+    assert [(one.is_there, one.made) for one in found] == [(False, True), (True, True), (True, False), (True, False)]
+    assert {(one.certificate, one.key) for one in found} == {paths(tmp_path / "new")}
+
+
+def test_a_ca_that_is_given_as_content_is_there(tmp_path, files):
+    given = {"ca_certificate": ROOT.pem, "ca_private_key": ROOT.key_pem}
+    found = _fleet_ca.provide(files, "own_ca", given, check_mode=False)
+    assert (found.is_there, found.made) == (True, False)
+    assert (found.certificate, found.key) == ("own_ca.ca_certificate", "own_ca.ca_private_key")
+
+
+def test_two_cas_can_be_told_apart_by_their_names(tmp_path):
+    names = set()
+    for turn in range(2):
+        certificate, key = paths(tmp_path / str(turn))
+        _fleet_ca.create_if_missing(certificate, key, None)
+        (made,) = read_certificates("ca", read(certificate).encode())
+        names.add(made.subject.rfc4514_string())
+    assert len(names) == 2
+    assert all(re.fullmatch(r"CN=SMTP fleet CA \d{4}-\d\d-\d\d [0-9A-F]{8}", name) for name in names)
+
+
+@pytest.mark.parametrize(
+    ("given", "options"),
+    [
+        ({}, ["own_ca"]),
+        ({"next_ca": None}, ["own_ca"]),
+        ({"next_ca": {"ca_certificate": "/next.pem"}}, ["own_ca", "own_ca.next_ca"]),
+    ],
+)
+def test_the_cas_of_a_task_are_its_own_and_the_one_that_follows(given, options):
+    assert [option for option, _given in _fleet_ca.options_of("own_ca", given)] == options
+
+
+def test_of_cas_that_are_not_there_nothing_is_known(tmp_path, files):
+    asked = [("own_ca", {"ca_certificate": ROOT.pem}), ("own_ca.next_ca", described(tmp_path))]
+    assert _fleet_ca.known(files, asked) == [ROOT.certificate]
+
+
+@pytest.mark.parametrize("value", [None, "", [], 7])
+def test_an_option_of_a_ca_that_is_missing_is_named(value):
+    with pytest.raises(
+        HardeningError, match=r"^own_ca\.ca_private_key: is missing; give it as a path on the controller"
+    ):
+        _fleet_ca.check_given(
+            "own_ca", {"ca_certificate": "x", "ca_private_key": value}, "ca_certificate", "ca_private_key"
+        )
 
 
 def load(*identities):
     return _fleet_ca.load("".join(identity.pem for identity in identities), identities[0].key_pem, None)
-
-
-ROOT = authority("Root", path_length=0)
 
 
 @pytest.mark.parametrize(
