@@ -35,11 +35,14 @@ class ActionModule(NamedTask):
             )
         given = self._task.args
         create = boolean(given.get("create") or False)
-        wanted = _wanted(given, create)
-        asked = [ca for option, options in wanted for ca in _fleet_ca.options_of(option, options)]
+        named = _named(given)
+        asked = [ca for option, options in named for ca in _fleet_ca.options_of(option, options)]
+        to_make = named[-1:] if create else []
+        for option, options in to_make:
+            _fleet_ca.check_given(option, options, "ca_certificate", "ca_private_key")
         files = ControllerFiles(self._loader, self._templar, task_vars)
         for option, options in asked:
-            if not (create and (option, options) in wanted):
+            if (option, options) not in to_make:
                 files.content(f"{option}.ca_certificate", options["ca_certificate"], MAKE_OR_COPY)
         if given.get("node"):
             _other_cas.refuse_others(
@@ -49,7 +52,7 @@ class ActionModule(NamedTask):
                 _fleet_ca.known(files, asked),
                 files.certificates("authorities", given.get("authorities") or ()),
             )
-        made = [_fleet_ca.provide(files, *ca, self._task.check_mode) for ca in wanted] if create else []
+        made = [_fleet_ca.provide(files, *ca, self._task.check_mode) for ca in to_make]
         return {
             "changed": any(found.made for found in made),
             "authorities": [
@@ -59,8 +62,8 @@ class ActionModule(NamedTask):
         }
 
 
-def _wanted(given: Options, create: bool) -> List[Tuple[str, Options]]:
-    """The CAs that must be there, each with the option that describes it."""
+def _named(given: Options) -> List[Tuple[str, Options]]:
+    """The fleet's CA and the one that will follow, each with the option that describes it."""
     unknown = sorted(set(given) - set(OPTIONS))
     if unknown:
         raise AnsibleActionFail(f"{unknown[0]}: is no option of smtp_fleet_ca; it has {', '.join(OPTIONS)}.")
@@ -68,7 +71,7 @@ def _wanted(given: Options, create: bool) -> List[Tuple[str, Options]]:
     for option in ("fleet_ca", *(["next_fleet_ca"] if given.get("next_fleet_ca") else [])):
         if not isinstance(given.get(option), dict):
             raise AnsibleActionFail(f"{option}: is no description of a CA; give ca_certificate and ca_private_key.")
-        _fleet_ca.check_given(option, given[option], "ca_certificate", *(["ca_private_key"] if create else []))
+        _fleet_ca.check_given(option, given[option], "ca_certificate")
         found.append((option, given[option]))
     return found
 

@@ -51,8 +51,8 @@ options:
     type: dict
   create:
     description:
-      - Make O(fleet_ca) and O(next_fleet_ca) where neither certificate nor key is there (ECDSA P-256, 10 years). With C(ca_passphrase)
-        the key is encrypted. Each has a name of its own.
+      - Make O(fleet_ca), or O(next_fleet_ca) where that is given, where neither its certificate nor its key is there (ECDSA P-256, 10
+        years). With C(ca_passphrase) the key is encrypted. Each CA that is made has a name of its own.
       - A path inside a collection is refused, since the next installation of the collection deletes the folder. So is a relative path
         where the inventory lies in a folder that does not last, below C(/tmp), C(/var/tmp), C(/run), C(/dev/shm), C(/runner) or
         C(TMPDIR). An absolute path there is taken for what its author wants.

@@ -32,12 +32,13 @@ def refuse_others(
     if found is None:
         return
     holds, ca = found
-    named = f"{name_text(ca.subject)} (serial {ca.serial_number:X})"
-    beside = f"{place} is another CA" if ours else f"{place} is not there, and no CA is made beside that one"
+    name = name_text(ca.subject)
+    which = f"{name} (serial {ca.serial_number:X})" if any(ca.subject == one.subject for one in ours) else name
+    beside = f"which is not the CA in {place}" if ours else f"and {place} is not there, so that no CA is made beside it"
     raise CertificateError(
-        f"{node} {'holds a certificate of' if holds else 'trusts'} {named}, while {beside}; copy {name_text(ca.subject)} there with "
-        "its key from the controller that has it, bring a new CA with the playbook rotate_certificates (smtp_next_fleet_ca), or "
-        "list it in trust.authorities (smtp_trust) if it is a partner's."
+        f"{node} {'holds a certificate of' if holds else 'trusts'} {which}, {beside}; copy that CA from the controller that has it, "
+        "replace it by the playbook rotate_certificates (smtp_next_fleet_ca), or list it in trust.authorities (smtp_trust) where it "
+        "is a partner's."
     )
 
 

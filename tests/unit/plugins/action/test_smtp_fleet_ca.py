@@ -60,11 +60,20 @@ def test_check_mode_makes_none_and_says_where_it_would_be(run, tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_the_ca_that_will_follow_is_made_beside_the_first(run, tmp_path):
+@pytest.mark.parametrize("key", [THEIRS.key_pem, "lost.key"])
+def test_the_ca_that_will_follow_is_made_beside_the_first_whose_key_may_be_lost(run, tmp_path, key):
     following = {name: value.replace("fleet", "next") for name, value in RELATIVE.items()}
-    result = run(fleet_ca=described(THEIRS), next_fleet_ca=following, node=OF_THEIRS, create=True)
+    first = {"ca_certificate": THEIRS.pem, "ca_private_key": key}
+    result = run(fleet_ca=first, next_fleet_ca=following, node=OF_THEIRS, create=True)
     assert result["changed"] and sorted(os.listdir(tmp_path / "ca")) == ["next-ca.key", "next-ca.pem"]
     assert len(result["authorities"]) == 2
+
+
+def test_no_ca_follows_one_that_is_not_there(run, tmp_path):
+    following = {name: value.replace("fleet", "next") for name, value in RELATIVE.items()}
+    with pytest.raises(AnsibleActionFail, match="^fleet_ca.ca_certificate: .* is not there"):
+        run(fleet_ca=RELATIVE, next_fleet_ca=following, create=True)
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize("create", [None, False, "no"])
@@ -88,7 +97,7 @@ def test_a_ca_that_is_not_there_is_refused_with_the_playbook_that_makes_one(run,
     ],
 )
 def test_a_node_that_belongs_to_another_ca_stops_the_task_before_anything_is_made(run, tmp_path, args, check_mode):
-    with pytest.raises(AnsibleActionFail, match=r"^mx1\.example\.com trusts CN=Theirs \(serial "):
+    with pytest.raises(AnsibleActionFail, match=r"^mx1\.example\.com trusts CN=Theirs, "):
         run(node=OF_THEIRS, check_mode=check_mode, **args)
     assert os.listdir(tmp_path) == []
 

@@ -22,12 +22,14 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certific
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.signing_tasks import (
     INSTALLED,
     NAME,
+    NOBODYS,
     NODE_KEY,
     Node,
     asks,
     sent,
     task,
 )
+from pki import authority
 
 
 @pytest.mark.parametrize(
@@ -109,6 +111,56 @@ def test_check_mode_makes_no_ca_and_says_so(run, tmp_path):
     assert (result["changed"], result["reason"]) == (True, "the CA does not exist yet and check mode makes none")
     assert os.listdir(tmp_path) == []
     assert node.calls == []
+
+
+THEIRS = authority("Theirs")
+OF_THEIRS = {**NOBODYS, "trust": {"authorities": [{"chain": THEIRS.pem}]}}
+
+
+@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_a_task_that_makes_a_ca_makes_none_for_a_node_of_another(run, tmp_path, *, there, check_mode):
+    paths = {"ca_certificate": str(tmp_path / "ca.pem"), "ca_private_key": str(tmp_path / "ca.key")}
+    if there:
+        action._fleet_ca.create_if_missing(*paths.values(), None)
+    node = Node(facts=OF_THEIRS)
+    with pytest.raises(AnsibleActionFail, match=r"^mx1\.example\.com trusts CN=Theirs"):
+        run(node, {**task(ca_create=True, **paths), "config_dir": "/etc/postfix-out"}, check_mode=check_mode)
+    assert node.asked == [("mailfleet.smtp_hardening.smtp_tls_info", {"config_dir": "/etc/postfix-out"})]
+    assert node.calls == [] and len(os.listdir(tmp_path)) == 2 * there
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"trust": {"authorities": [THEIRS.pem]}}, {"accept": ["distrusted_issuer"]}, {"accept": "distrusted_issuer"}],
+)
+def test_a_ca_is_made_beside_another_where_the_task_says_so(run, tmp_path, more):
+    paths = {"ca_certificate": str(tmp_path / "ca.pem"), "ca_private_key": str(tmp_path / "ca.key")}
+    assert run(Node(asks(), INSTALLED, facts=OF_THEIRS), {**task(ca_create=True, **paths), **more}) == INSTALLED
+
+
+def test_a_node_that_cannot_say_to_whom_it_belongs_gets_no_ca(run, tmp_path):
+    paths = {"ca_certificate": str(tmp_path / "ca.pem"), "ca_private_key": str(tmp_path / "ca.key")}
+    with pytest.raises(AnsibleActionFail, match="^no main.cf"):
+        run(Node(facts={"failed": True, "msg": "no main.cf"}), task(ca_create=True, **paths))
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("certificate", ["ca.pem", "/nowhere/ca.pem"])
+def test_a_ca_that_is_not_there_is_refused_with_the_playbook_that_makes_one(run, tmp_path, certificate):
+    node = Node()
+    with pytest.raises(AnsibleActionFail, match="^own_ca.ca_certificate: .*create_fleet_ca"):
+        run(node, task(ca_private_key="x.key", ca_certificate=certificate), inventory_dir=str(tmp_path))
+    assert node.calls == []
+
+
+def test_a_relative_path_is_in_the_inventorys_folder(run, tmp_path):
+    action._fleet_ca.create_if_missing(str(tmp_path / "ca.pem"), str(tmp_path / "ca.key"), None)
+    node = Node(asks(), INSTALLED)
+    run(node, task(ca_certificate="ca.pem", ca_private_key="ca.key"), inventory_dir=str(tmp_path))
+    assert sent(node)
+    with pytest.raises(AnsibleActionFail, match="mx1.example.com is from no inventory that lies in one"):
+        run(Node(), task(ca_certificate="ca.pem", ca_private_key="ca.key"))
 
 
 def test_a_node_is_told_when_the_controller_lacks_cryptography(run, ca, monkeypatch):

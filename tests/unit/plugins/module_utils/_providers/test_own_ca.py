@@ -69,6 +69,31 @@ def test_what_cannot_be_meant_is_refused(given, over, problem):
         read("own_ca", given, **over)
 
 
+@pytest.mark.parametrize(
+    ("names", "assigned", "strange"),
+    [
+        (None, ["mx1.example.com"], None),
+        (None, ["MX1.example.com"], None),
+        (None, ["mx1.example.com", "smtp.example.com"], None),
+        (["mx1.example.com"], ["mx1.example.com"], None),
+        (None, ["mx1"], "mx1.example.com"),
+        (None, ["192.0.2.1"], "mx1.example.com"),
+        (["a.example", "b.example"], ["a.example"], "b.example"),
+    ],
+)
+def test_a_node_refuses_to_ask_for_a_name_that_the_inventory_did_not_give_it(names, assigned, strange):
+    given = {"ca_certificate": CA, "names": names, "assigned": assigned}
+    if strange is None:
+        assert read("own_ca", given).provider.spec.names
+        return
+    with pytest.raises(CertificateError) as refusal:
+        read("own_ca", given)
+    assert str(refusal.value) == (
+        f"own_ca.names: {assigned[0]} asks for a certificate as {strange}, and by the inventory it is {assigned[0]} alone; list in "
+        "own_ca.names what this node is to be called, or give the host that name in the inventory."
+    )
+
+
 def test_a_refusal_names_option_and_value_and_says_what_to_do():
     with pytest.raises(InvalidValue) as refusal:
         read("own_ca", {"ca_certificate": "/etc/ca.pem"})
