@@ -48,9 +48,9 @@ def cert(node, *words, **options):
     return succeed(node, "smtp_tls_cert", *words, **options)
 
 
-def refused(node, **options):
+def refused(node, *words, **options):
     """The sentence with which smtp_tls_cert fails."""
-    result = results(node, "smtp_tls_cert", options)[node]
+    result = results(node, "smtp_tls_cert", options, *words)[node]
     assert "msg" in result, result
     return result["msg"]
 
