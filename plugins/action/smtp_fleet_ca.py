@@ -38,20 +38,14 @@ class ActionModule(NamedTask):
         named = _named(given)
         asked = [ca for option, options in named for ca in _fleet_ca.options_of(option, options)]
         to_make = named[-1:] if create else []
+        files = ControllerFiles(self._loader, self._templar, task_vars)
         for option, options in to_make:
             _fleet_ca.check_given(option, options, "ca_certificate", "ca_private_key")
-        files = ControllerFiles(self._loader, self._templar, task_vars)
         for option, options in asked:
             if (option, options) not in to_make:
                 files.content(f"{option}.ca_certificate", options["ca_certificate"], MAKE_OR_COPY)
         if given.get("node"):
-            _other_cas.refuse_others(
-                str(task_vars.get("inventory_hostname", "")),
-                given["node"],
-                files.shown("fleet_ca.ca_certificate", given["fleet_ca"]["ca_certificate"]),
-                _fleet_ca.known(files, asked),
-                files.certificates("authorities", given.get("authorities") or ()),
-            )
+            _refuse_others(files, given, asked, str(task_vars.get("inventory_hostname", "")))
         made = [_fleet_ca.provide(files, *ca, self._task.check_mode) for ca in to_make]
         return {
             "changed": any(found.made for found in made),
@@ -60,6 +54,12 @@ class ActionModule(NamedTask):
             ],
             "said": [_said(found) for found in made],
         }
+
+
+def _refuse_others(files: ControllerFiles, given: Options, asked: _fleet_ca.Asked, node: str) -> None:
+    place = files.shown("fleet_ca.ca_certificate", given["fleet_ca"]["ca_certificate"])
+    others = files.certificates("authorities", given.get("authorities"))
+    _other_cas.refuse_others(node, given["node"], place, _fleet_ca.known(files, asked), others)
 
 
 def _named(given: Options) -> List[Tuple[str, Options]]:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import List, Tuple, Union
+from typing import List, Tuple
 
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
@@ -22,6 +22,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils import _f
 from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils._controller_files import (
     MAKE_OR_COPY,
     ControllerFiles,
+    as_list,
 )
 from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils._named_task import ActionModule as NamedTask
 
@@ -61,7 +62,7 @@ class ActionModule(NamedTask):
         node = str(task_vars.get("inventory_hostname", ""))
         names = _assigned(own_ca, node)
         domains = own_ca.get("domains")
-        _fleet_ca.check_domains(names, None if domains is None else _as_list(domains))
+        _fleet_ca.check_domains(names, None if domains is None else as_list(domains))
         if not self._are_made(asked, arguments, files, task_vars):
             reason = "the CA does not exist yet and check mode makes none"
             return {"changed": True, "reason": reason, "active": {"server": False, "client": False}}
@@ -95,7 +96,7 @@ class ActionModule(NamedTask):
     ) -> bool:
         """Make the CAs that the task asks for (C(ca_create)); ``False`` where check mode keeps one from being made."""
         wanted = [(option, given) for option, given in asked if _is_to_be_made(given)]
-        if wanted and "distrusted_issuer" not in _as_list(arguments.get("accept") or []):
+        if wanted and "distrusted_issuer" not in as_list(arguments.get("accept") or []):
             self._refuse_others(asked, arguments, files, task_vars)
         made = [_fleet_ca.provide(files, option, given, self._task.check_mode) for option, given in wanted]
         return all(found.is_there for found in made)
@@ -115,7 +116,7 @@ class ActionModule(NamedTask):
             facts,
             files.shown("own_ca.ca_certificate", asked[0][1]["ca_certificate"]),
             _fleet_ca.known(files, asked),
-            files.certificates("trust.authorities", (arguments.get("trust") or {}).get("authorities") or ()),
+            files.certificates("trust.authorities", (arguments.get("trust") or {}).get("authorities")),
         )
 
 
@@ -124,8 +125,10 @@ def _with_authorities(arguments: Arguments, files: ControllerFiles) -> Arguments
     trust = arguments.get("trust")
     if not isinstance(trust, dict) or not trust.get("authorities"):
         return arguments
-    contents = [files.content("trust.authorities", str(item)) for item in _as_list(trust["authorities"])]
-    return {**arguments, "trust": {**trust, "authorities": contents}}
+    return {
+        **arguments,
+        "trust": {**trust, "authorities": files.contents("trust.authorities", trust["authorities"])},
+    }
 
 
 def _asked_for(wanted: object) -> Tuple[str, List[str]]:
@@ -144,7 +147,7 @@ def _assigned(own_ca: Options, node: str) -> List[str]:
     names = own_ca.get("names")
     if names is None:
         return [node]
-    return [words.certificate_name("own_ca.names", name) for name in _as_list(names)]
+    return [words.certificate_name("own_ca.names", name) for name in as_list(names)]
 
 
 def _is_to_be_made(given: Options) -> bool:
@@ -159,8 +162,3 @@ def _for_the_node(own_ca: Options) -> Arguments:
             name: options["next_ca"][name] for name in ("ca_certificate",) if name in options["next_ca"]
         }
     return options
-
-
-def _as_list(value: Union[str, List[str]]) -> List[str]:
-    """A list as Ansible's options take it: one word stands for a list of one."""
-    return [value] if isinstance(value, str) else value

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from typing import TYPE_CHECKING, Iterable, List
+from typing import TYPE_CHECKING, Iterable, List, TypeVar, Union
 
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import lookup_loader
@@ -19,6 +19,8 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.ce
 
 if TYPE_CHECKING:
     from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.kinds import Certificate
+
+T = TypeVar("T")
 
 EMPTIED = ("/tmp", "/var/tmp", "/run", "/dev/shm", "/runner")  # noqa: S108 -- nothing is made there: that is refused
 """Folders that a restart, a timer or the end of an execution environment empties."""
@@ -95,13 +97,23 @@ class ControllerFiles:
         found: str = lookup.run([path], variables=self._variables)[0]
         return found
 
-    def certificates(self, option: str, values: Iterable[str]) -> List[Certificate]:
+    def contents(self, option: str, values: Union[str, Iterable[object], None]) -> List[str]:
+        """What each of these holds; one word stands for a list of one."""
+        return [self.content(option, str(value)) for value in as_list(values or ())]
+
+    def certificates(self, option: str, values: Union[str, Iterable[object], None]) -> List[Certificate]:
         """Every certificate that these hold."""
-        return [found for value in values for found in read_certificates(option, self.content(option, value).encode())]
+        contents = self.contents(option, values)
+        return [found for content in contents for found in read_certificates(option, content.encode())]
 
     @property
     def _host(self) -> str:
         return str(self._variables.get("inventory_hostname", "the host"))
+
+
+def as_list(values: Union[str, Iterable[T]]) -> List[Union[str, T]]:
+    """A list as Ansible's options take it."""
+    return [values] if isinstance(values, str) else list(values)
 
 
 def _in_a_collection(path: str) -> bool:

@@ -109,6 +109,7 @@ def test_a_node_that_belongs_to_another_ca_stops_the_task_before_anything_is_mad
         {"fleet_ca": described(OURS), "next_fleet_ca": described(THEIRS)},
         {"fleet_ca": described(OURS, next_ca={"ca_certificate": THEIRS.pem})},
         {"fleet_ca": described(OURS), "authorities": [THEIRS.pem]},
+        {"fleet_ca": described(OURS), "authorities": THEIRS.pem},
         {"fleet_ca": RELATIVE, "authorities": [THEIRS.pem], "create": True},
     ],
 )
