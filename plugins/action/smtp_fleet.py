@@ -1,0 +1,131 @@
+# SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""smtp_fleet: all of it happens on the controller, once for all hosts of the play."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+from typing import Dict, List, Mapping, Optional, Sequence, Union
+
+from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.plugins.action import ActionBase
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.validity import utc_now
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._edge import Facts, Result, Variables
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import HardeningError
+from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils import _fleet, _fleet_file
+from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils._controller_files import (
+    MAKE_OR_COPY,
+    ControllerFiles,
+)
+
+CAS = ("smtp_fleet_ca", "smtp_next_fleet_ca")
+"""Variables of hosts that name the CAs which their certificates may be of."""
+DAYS = 7
+NAMED = 5
+"""So many nodes are named with what they lack; of more, how many they are."""
+OPTIONS = {
+    "note": {"type": "str"},
+    "pending": {"type": "str"},
+    "every": {"type": "list", "elements": "str", "choices": list(_fleet.CONDITIONS), "default": []},
+    "of": {"type": "list", "elements": "str"},
+    "ca": {"type": "str", "choices": list(CAS), "default": CAS[0]},
+    "before": {"type": "str", "default": "Nothing of this is done"},
+}
+
+
+class ActionModule(ActionBase):
+    """Notes what nodes are, and fails while one of them is not what every one is to be."""
+
+    BYPASS_HOST_LOOP = True
+    _supports_check_mode = True
+    _requires_connection = False
+
+    def run(self, tmp: Optional[str] = None, task_vars: Optional[Variables] = None) -> Result:
+        super().run(tmp, task_vars)
+        _checked, options = self.validate_argument_spec(OPTIONS)  # type: ignore[no-untyped-call]  # ActionBase has no types
+        try:
+            return self._act(options, task_vars or {})
+        except HardeningError as problem:
+            raise AnsibleActionFail(str(problem)) from None
+
+    def _act(self, options: Facts, task_vars: Variables) -> Result:
+        hosts: Sequence[str] = task_vars["ansible_play_hosts"]
+        hostvars: Mapping[str, Facts] = task_vars["hostvars"]
+        here = hostvars[task_vars["inventory_hostname"]]  # what task_vars holds is not templated
+        path = _fleet_file.place(here)
+        noted = self._noted(options, hosts, hostvars)
+        if noted and not self._task.check_mode:
+            with _fleet_file.changed(path) as nodes:
+                nodes.update(noted)
+        else:
+            nodes = {**_fleet_file.known(path), **noted}
+        unready = self._unready(options, hosts, here, hostvars, nodes) if options["every"] else {}
+        pending = [host for host in hosts if nodes.get(host, {}).get("pending")]
+        result = {
+            "changed": False,
+            "unready": unready,
+            "may_demand_more": _fleet.demand_more(nodes, hosts),
+            "pending": pending,
+            "canaries": _fleet.canaries(pending, hosts, hostvars),
+        }
+        return {**result, "failed": True, "msg": _sentence(options["before"], unready, path)} if unready else result
+
+    def _noted(self, options: Facts, hosts: Sequence[str], hostvars: Mapping[str, Facts]) -> _fleet.Nodes:
+        """What the hosts have shown of which the play has asked it."""
+        found: _fleet.Nodes = {}
+        for host in hosts if options["note"] else ():
+            info = hostvars[host].get(options["note"]) or {}
+            if "active" in info:
+                authorities = self._readable(hostvars[host])
+                pending = bool(options["pending"] and hostvars[host].get(options["pending"]))
+                found[host] = _fleet.read_entry(info, authorities, utc_now(), pending)
+        return found
+
+    def _unready(
+        self, options: Facts, hosts: Sequence[str], here: Facts, hostvars: Mapping[str, Facts], nodes: _fleet.Nodes
+    ) -> Dict[str, str]:
+        """Of each fleet that one of the hosts is of. In check mode, hosts of the play will be what a run makes of them."""
+        oldest = utc_now() - datetime.timedelta(days=int(here.get("smtp_fleet_days", DAYS)))
+        foretold = hosts if self._task.check_mode else ()
+        found: Dict[str, str] = {}
+        concerned = hosts if options["of"] is None else options["of"]
+        for host, names in _fleet.fleets(concerned, hostvars, _as_list(here.get("smtp_absent") or [])).items():
+            given = _authorities(hostvars[host], [options["ca"]])
+            contents = [self._content(name, value, hostvars[host]) for name, value in given.items()]
+            authority = _fleet.read_authority(contents[0]) if contents else []
+            asked = [name for name in names if name not in foretold]
+            found.update(_fleet.unready(nodes, asked, options["every"], authority, oldest))
+        return found
+
+    def _readable(self, variables: Facts) -> List[str]:
+        """The CAs of a host that are there; of one that nobody can read no certificate is known to be."""
+        found = []
+        for name, value in _authorities(variables, CAS).items():
+            with contextlib.suppress(AnsibleError, HardeningError):
+                found.append(self._content(name, value, variables))
+        return found
+
+    def _content(self, name: str, value: str, variables: Facts) -> str:
+        files = ControllerFiles(self._loader, self._templar, variables)
+        return files.content(f"{name}.ca_certificate", value, MAKE_OR_COPY)
+
+
+def _authorities(variables: Facts, names: Sequence[str]) -> Dict[str, str]:
+    """The certificates of CAs, by the variable that names each."""
+    given = {name: (variables.get(name) or {}).get("ca_certificate") for name in names}
+    return {name: str(certificate) for name, certificate in given.items() if certificate}
+
+
+def _sentence(before: str, unready: Mapping[str, str], path: str) -> str:
+    named = [f"{name}: {reason}" for name, reason in list(unready.items())[:NAMED]]
+    more = [f"and {len(unready) - NAMED} more"] if len(unready) > NAMED else []
+    return (
+        f"{before} before every node of the fleet is known to be ready: {'; '.join(named + more)}. Run this for them too, or name in "
+        f"smtp_absent those that are out of the fleet for now. What is known of them lies in {path}."
+    )
+
+
+def _as_list(value: Union[str, List[str]]) -> List[str]:
+    return value.replace(",", " ").split() if isinstance(value, str) else value

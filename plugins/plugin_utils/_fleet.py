@@ -1,0 +1,179 @@
+# SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A fleet: which hosts of an inventory belong to it, and what was last known of each.
+
+What is known lies in one document on the controller, by the names of the inventory:
+
+    {"version": 1, "nodes": {"mx1": {
+        "seen": "2026-11-28T09:00:00Z",
+        "shows": {"server": ["SHA256"], "client": ["SHA256"]},   the CAs that its active certificates are of
+        "trusts": ["SHA256"],                                    the CAs in its trust file
+        "demands": ["certificate", "sending", "tls"],            what not every peer has (see demands())
+        "pending": false}}}                                      whether it is not yet as its profile says
+
+It holds no secret, and nothing that the next run over all nodes would not find again.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+from typing import Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+
+from ansible.module_utils.parsing.convert_bool import boolean
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import (
+    is_issued_by,
+    read_certificates,
+)
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.describe import (
+    certificate_fingerprint,
+)
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._edge import Facts
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import InvalidValue
+
+VERSION = 1
+SIDES = ("server", "client")
+ALL = frozenset(["certificate", "sending", "tls"])
+"""Everything that a node can demand."""
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
+_FOR_EVERYBODY = ("none", "may", "dane")
+"""Levels of a client at which mail goes out to whoever shows no certificate."""
+
+Entry = Mapping[str, object]
+Nodes = Dict[str, Entry]
+Rules = Tuple[str, str]
+
+
+def rules(variables: Facts) -> Optional[Rules]:
+    """What the hosts of a fleet have in common, profile and CA; ``None`` for a host that belongs to none."""
+    ca = variables.get("smtp_fleet_ca") or {}
+    profile = variables.get("smtp_profile")
+    return (str(profile), str(ca.get("ca_certificate", ""))) if profile else None
+
+
+def fleets(hosts: Iterable[str], hostvars: Mapping[str, Facts], absent: Sequence[str]) -> Dict[str, List[str]]:
+    """Each fleet that one of these hosts belongs to: one of them, and all its members, whatever a run is limited to."""
+    by_host = {host: rules(hostvars[host]) for host in hostvars}
+    first: Dict[Optional[Rules], str] = {}
+    for host in hosts:
+        first.setdefault(by_host[host], host)
+    return {
+        host: [name for name, others in by_host.items() if others == shared and name not in absent]
+        for shared, host in first.items()
+        if shared is not None
+    }
+
+
+def read_document(path: str, content: str) -> Nodes:
+    """The nodes of a document; those of none where it is empty."""
+    nodes: Nodes
+    try:
+        document = json.loads(content or f'{{"version": {VERSION}, "nodes": {{}}}}')
+        version, nodes = document["version"], {str(name): {**entry} for name, entry in document["nodes"].items()}
+    except (ValueError, TypeError, KeyError, AttributeError):
+        version, nodes = None, {}
+    if version != VERSION:
+        raise InvalidValue(
+            "file", path, "does not hold what is known of a fleet", "remove it; a run over all nodes makes it anew"
+        )
+    return nodes
+
+
+def write_document(nodes: Nodes) -> str:
+    return json.dumps({"version": VERSION, "nodes": nodes}, indent=1, sort_keys=True) + "\n"
+
+
+def read_authority(pem: str) -> List[str]:
+    """The fingerprints of a CA: the certificate that signs first, then those above it."""
+    return [certificate_fingerprint(ca) for ca in read_certificates("smtp_fleet_ca", pem.encode())]
+
+
+def read_entry(info: Facts, authorities: Iterable[str], now: datetime.datetime, pending: bool) -> Entry:
+    """What M(mailfleet.smtp_hardening.smtp_tls_info) has told of a node; ``authorities`` are the CAs that it may be of, in PEM."""
+    known = [read_certificates("smtp_fleet_ca", pem.encode())[0] for pem in authorities]
+
+    def signers(side: str) -> List[str]:
+        leaves = [read_certificates("chain", active["chain"].encode())[0] for active in info["active"][side]]
+        return [
+            certificate_fingerprint(ca) for ca in known if leaves and all(is_issued_by(leaf, ca) for leaf in leaves)
+        ]
+
+    return {
+        "seen": now.strftime(_TIME),
+        "shows": {side: signers(side) for side in SIDES},
+        "trusts": [ca["certificate_sha256"] for ca in info["trust"]["authorities"]],
+        "demands": demands(info["posture"]),
+        "pending": pending,
+    }
+
+
+def demands(posture: Optional[Facts]) -> List[str]:
+    """What a node demands of its peers: TLS and a certificate of those that write to it, and anything of those that it writes to.
+    One that cannot be judged may demand all of it."""
+    if posture is None:
+        return sorted(ALL)
+    server, client = posture["servers"]["server"], posture["clients"]["client"]
+    asked = server["client_certificates"] == "require" or server["demands"]
+    found = {"tls": server["level"] == "encrypt", "certificate": asked}
+    return sorted(name for name, held in {**found, "sending": client["level"] not in _FOR_EVERYBODY}.items() if held)
+
+
+def demand_more(nodes: Nodes, hosts: Iterable[str]) -> List[str]:
+    """Those of the hosts that may come to demand more than they do, as far as is known."""
+    return [host for host in hosts if not ALL.issubset(_listed(nodes.get(host, {}), "demands"))]
+
+
+def canaries(pending: Sequence[str], hosts: Iterable[str], hostvars: Mapping[str, Facts]) -> List[str]:
+    """Which of the hosts that differ go first: those that the inventory names, and where it names none, the first that it does not
+    keep from that. In an INI inventory C(true) is a word."""
+    wishes = {host: boolean(hostvars[host].get("smtp_canary", ""), strict=False) for host in hosts}
+    if any(wishes.values()):
+        return [host for host in pending if wishes[host]]
+    return [host for host in pending if "smtp_canary" not in hostvars[host]][:1]
+
+
+def _listed(entry: Facts, name: str) -> Sequence[str]:
+    return entry.get(name) or ()
+
+
+def unready(
+    nodes: Nodes, names: Iterable[str], every: Iterable[str], authority: Sequence[str], oldest: datetime.datetime
+) -> Dict[str, str]:
+    """By name, the members of a fleet of which it is not known that they are what ``every`` one of them is to be, and why."""
+    found = {name: _why_not(nodes.get(name), every, authority, oldest) for name in names}
+    return {name: reason for name, reason in found.items() if reason}
+
+
+def _why_not(
+    entry: Optional[Facts], every: Iterable[str], authority: Sequence[str], oldest: datetime.datetime
+) -> Optional[str]:
+    if entry is None:
+        return "no run has looked at it yet"
+    try:
+        seen = datetime.datetime.strptime(entry["seen"], _TIME).replace(tzinfo=datetime.timezone.utc)
+        if seen < oldest:
+            return f"it was seen on {seen:%Y-%m-%d} last"
+        return next((CONDITIONS[name][1] for name in every if not CONDITIONS[name][0](entry, authority)), None)
+    except (KeyError, TypeError, ValueError):
+        return "what is known of it cannot be read"
+
+
+def _shows(entry: Facts, authority: Sequence[str]) -> bool:
+    return all(authority[0] in entry["shows"][side] for side in SIDES)
+
+
+def _trusts(entry: Facts, authority: Sequence[str]) -> bool:
+    return not set(authority).isdisjoint(entry["trusts"])
+
+
+def _demands_nothing(entry: Facts, _authority: Sequence[str]) -> bool:
+    return not entry["demands"]
+
+
+CONDITIONS: Mapping[str, Tuple[Callable[[Facts, Sequence[str]], bool], str]] = {
+    "shows": (_shows, "it does not show a certificate of the fleet's CA, or only when receiving or when sending"),
+    "trusts": (_trusts, "it does not trust the fleet's CA"),
+    "demands_nothing": (_demands_nothing, "it demands TLS or certificates of the others"),
+}
+"""What every node can be asked to be, and what is said of one that is not."""

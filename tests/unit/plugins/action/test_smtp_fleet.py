@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import json
+import re
+from types import SimpleNamespace
+
+import pytest
+from ansible.errors import AnsibleActionFail
+from ansible.parsing.dataloader import DataLoader
+from ansible_collections.mailfleet.smtp_hardening.plugins.action.smtp_fleet import ActionModule
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import certificates_pem
+from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils._fleet import read_authority
+
+
+@pytest.fixture
+def fleet(tmp_path, fleet_ca, issue):
+    return Fleet(tmp_path / "fleet.json", certificates_pem([fleet_ca[0]]).decode(), issue())
+
+
+class Fleet:
+    """Three strict nodes and a database of one inventory, and what its nodes have shown."""
+
+    def __init__(self, path, ca, chain):
+        self.path, self.ca = path, ca
+        strict = {"smtp_profile": "trusted_agents_strict", "smtp_fleet_ca": {"ca_certificate": ca}}
+        self.hostvars = {name: {**strict, "smtp_fleet_state": str(path)} for name in ("mx1", "mx2", "mx3")}
+        self.hostvars["db1"] = {}
+        leaf = [{"chain": certificates_pem(chain.certificates).decode()}]
+        posture = {
+            "servers": {"server": {"level": "may", "client_certificates": "ignore", "demands": []}},
+            "clients": {"client": {"level": "may"}},
+        }
+        self.info = {
+            "active": {"server": leaf, "client": leaf},
+            "trust": {"authorities": [{"certificate_sha256": found} for found in read_authority(ca)]},
+            "posture": posture,
+        }
+
+    def run(self, hosts=("mx1", "mx2", "mx3"), check_mode=False, here=(), **options):
+        task = SimpleNamespace(args=options, async_val=0, check_mode=check_mode, action="smtp_fleet")
+        connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir="/tmp"))
+        self.hostvars[hosts[0]].update(here)
+        variables = {"inventory_hostname": hosts[0], "ansible_play_hosts": list(hosts), "hostvars": self.hostvars}
+        return ActionModule(task, connection, None, DataLoader(), None, None).run(None, variables)
+
+    def shown(self, *hosts, **values):
+        for host in hosts:
+            self.hostvars[host]["seen"] = {**self.info, **values}
+
+
+def test_what_one_run_has_seen_lets_another_go_on(fleet):
+    fleet.shown("mx1", "mx2", "mx3")
+    fleet.run(note="seen")
+    result = fleet.run(hosts=["mx1"], every=["shows", "trusts"])
+    assert (result.get("failed"), result["unready"]) == (None, {})
+
+
+def test_a_run_over_some_nodes_stops_for_those_of_which_nothing_is_known_by_name(fleet):
+    fleet.shown("mx1", "mx2")
+    result = fleet.run(hosts=["mx1", "mx2"], note="seen", every=["shows"], before="No node goes strict")
+    assert result["failed"] and result["unready"] == {"mx3": "no run has looked at it yet"}
+    assert result["msg"].startswith(
+        "No node goes strict before every node of the fleet is known to be ready: mx3: no run has"
+    )
+    assert "smtp_absent" in result["msg"] and str(fleet.path) in result["msg"]
+
+
+@pytest.mark.parametrize("absent", [["mx3"], "mx3", "mx3, mx9"])
+def test_a_node_that_is_out_of_the_fleet_is_not_waited_for(fleet, absent):
+    fleet.shown("mx1", "mx2")
+    here = {"smtp_absent": absent}
+    assert not fleet.run(hosts=["mx1", "mx2"], note="seen", every=["shows"], here=here)["unready"]
+
+
+def test_what_was_seen_too_long_ago_does_not_count(fleet):
+    fleet.shown("mx1", "mx2", "mx3")
+    fleet.run(note="seen")
+    document = json.loads(fleet.path.read_text())
+    document["nodes"]["mx3"]["seen"] = "2020-01-01T00:00:00Z"
+    fleet.path.write_text(json.dumps(document))
+    assert fleet.run(hosts=["mx1"], every=["shows"])["unready"] == {"mx3": "it was seen on 2020-01-01 last"}
+    assert not fleet.run(hosts=["mx1"], every=["shows"], here={"smtp_fleet_days": 100000})["unready"]
+
+
+def test_a_node_that_failed_is_known_as_it_was_before(fleet):
+    fleet.shown("mx1", "mx2", "mx3")
+    fleet.run(note="seen")
+    fleet.hostvars["mx3"]["seen"] = {"failed": True, "msg": "unreachable"}
+    fleet.run(note="seen")
+    assert json.loads(fleet.path.read_text())["nodes"]["mx3"]["shows"]["server"]
+
+
+def test_check_mode_writes_nothing_and_takes_its_own_hosts_to_be_ready(fleet):
+    assert not fleet.run(check_mode=True, every=["shows"])["unready"]
+    fleet.shown("mx1", "mx2", "mx3")
+    assert "mx3" in fleet.run(hosts=["mx1", "mx2"], check_mode=True, note="seen", every=["shows"])["unready"]
+    assert not fleet.path.exists()
+
+
+def test_a_ca_that_is_not_there_is_no_reason_not_to_note_what_nodes_are(fleet):
+    for name in ("mx1", "mx2", "mx3"):
+        fleet.hostvars[name]["smtp_fleet_ca"] = {"ca_certificate": "/nowhere/ca.pem"}
+    fleet.shown("mx1", "mx2", "mx3")
+    fleet.run(note="seen")
+    assert json.loads(fleet.path.read_text())["nodes"]["mx1"]["shows"] == {"server": [], "client": []}
+
+
+def test_the_sentence_names_a_few_nodes_of_many(fleet):
+    for number in range(100):
+        fleet.hostvars[f"mx{number + 10}"] = dict(fleet.hostvars["mx1"])
+    said = fleet.run(hosts=["mx1"], every=["shows"])["msg"]
+    assert len(re.findall("no run has looked", said)) == 5 and "and 98 more" in said
+
+
+def test_whoever_differs_is_told_to_the_next_stage_and_who_of_them_goes_first(fleet):
+    fleet.shown("mx1", "mx2", "mx3")
+    fleet.hostvars["mx2"]["differs"] = fleet.hostvars["mx3"]["differs"] = True
+    fleet.run(note="seen", pending="differs")
+    told = fleet.run()
+    assert (told["pending"], told["canaries"], told["may_demand_more"]) == (
+        ["mx2", "mx3"],
+        ["mx2"],
+        ["mx1", "mx2", "mx3"],
+    )
+
+
+def test_a_document_of_something_else_stops_the_run_in_a_sentence(fleet):
+    fleet.path.write_text("{}")
+    with pytest.raises(AnsibleActionFail, match="does not hold what is known of a fleet"):
+        fleet.run()

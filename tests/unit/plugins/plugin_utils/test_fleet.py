@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import datetime
+
+import pytest
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import certificates_pem
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.validity import utc_now
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import HardeningError
+from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils import _fleet
+
+NOW = utc_now()
+WEEK = datetime.timedelta(days=7)
+STRICT = {"smtp_profile": "trusted_agents_strict", "smtp_fleet_ca": {"ca_certificate": "ca/fleet.pem"}}
+LENIENT = {**STRICT, "smtp_profile": "lenient_default"}
+OTHERS = {**STRICT, "smtp_fleet_ca": {"ca_certificate": "ca/other.pem"}}
+CA = ("AA:01", "AA:00")
+READY = {
+    "seen": NOW.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    "shows": {"server": ["AA:01"], "client": ["AA:01"]},
+    "trusts": ["AA:00"],
+    "demands": [],
+    "pending": False,
+}
+
+
+def info(chain=None, client=None, *, authorities=(), server_level="may", certificates="ignore", client_level="may"):
+    """What C(smtp_tls_info) returns of a node, as far as a fleet looks at it."""
+    shown = {
+        side: [{"chain": certificates_pem(c.certificates).decode()}] if c else []
+        for side, c in (("server", chain), ("client", client))
+    }
+    posture = {
+        "servers": {"server": {"level": server_level, "client_certificates": certificates, "demands": []}},
+        "clients": {"client": {"level": client_level}},
+    }
+    return {"active": shown, "trust": {"authorities": [{"certificate_sha256": one} for one in authorities]}, "posture": posture}
+
+
+@pytest.mark.parametrize(
+    ("host", "absent", "expected"),
+    [
+        ("mx1", [], {"mx1": ["mx1", "mx2", "mx3"]}),
+        ("mx1", ["mx3"], {"mx1": ["mx1", "mx2"]}),
+        ("out1", [], {"out1": ["out1"]}),
+        ("far1", [], {"far1": ["far1"]}),
+        ("db1", [], {}),
+    ],
+)
+def test_a_fleet_is_all_hosts_with_the_same_profile_and_ca(host, absent, expected):
+    hostvars = {"mx1": STRICT, "mx2": STRICT, "mx3": STRICT, "out1": LENIENT, "far1": OTHERS, "db1": {}}
+    assert _fleet.fleets([host], hostvars, absent) == expected
+
+
+def test_hosts_without_a_ca_are_a_fleet_by_their_profile():
+    hostvars = {name: {"smtp_profile": "lenient_default"} for name in ("mx1", "mx2")}
+    assert _fleet.fleets(hostvars, hostvars, []) == {"mx1": ["mx1", "mx2"]}
+
+
+@pytest.mark.parametrize(
+    ("entry", "every", "reason"),
+    [
+        (READY, ["shows", "trusts", "demands_nothing"], None),
+        (None, ["shows"], "no run has looked at it yet"),
+        ({**READY, "seen": "2020-01-01T00:00:00Z"}, [], "it was seen on 2020-01-01 last"),
+        ({**READY, "shows": {"server": ["AA:01"], "client": []}}, ["shows"], "does not show a certificate"),
+        ({**READY, "shows": {"server": ["BB:01"], "client": ["BB:01"]}}, ["shows"], "does not show a certificate"),
+        ({**READY, "shows": {"server": ["AA:00"], "client": ["AA:00"]}}, ["shows"], "does not show a certificate"),
+        ({**READY, "trusts": ["BB:00"]}, ["trusts"], "does not trust"),
+        ({**READY, "trusts": ["BB:00"]}, ["shows"], None),
+        ({**READY, "demands": ["tls"]}, ["demands_nothing"], "demands TLS or certificates"),
+        ({"seen": 3}, ["shows"], "cannot be read"),
+        ({**READY, "shows": None}, ["shows"], "cannot be read"),
+    ],
+)
+def test_a_node_is_not_ready_unless_it_is_known_to_be(entry, every, reason):
+    nodes = {} if entry is None else {"mx1": entry}
+    said = _fleet.unready(nodes, ["mx1"], every, CA, NOW - WEEK).get("mx1")
+    assert said is reason is None or reason in said
+
+
+def test_what_a_node_shows_is_told_by_who_has_signed_it(fleet_ca, issue):
+    ca = certificates_pem([fleet_ca[0]]).decode()
+    (authority,) = _fleet.read_authority(ca)
+    ours, own = issue(), issue(by="itself")
+    rows = [
+        (info(ours, ours), {"server": [authority], "client": [authority]}),
+        (info(ours, None), {"server": [authority], "client": []}),
+        (info(own, ours), {"server": [], "client": [authority]}),
+        (info(), {"server": [], "client": []}),
+    ]
+    for shown, expected in rows:
+        assert _fleet.read_entry(shown, [ca], NOW, False)["shows"] == expected
+    assert _fleet.read_entry(info(ours, ours), [], NOW, False)["shows"] == {"server": [], "client": []}
+
+
+@pytest.mark.parametrize(
+    ("found", "demands"),
+    [
+        (info(), []),
+        (info(client_level="dane"), []),
+        (info(server_level="encrypt"), ["tls"]),
+        (info(certificates="require"), ["certificate"]),
+        (info(client_level="encrypt"), ["sending"]),
+        (
+            info(server_level="encrypt", certificates="require", client_level="secure"),
+            ["certificate", "sending", "tls"],
+        ),
+        ({"posture": None}, ["certificate", "sending", "tls"]),
+    ],
+)
+def test_what_a_node_demands_is_what_not_every_peer_has(found, demands):
+    assert _fleet.demands(found["posture"]) == demands
+
+
+def test_who_demands_everything_cannot_demand_more_and_of_whom_nothing_is_known_may():
+    nodes = {"mx1": {**READY, "demands": sorted(_fleet.ALL)}, "mx2": {**READY, "demands": ["tls"]}}
+    assert _fleet.demand_more(nodes, ["mx1", "mx2", "mx3"]) == ["mx2", "mx3"]
+
+
+@pytest.mark.parametrize(
+    ("wishes", "pending", "expected"),
+    [
+        ({}, ["mx2", "mx3"], ["mx2"]),
+        ({"mx3": True}, ["mx2", "mx3"], ["mx3"]),
+        ({"mx3": "true"}, ["mx2", "mx3"], ["mx3"]),
+        ({"mx3": "yes", "mx2": "yes"}, ["mx2", "mx3"], ["mx2", "mx3"]),
+        ({"mx2": "false"}, ["mx2", "mx3"], ["mx3"]),
+        ({"mx1": False, "mx2": False, "mx3": False}, ["mx2", "mx3"], []),
+        ({"mx1": True}, ["mx2", "mx3"], []),
+        ({}, [], []),
+    ],
+)
+def test_the_canary_is_whom_the_inventory_names_or_the_first_that_differs(wishes, pending, expected):
+    hosts = ["mx1", "mx2", "mx3"]
+    hostvars = {host: {"smtp_canary": wishes[host]} if host in wishes else {} for host in hosts}
+    assert _fleet.canaries(pending, hosts, hostvars) == expected
+
+
+@pytest.mark.parametrize(
+    "content", ["[]", "{", '{"version": 2, "nodes": {}}', '{"version": 1, "nodes": {"mx1": 3}}', "null"]
+)
+def test_a_document_of_something_else_is_refused_with_a_remedy(content):
+    with pytest.raises(HardeningError, match="file: '/f' does not hold what is known of a fleet; remove it"):
+        _fleet.read_document("/f", content)
+
+
+def test_a_document_says_what_was_written():
+    assert _fleet.read_document("/f", _fleet.write_document({"mx1": READY})) == {"mx1": READY}
+    assert _fleet.read_document("/f", "") == {}
