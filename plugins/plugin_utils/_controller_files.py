@@ -13,7 +13,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import lookup_loader
 from ansible.template import Templar
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import read_certificates
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._edge import Variables
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._edge import Facts
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import InvalidValue
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.certificates import PEM_MARK
 
@@ -35,7 +35,7 @@ GIVE_ONE = "name one that is, or give its content"
 class ControllerFiles:
     """The files that a task of one host names."""
 
-    def __init__(self, loader: DataLoader, templar: Templar, variables: Variables) -> None:
+    def __init__(self, loader: DataLoader, templar: Templar, variables: Facts) -> None:
         self._loader, self._templar, self._variables = loader, templar, variables
 
     def place(self, option: str, value: str) -> str:

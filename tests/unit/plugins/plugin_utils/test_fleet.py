@@ -34,7 +34,11 @@ def info(chain=None, client=None, *, authorities=(), server_level="may", certifi
         "servers": {"server": {"level": server_level, "client_certificates": certificates, "demands": []}},
         "clients": {"client": {"level": client_level}},
     }
-    return {"active": shown, "trust": {"authorities": [{"certificate_sha256": one} for one in authorities]}, "posture": posture}
+    return {
+        "active": shown,
+        "trust": {"authorities": [{"certificate_sha256": one} for one in authorities]},
+        "posture": posture,
+    }
 
 
 @pytest.mark.parametrize(
