@@ -114,7 +114,7 @@ def demands(posture: Optional[Facts]) -> List[str]:
     if posture is None:
         return sorted(ALL)
     server, client = posture["servers"]["server"], posture["clients"]["client"]
-    asked = server["client_certificates"] == "require" or server["demands"]
+    asked = server.get("client_certificates") == "require" or server.get("demands")
     found = {"tls": server["level"] == "encrypt", "certificate": asked}
     return sorted(name for name, held in {**found, "sending": client["level"] not in _FOR_EVERYBODY}.items() if held)
 
