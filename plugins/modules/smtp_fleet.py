@@ -30,11 +30,12 @@ options:
   every:
     description:
       - What every node of the fleet must be, or the task fails with the names of those of which that is not known.
-      - V(shows) a certificate of the fleet's CA, receiving and sending; V(trusts) that CA; V(demands_nothing) of its peers.
+      - V(shows) a certificate of the fleet's CA, receiving and sending; V(trusts) that CA; V(uses_tls): it offers
+        STARTTLS, and uses it when sending; V(demands_nothing) of its peers.
       - In check mode the hosts of the play are taken to be what a run would make of them.
     type: list
     elements: str
-    choices: [shows, trusts, demands_nothing]
+    choices: [shows, trusts, uses_tls, demands_nothing]
     default: []
   of:
     description: The hosts whose fleets are looked at. Those of the play, by default.

@@ -144,6 +144,7 @@ drift:
 findings:
   description: >-
     What is broken and could not be told, such as a file that is missing or a key that does not fit; C(about) what.
+    C(postfix) says that Postfix is not running, so that no change could be proven.
     C(policy_sources) is a map in C(smtp_tls_policy_maps) that gives Postfix no answer, so that mail waits; C(resolver) says that a
     resolver on this host is silent, or why DANE, which a client or record demands, cannot be believed any more (O(dnssec_test)).
   returned: success
@@ -218,6 +219,7 @@ from ..module_utils._proof.policy_sources import ask_sources
 from ..module_utils._proof.validator import Names
 from ..module_utils._task.hooks import renewed_by
 from ..module_utils._task.work import COMMON_ARGUMENTS
+from ..module_utils._transaction.change import check_running
 from ..module_utils._transaction.drift import drift
 from ..module_utils._transaction.history import past, unproven_facts
 from ..module_utils._transaction.ratchet import posture
@@ -304,6 +306,7 @@ def known(
     refused: Optional[Unreadable],
 ) -> Result:
     """What can be read."""
+    findings.told("postfix", lambda: check_running(postfix, state))
     seen = findings.told("posture", lambda: posture(postfix, state))
     return {
         "changed": False,

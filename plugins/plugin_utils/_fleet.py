@@ -9,6 +9,7 @@ What is known lies in one document on the controller, by the names of the invent
         "seen": "2026-11-28T09:00:00Z",
         "shows": {"server": ["SHA256"], "client": ["SHA256"]},   the CAs that its active certificates are of
         "trusts": ["SHA256"],                                    the CAs in its trust file
+        "tls": true,                                             whether it offers STARTTLS, and uses it when sending
         "demands": ["certificate", "sending", "tls"],            what not every peer has (see demands())
         "pending": false}}}                                      whether it is not yet as its profile says
 
@@ -103,6 +104,7 @@ def read_entry(info: Facts, authorities: Iterable[str], now: datetime.datetime, 
         "seen": now.strftime(_TIME),
         "shows": {side: signers(side) for side in SIDES},
         "trusts": [ca["certificate_sha256"] for ca in info["trust"]["authorities"]],
+        "tls": "none" not in (info["server"]["level"], info["client"]["level"]),
         "demands": demands(info["posture"]),
         "pending": pending,
     }
@@ -167,6 +169,10 @@ def _trusts(entry: Facts, authority: Sequence[str]) -> bool:
     return not set(authority).isdisjoint(entry["trusts"])
 
 
+def _uses_tls(entry: Facts, _authority: Sequence[str]) -> bool:
+    return bool(entry["tls"])
+
+
 def _demands_nothing(entry: Facts, _authority: Sequence[str]) -> bool:
     return not entry["demands"]
 
@@ -174,6 +180,7 @@ def _demands_nothing(entry: Facts, _authority: Sequence[str]) -> bool:
 CONDITIONS: Mapping[str, Tuple[Callable[[Facts, Sequence[str]], bool], str]] = {
     "shows": (_shows, "it does not show a certificate of the fleet's CA, or only when receiving or when sending"),
     "trusts": (_trusts, "it does not trust the fleet's CA"),
+    "uses_tls": (_uses_tls, "it does not offer STARTTLS, or does not use it when sending"),
     "demands_nothing": (_demands_nothing, "it demands TLS or certificates of the others"),
 }
 """What every node can be asked to be, and what is said of one that is not."""

@@ -88,12 +88,17 @@ def carry_out(postfix: Postfix, state: State, plan: Plan, author: Author, proofs
 
     Expects the lock to be held since before ``state`` was read.
     """
+    check_running(postfix, state)
+    return _Transaction(postfix, state, plan, author).run(proofs)
+
+
+def check_running(postfix: Postfix, state: State) -> None:
+    """Refuse to change what nobody could prove."""
     if not (postfix.is_running() or _is_alive(postfix, state)):
         raise PostfixError(
             f"Postfix with the configuration in {state.config_dir} is not running, so nothing can be proven; "
             "start it first, then run the task again."
         )
-    return _Transaction(postfix, state, plan, author).run(proofs)
 
 
 def _is_alive(postfix: Postfix, state: State) -> bool:

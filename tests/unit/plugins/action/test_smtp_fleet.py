@@ -35,6 +35,8 @@ class Fleet:
             "active": {"server": leaf, "client": leaf},
             "trust": {"authorities": [{"certificate_sha256": found} for found in read_authority(ca)]},
             "posture": posture,
+            "server": {"level": "may"},
+            "client": {"level": "may"},
         }
 
     def run(self, hosts=("mx1", "mx2", "mx3"), check_mode=False, here=(), **options):

@@ -19,6 +19,7 @@ READY = {
     "seen": NOW.strftime("%Y-%m-%dT%H:%M:%SZ"),
     "shows": {"server": ["AA:01"], "client": ["AA:01"]},
     "trusts": ["AA:00"],
+    "tls": True,
     "demands": [],
     "pending": False,
 }
@@ -35,6 +36,8 @@ def info(chain=None, client=None, *, authorities=(), server_level="may", certifi
         "clients": {"client": {"level": client_level}},
     }
     return {
+        "server": {"level": server_level},
+        "client": {"level": client_level},
         "active": shown,
         "trust": {"authorities": [{"certificate_sha256": one} for one in authorities]},
         "posture": posture,
@@ -72,6 +75,7 @@ def test_hosts_without_a_ca_are_a_fleet_by_their_profile():
         ({**READY, "shows": {"server": ["AA:00"], "client": ["AA:00"]}}, ["shows"], "does not show a certificate"),
         ({**READY, "trusts": ["BB:00"]}, ["trusts"], "does not trust"),
         ({**READY, "trusts": ["BB:00"]}, ["shows"], None),
+        ({**READY, "tls": False}, ["uses_tls"], "does not offer STARTTLS"),
         ({**READY, "demands": ["tls"]}, ["demands_nothing"], "demands TLS or certificates"),
         ({"seen": 3}, ["shows"], "cannot be read"),
         ({**READY, "shows": None}, ["shows"], "cannot be read"),

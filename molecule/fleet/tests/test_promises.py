@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A run over a fleet that is not in shape: who stops it, what stays as it was, and how it goes on.
+
+Each test begins with a fleet that its fixture has made; all are strict once the first that needs it has made them so.
+"""
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+
+import explain
+import pytest
+from lab import TOP
+from mail import NODES, probe, wait_for
+from on_node import begin_anew, sh, start
+from tasks import CALLS, INVENTORY, LAB
+
+STRICT = ("-e", "smtp_profile=trusted_agents_strict")
+LENIENT = ("-e", "smtp_profile=lenient_default", "-e", "smtp_allow_weaker=true")
+STATE = LAB / "fleet.json"
+WEAKER = ("-e", json.dumps({"smtp_server": {"minimum_protocol": "TLSv1.2"}, "smtp_allow_weaker": True}))
+"""What every strict node would have to change for."""
+testinfra_hosts = ["local://"]
+
+
+def run(name, *words, inventories=(INVENTORY,), **environment):
+    """The completed process of a playbook of the collection."""
+    sources = [word for source in inventories for word in ("-i", str(source))]
+    argv = ["ansible-playbook", *sources, str(TOP / "playbooks" / f"{name}.yml"), *words]
+    done = CALLS.run(argv, 600, **environment)
+    explain.returned("the controller", name, done.stdout)
+    return done
+
+
+def said(done):
+    return " ".join((done.stdout + done.stderr).split())
+
+
+def succeed(name, *words):
+    done = run(name, *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return said(done)
+
+
+def levels():
+    """By node, whether a client needs TLS."""
+    return {node: sh(node, "postconf -hx smtpd_tls_security_level").strip() for node in NODES}
+
+
+def deliver(sender, recipient, subject):
+    """A message from one node to another, as soon as it has arrived."""
+    sh(sender, f"printf 'Subject: {subject}\\n\\n' | /usr/sbin/sendmail -f {probe(sender)} {probe(recipient)}")
+    wait_for(lambda: f"Subject: {subject}\n" in sh(recipient, "cat /var/mail/probe || true"))
+
+
+@pytest.fixture(scope="module")
+def fresh():
+    """Nodes of which no run has seen anything."""
+    for node in NODES:
+        begin_anew(node)
+    STATE.unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="module")
+def strict(fresh):
+    """A strict fleet."""
+    succeed("harden", *STRICT)
+
+
+@pytest.fixture
+def inventory(tmp_path):
+    """A second inventory, in INI, for variables of single hosts."""
+
+    def make(*lines):
+        path = tmp_path / "hosts.ini"
+        path.write_text("\n".join([*lines, ""]))
+        return (INVENTORY, path)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("words", "inventories", "content"),
+    [
+        pytest.param([], "none", None, id="no such file"),
+        pytest.param([], "local.ini", "localhost ansible_connection=local\n", id="localhost alone"),
+        pytest.param([], "databases.ini", "db1\n", id="hosts without a profile"),
+        pytest.param(["-e", "smtp_hosts=nobody"], None, None, id="a pattern that nobody matches"),
+        pytest.param(
+            ["--limit", "db1"],
+            "databases.ini",
+            "db1\nmx1 smtp_profile=lenient_default\n",
+            id="a limit that leaves none",
+        ),
+        pytest.param(["--tags", "letters"], None, None, id="tags that leave nothing"),
+    ],
+)
+def test_a_run_that_does_nothing_says_so_and_fails(tmp_path, words, inventories, content):
+    if content:
+        (tmp_path / inventories).write_text(content)
+    sources = [tmp_path / inventories] if inventories else [INVENTORY]
+    done = run("harden", *words, *STRICT[: 0 if content else 2], inventories=sources)
+    assert done.returncode != 0
+    assert re.search("has no host with smtp_profile|No host within --limit|harden has no tags", said(done))
+
+
+def test_a_stage_without_hosts_says_so_and_ends_well(tmp_path):
+    (tmp_path / "databases.ini").write_text("db1\n")
+    assert run("harden_rest", inventories=[tmp_path / "databases.ini"]).returncode == 0
+
+
+@pytest.mark.parametrize("missing", ["out of the limit", "unreachable"])
+def test_no_node_goes_strict_before_another_is_known_to_have_its_certificate(fresh, inventory, missing):
+    before = levels()
+    if missing == "unreachable":
+        done = run("harden", *STRICT, inventories=inventory("node3 ansible_host=127.0.0.1 ansible_port=1"))
+    else:
+        done = run("harden", *STRICT, "--limit", "node1", ANSIBLE_STRATEGY="free")
+    assert done.returncode != 0
+    assert "No node goes strict before every node of the fleet is known to be ready: " in said(done)
+    assert "node3: no run has looked at it yet" in said(done)
+    assert levels() == before
+    deliver("node1", "node3", f"while one was {missing}")
+
+
+def test_a_controller_that_was_killed_goes_on_where_it_stopped(fresh):
+    argv = ["ansible-playbook", "-i", str(INVENTORY), str(TOP / "playbooks" / "harden.yml"), *STRICT]
+    environment = {**os.environ, "ANSIBLE_NOCOLOR": "1"}
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True) as killed:
+        for line in killed.stdout:
+            if "PLAY [Choose who goes now]" in line:
+                break
+        os.killpg(killed.pid, signal.SIGKILL)
+    assert list(levels().values()).count("encrypt") == 1
+    for sender, recipient in (("node1", "node2"), ("node2", "node1")):
+        deliver(sender, recipient, f"while one is strict, from {sender}")
+    again = succeed("harden", *STRICT)
+    assert set(levels().values()) == {"encrypt"}
+    assert "Change the canary" in again and re.search(r"node1 .* changed=0", again)
+
+
+def test_a_node_that_comes_back_is_brought_in(strict):
+    begin_anew("node3")
+    known = json.loads(STATE.read_text())
+    del known["nodes"]["node3"]
+    STATE.write_text(json.dumps(known))
+    succeed("harden", *STRICT)
+    assert set(levels().values()) == {"encrypt"}
+    deliver("node3", "node1", "from the one that came back")
+
+
+def test_check_mode_looks_at_every_node_and_fails_for_what_a_run_would_refuse(strict):
+    before = STATE.read_text()
+    sh("node2", "systemctl stop postfix")
+    try:
+        done = run("harden", *STRICT, *WEAKER, "--check")
+    finally:
+        sh("node2", "systemctl start postfix")
+    assert done.returncode != 0
+    assert re.search(r"node2\]: FAILED.*Postfix", said(done))
+    assert all(re.search(rf"{node} +server.minimum_protocol", done.stdout) for node in ("node1", "node3"))
+    assert STATE.read_text() == before
+
+
+HANGS = "import fcntl, glob, time\nlocks = [open(path) for path in glob.glob('/run/smtp_hardening/*.lock')]\n"
+HANGS += "locks += [open(path) for path in glob.glob('/var/lib/smtp_hardening/*.lock')]\n"
+HANGS += "[fcntl.flock(lock, fcntl.LOCK_EX) for lock in locks]\nprint(len(locks), flush=True)\ntime.sleep(600)\n"
+"""Holds what a change waits for."""
+
+
+@pytest.mark.parametrize("canary", ["hangs", "fails"])
+def test_a_canary_that_does_not_come_back_stops_the_run_and_no_other_node_changes(strict, inventory, canary):
+    inventories = inventory("node2 smtp_canary=true")
+    assert run("harden_survey", *STRICT, *WEAKER, inventories=inventories).returncode == 0
+    before = {node: sh(node, "postconf -n") for node in NODES}
+    holder = start(
+        "node2",
+        f"python3 -c {shlex.quote(HANGS)}" if canary == "hangs" else "systemctl stop postfix",
+        stdout=subprocess.PIPE,
+    )
+    try:
+        holder.stdout.readline() if canary == "hangs" else holder.wait()
+        words = ["-e", "smtp_harden_timeout=10"] if canary == "hangs" else ["-e", "smtp_harden_drain=true"]
+        done = run("harden_canary", *STRICT, *WEAKER, *words, inventories=inventories)
+    finally:
+        holder.terminate()
+    assert done.returncode != 0 and re.search(r"node2\]: FAILED", done.stdout)
+    assert {node: sh(node, "postconf -n") for node in NODES} == before
+    wait_for(
+        lambda: sh("node2", "systemctl start postfix && postfix status 2>&1 && echo runs", check=False).endswith(
+            "runs\n"
+        )
+    )
+
+
+def test_mail_that_does_not_arrive_in_the_end_fails_the_run(strict):
+    done = run("harden_proof", *STRICT, "-e", "smtp_test_mailbox=nobody@node1.fleet.test")
+    assert done.returncode != 0
+    assert "nobody@node1.fleet.test" in said(done)
+
+
+def test_on_the_way_back_the_certificate_stays_as_long_as_anybody_demands_it(strict):
+    told = succeed("harden", *LENIENT, "--limit", "node1")
+    assert "The certificate of the fleet's CA stays before every node" in told
+    deliver("node1", "node2", "from the first that is lenient")
+    succeed("harden", *LENIENT)
+    assert set(levels().values()) == {"may"}
+    shown = {node: sh(node, "postconf -hx smtpd_tls_chain_files") for node in NODES}
+    assert not any("/fleet/" in path for path in shown.values()), shown
