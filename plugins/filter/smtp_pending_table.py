@@ -17,7 +17,9 @@ HEAD = ["node", "what", "before", "after"]
 def pending_table(hosts: Sequence[str], hostvars: Mapping[str, Facts]) -> str:
     """One row a value that differs, inside records too; a sentence where none does."""
     rows = [
-        [host, what, word(before), word(after)] for host in hosts for what, before, after in changes(hostvars[host])
+        [host, change.what, word(change.before), word(change.after)]
+        for host in hosts
+        for change in changes(hostvars[host])
     ]
     return table(HEAD, rows) if rows else "Nothing differs: every node is as its profile says."
 

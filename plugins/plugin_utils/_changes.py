@@ -12,18 +12,13 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._profiles
 
 
 class Change(NamedTuple):
-    """One value. Lists stay lists, so that what comes and what goes can be counted."""
+    """What differs. Lists stay lists."""
 
     what: str
     before: object
     after: object
-
-    @property
-    def values(self) -> int:
-        """How many values that are: of a list of records, how many come and go."""
-        if self.what != "domains" or not isinstance(self.before, list) or not isinstance(self.after, list):
-            return 1
-        return len(self.before) + len(self.after)
+    values: int = 1
+    """How many values that are: of a list of records, how many come and go; 0 for what only follows."""
 
 
 def changes(variables: Facts) -> List[Change]:
@@ -74,7 +69,7 @@ def _next_hops(result: Facts) -> Iterator[Change]:
     """Those for which mail would wait: who is to hold them up should know before the first node changes."""
     for hop in result.get("next_hops") or ():
         if not hop["delivered"]:
-            yield Change(f"mail for {hop['next_hop']} ({hop['by']})", "sent", f"waits: {hop['reason']}")
+            yield Change(f"mail for {hop['next_hop']} ({hop['by']})", "sent", f"waits: {hop['reason']}", 0)
 
 
 def _domains(result: Facts) -> Iterator[Change]:
@@ -83,7 +78,7 @@ def _domains(result: Facts) -> Iterator[Change]:
     before, after = ({record["name"]: record for record in result[side]} for side in ("before", "after"))
     gone, new = ([name for name in one if name not in other] for one, other in ((before, after), (after, before)))
     if gone or new:
-        yield Change("domains", gone, new)
+        yield Change("domains", gone, new, len(gone) + len(new))
     inside = [one for name in after if name in before for one in _inside(before[name], after[name])]
     yield from inside
     yield from _next_hops(result)

@@ -81,7 +81,7 @@ def _node(variables: Facts, check_mode: bool) -> Result:
         "postfix_version": info.get("postfix_version"),
         "before": _side(variables, "before"),
         "after": _side(variables, "before" if stopped and not check_mode else "after"),
-        "plan": [{**change._asdict(), "values": change.values} for change in plan],
+        "plan": [change._asdict() for change in plan],
         "certificate": _certificate(variables),
         "lowered": _each(variables, "lowered"),
         "next_hops": _each(variables, "next_hops"),

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
-from typing import Dict, Iterable, List, NamedTuple, Sequence, Tuple
+from collections import Counter
+from typing import Dict, Iterable, List, Sequence, Tuple
 
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._edge import Facts
 from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils._changes import word
@@ -15,27 +17,25 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils._fold imp
 WIDTH = 69
 """80 columns less what callbacks put around an item of a list: JSON eight blanks, two quotes and a comma."""
 NAMES = 40
-ROOM = {"failures": 13, "changes": 4, "warnings": 5}
+ROOM = {"failures": 13, "changes": 4, "warnings": 5, "pending changes": 23}
 """Lines of each section, that which tells how many more there are included."""
-LINES = 4
-"""Of each failure."""
-PENDING = 20
+KINDS = ("stopped", "listener", "mail")
+"""Of failures, the worst first."""
+_CODES = re.compile(r"\b[245]\d\d[ -][245]\.\d+\.\d+")
+_AROUND = re.compile(r"(?<=: )host \S+ said: | \(in reply to [^)]*\)$")
 
 
-class Part(NamedTuple):
-    """What is alike on some nodes."""
-
-    nodes: List[str]
-    text: str
+Block = List[str]
+"""The lines of one thing that is told."""
 
 
 def summary(document: Facts) -> List[str]:
     """The verdict, what failed, what changed, what is to be known: at most 24 lines."""
     return [
         *_block(document["verdict"]["sentence"], 2),
-        *_section(_failures(document), "failures", LINES),
-        *_section(_changes(document), "changes", 2),
-        *_section(_warnings(document), "warnings", 2),
+        *_section(_failures(document), "failures"),
+        *_section([_block(text, 2) for text in _changes(document)], "changes"),
+        *_section([_block(text, 2) for text in _warnings(document)], "warnings"),
     ]
 
 
@@ -49,95 +49,89 @@ def pending(document: Facts) -> List[str]:
                 parts.setdefault(key, []).append(node)
     if not parts:
         return ["Nothing differs: every node is as its profile says."]
-    differ = {node for nodes in parts.values() for node in nodes}
-    told = (
-        Part(nodes, f"{folded(nodes, NAMES)}: {what} {before} to {after}")
+    differ = len({node for nodes in parts.values() for node in nodes})
+    told = [
+        _block(f"{folded(nodes, NAMES)}: {what} {before} to {after}", 3)
         for (what, before, after), nodes in parts.items()
-    )
-    head = f"{len(differ)} of {len(document['nodes'])} nodes will change"
-    return [head, *_blocks([part.text for part in told], PENDING, 3, "changes")]
+    ]
+    return [f"{differ} of {len(document['nodes'])} nodes will change", *_section(told, "pending changes")]
 
 
-def _section(parts: Sequence[str], name: str, lines_each: int) -> List[str]:
-    return _blocks(parts, ROOM[name], lines_each, name)
-
-
-def _blocks(texts: Sequence[str], room: int, lines_each: int, name: str) -> List[str]:
+def _section(blocks: Sequence[Block], name: str) -> List[str]:
     """As many as there is room for, and how many more there are."""
-    blocks = [_block(text, lines_each) for text in texts]
-    if sum(map(len, blocks)) <= room:
+    if sum(map(len, blocks)) <= ROOM[name]:
         return [line for block in blocks for line in block]
     lines: List[str] = []
-    for shown, block in enumerate(blocks):
-        if len(lines) + len(block) >= room:
-            return [*lines, f"... and {len(blocks) - shown} more {name}: see smtp_report, or -v"]
+    for number, block in enumerate(blocks):
+        if len(lines) + len(block) >= ROOM[name]:
+            return [*lines, f"... and {len(blocks) - number} more {name}: see smtp_report, or -v"]
         lines += block
     return lines
 
 
-def _block(text: str, lines: int) -> List[str]:
-    """Quotes would double in JSON and YAML, and the lines be longer than they are."""
+def _block(text: str, most: int, indent: str = "") -> Block:
+    """Sentences begin with what is wrong and end with what to do: what is too long loses its middle. Quotes would double in
+    JSON and YAML, and the lines be longer than they are."""
     plain = text.replace('"', "`").replace("'", "`")
-    wrapped = textwrap.wrap(plain, WIDTH, subsequent_indent="    ", max_lines=lines, placeholder=" ...")
-    return wrapped or [""]
+    lines = textwrap.wrap(plain, WIDTH - len(" ..."), initial_indent=indent, subsequent_indent="    ")
+    if len(lines) <= most:
+        return lines
+    head = lines[: (most + 1) // 2]
+    return [*head[:-1], f"{head[-1]} ...", *lines[len(lines) - most // 2 :]]
 
 
-def _failures(document: Facts) -> List[str]:
+def _failures(document: Facts) -> List[Block]:
     """Equal ones folded: of mails that failed alike, the first reply is told."""
     alike: Dict[Tuple[str, str, str], List[Tuple[str, str]]] = {}
     for node, one in document["nodes"].items():
         for failure in one["failures"]:
-            reason = _in_general(failure, node)
-            alike.setdefault((failure["kind"], reason, failure["remedy"]), []).append((node, failure["reason"]))
-    return [_failure(*key, found) for key, found in sorted(alike.items(), key=_most_first)]
+            key = (failure["kind"], _in_general(failure, node), failure["remedy"])
+            alike.setdefault(key, []).append((node, failure["reason"]))
+    ordered = sorted(alike.items(), key=lambda item: (KINDS.index(item[0][0]), -len(item[1])))
+    return [_failure(kind, remedy, found) for (kind, _reason, remedy), found in ordered]
 
 
-def _most_first(item: Tuple[Tuple[str, str, str], Sequence[object]]) -> Tuple[int, int]:
-    """Nodes that were stopped before listeners, and these before mails; what many nodes have first."""
-    return ["stopped", "listener", "mail"].index(item[0][0]), -len(item[1])
-
-
-def _failure(kind: str, _reason: str, remedy: str, found: Sequence[Tuple[str, str]]) -> str:
-    many = f"{len(found)} mails " if kind == "mail" and len(found) > 1 else ""
+def _failure(kind: str, remedy: str, found: Sequence[Tuple[str, str]]) -> Block:
+    nodes = folded((node for node, _reason in found), NAMES)
+    reason = _terse(found[0][1])
+    many = f"{len(found)} mails {reason}" if kind == "mail" and len(found) > 1 else reason
     label = {"stopped": "STOPPED", "listener": "NOT PROVEN", "mail": "MAIL FAILED"}[kind]
-    told = f"{label} {folded((node for node, _said in found), NAMES)}: {many}"
-    room = LINES * (WIDTH - 6) - len(told) - len(remedy) - len(" -> ")
-    return f"{told}{_short(found[0][1], room)} -> {remedy}"
+    return [*_block(f"{label} {nodes}: {many}", 4), *_block(f"-> {remedy}", 2, "    ")]
 
 
 def _in_general(failure: Facts, node: str) -> str:
-    """What failures of a kind have in common: of a reply, its first words, which are SMTP's."""
-    if failure["kind"] == "mail":
-        return " ".join(str(failure["reason"]).partition("(in reply")[0].split()[:3])
-    return str(failure["reason"]).replace(node, "NODE")
+    """What failures of a kind have in common: of a reply, its codes, which are SMTP's; names of nodes are not."""
+    reason = str(failure["reason"])
+    codes = _CODES.search(reason) if failure["kind"] == "mail" else None
+    if codes:
+        return f"{reason.partition(':')[0]} {codes[0]}"
+    return reason.replace(str(failure["about"]) or node, "...").replace(node, "...")
 
 
-def _short(text: str, room: int) -> str:
-    """Sentences begin with what is wrong and end with what to do: both must be seen."""
-    if len(text) <= room:
-        return text
-    half = (room - len(" ... ")) // 2
-    return f"{text[:half].rstrip()} ... {text[-half:].lstrip()}"
+def _terse(reason: str) -> str:
+    """A reply without what Postfix says around it."""
+    return _AROUND.sub("", reason)
 
 
 def _changes(document: Facts) -> List[str]:
     verb = "would change" if document["check_mode"] else "changed"
-    alike: Dict[Tuple[str, int, str], List[str]] = {}
+    alike: Dict[Tuple[str, str], List[str]] = {}
     for node, one in document["nodes"].items():
-        if one["plan"]:
+        told = _counted(one["plan"])
+        if told:
             done = "not changed" if one["outcome"] == "stopped" and not document["check_mode"] else verb
-            alike.setdefault((done, *_kind(one["plan"])), []).append(node)
-    return [
-        f"{done} {folded(nodes, NAMES)}: {count} value{'' if count == 1 else 's'} ({names})"
-        for (done, count, names), nodes in alike.items()
-    ]
+            alike.setdefault((done, told), []).append(node)
+    return [f"{done} {folded(nodes, NAMES)}: {told}" for (done, told), nodes in alike.items()]
 
 
-def _kind(plan: Iterable[Facts]) -> Tuple[int, str]:
-    """How many values, and which; those inside records are told as of the records."""
-    changes = list(plan)
-    names = dict.fromkeys("domains" if ": " in change["what"] else str(change["what"]) for change in changes)
-    return sum(change["values"] for change in changes), ", ".join(names)
+def _counted(plan: Iterable[Facts]) -> str:
+    """How many values, and of what; those inside records are the domains'."""
+    counted: Counter[str] = Counter()
+    for change in plan:
+        counted["domains" if ": " in change["what"] else change["what"].partition(".")[0]] += change["values"]
+    every = sum(counted.values())
+    parts = ", ".join(f"{what} {count}" for what, count in counted.items() if count)
+    return f"{every} value{'' if every == 1 else 's'} ({parts})" if every else ""
 
 
 def _warnings(document: Facts) -> List[str]:

@@ -36,10 +36,11 @@ def verdict(nodes: Mapping[str, Facts], mails: Sequence[Facts], check_mode: bool
 
 
 def _seen(numbers: Facts, protected: str) -> str:
-    unproven = f", {numbers['unproven']} not proven" if numbers["unproven"] else ""
+    unproven = f", {numbers['unproven']} unproven" if numbers["unproven"] else ""
+    failed = numbers["messages_failed"]
     return (
         f"{numbers['proven']} of {_nodes(numbers['nodes'])} {protected} and proven, {numbers['stopped']} stopped{unproven}, "
-        f"{_messages(numbers)} failed"
+        f"{failed} message{'' if failed == 1 else 's'} failed"
     )
 
 
@@ -55,13 +56,6 @@ def _foreseen(numbers: Facts) -> str:
 
 def _nodes(number: int) -> str:
     return f"{number} node{'' if number == 1 else 's'}"
-
-
-def _messages(numbers: Facts) -> str:
-    if not numbers["messages"]:
-        return "0 messages"
-    failed, every = numbers["messages_failed"], numbers["messages"]
-    return f"{failed} of {every} message{'' if every == 1 else 's'}" if failed else "0 messages"
 
 
 def _protected(profiles: Set[Optional[str]]) -> str:
