@@ -96,7 +96,7 @@ def _fate(mail: Facts) -> Tuple[str, str]:
     if not status:
         return "no word of it within a minute", "see the sender's queue (postqueue -p) and its log"
     if status == "bounced" and _NO_MAILBOX.search(reply):
-        return f"bounced: {reply}", "let smtp_test_mailbox name a mailbox that exists there"
+        return f"bounced: {reply}", "let the receiver's smtp_test_mailbox name a mailbox that exists"
     if status == "bounced":
         return f"bounced: {reply}", "mend what the reply says where it came from"
     return f"{status}: {reply}", "mend what the reply says; the mail waits at the sender (postqueue -p)"

@@ -16,7 +16,8 @@ Parts = Tuple[str, ...]
 def folded(names: Iterable[str], width: int = 0) -> str:
     """Each name once. Names that differ in one number stand as a range. Where that is longer than ``width``, the first and how many more."""
     every = sorted(set(names), key=_by_number)
-    pieces = sorted((_pieces(every, place) for place in (1, 3, 5)), key=len)
+    parts = max((len(_NUMBER.split(name)) for name in every), default=1)
+    pieces = sorted((_pieces(every, place) for place in range(1, max(parts, 2), 2)), key=len)
     text = ", ".join(pieces[0])
     if not width or len(text) <= width or len(every) < 2:
         return text

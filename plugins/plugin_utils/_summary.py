@@ -17,7 +17,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils._fold imp
 WIDTH = 69
 """80 columns less what callbacks put around an item of a list: JSON eight blanks, two quotes and a comma."""
 NAMES = 40
-ROOM = {"failures": 13, "changes": 4, "warnings": 5, "pending changes": 23}
+ROOM = {"failures": 12, "changes": 4, "warnings": 6, "pending changes": 23}
 """Lines of each section, that which tells how many more there are included."""
 KINDS = ("stopped", "listener", "mail")
 """Of failures, the worst first."""
@@ -35,7 +35,7 @@ def summary(document: Facts) -> List[str]:
         *_block(document["verdict"]["sentence"], 2),
         *_section(_failures(document), "failures"),
         *_section([_block(text, 2) for text in _changes(document)], "changes"),
-        *_section([_block(text, 2) for text in _warnings(document)], "warnings"),
+        *_section([_block(text, 3) for text in _warnings(document)], "warnings"),
     ]
 
 
@@ -70,14 +70,21 @@ def _section(blocks: Sequence[Block], name: str) -> List[str]:
 
 
 def _block(text: str, most: int, indent: str = "") -> Block:
-    """Sentences begin with what is wrong and end with what to do: what is too long loses its middle. Quotes would double in
-    JSON and YAML, and the lines be longer than they are."""
-    plain = text.replace('"', "`").replace("'", "`")
-    lines = textwrap.wrap(plain, WIDTH - len(" ..."), initial_indent=indent, subsequent_indent="    ")
+    """Sentences begin with what is wrong and end with what to do: what is too long loses its middle."""
+    lines = _wrapped(text, WIDTH, indent)
     if len(lines) <= most:
         return lines
+    lines = _wrapped(text, WIDTH - len(" ..."), indent)
     head = lines[: (most + 1) // 2]
     return [*head[:-1], f"{head[-1]} ...", *lines[len(lines) - most // 2 :]]
+
+
+def _wrapped(text: str, width: int, indent: str) -> List[str]:
+    """JSON and YAML write quotes and backslashes twice, which would make a line longer than it is: there are none of the
+    former, and the latter count for two."""
+    plain = text.replace('"', "`").replace("'", "`").replace("\\", "\\\0")
+    lines = textwrap.wrap(plain, width, initial_indent=indent, subsequent_indent="    ", break_on_hyphens=False)
+    return [line.replace("\0", "") for line in lines]
 
 
 def _failures(document: Facts) -> List[Block]:
