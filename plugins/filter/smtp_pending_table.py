@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Mapping, Sequence
 
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._edge import Facts, Filters
-from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils._changes import changes, word
+from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils._changes import changes, told
 from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils._table import table
 
 HEAD = ["node", "what", "before", "after"]
@@ -17,9 +17,7 @@ HEAD = ["node", "what", "before", "after"]
 def pending_table(hosts: Sequence[str], hostvars: Mapping[str, Facts]) -> str:
     """One row a value that differs, inside records too; a sentence where none does."""
     rows = [
-        [host, change.what, word(change.before), word(change.after)]
-        for host in hosts
-        for change in changes(hostvars[host])
+        [host, *told(change.what, change.before, change.after)] for host in hosts for change in changes(hostvars[host])
     ]
     return table(HEAD, rows) if rows else "Nothing differs: every node is as its profile says."
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Iterator, List, Mapping, NamedTuple
+from typing import Iterator, List, Mapping, NamedTuple, Tuple
 
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._edge import Facts
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._profiles import PROFILES
@@ -38,6 +38,11 @@ def certificate_changes(variables: Facts) -> List[Change]:
         for result in results
         if result.get("changed") and not result.get("failed")
     ]
+
+
+def told(what: str, before: object, after: object) -> Tuple[str, str, str]:
+    """A change as people read it. Of parameters behind the same values only the names are told: there is nothing before."""
+    return what, "" if what == "parameters" else word(before), word(after)
 
 
 def word(value: object) -> str:

@@ -32,7 +32,7 @@ class ActionModule(ActionBase):
         _core_dumps.leave_none()
         try:
             result = {name: self.hide(value) for name, value in self.act(task_vars or {}).items()}
-            return {name: self.say(value) if name in SAID else value for name, value in result.items()}
+            return self.in_own_words(result)
         except AnsibleConnectionFailure:
             raise  # it knows of no option
         except Exception as problem:
@@ -49,6 +49,13 @@ class ActionModule(ActionBase):
     def arguments(self, task_vars: Variables) -> Arguments:
         """What the module gets on the node."""
         return {"task": self.hide(self._task.get_name().strip()), **self._task.args}
+
+    def in_own_words(self, result: Result) -> Result:
+        """A result whose sentences call options by their variables. Where that changes one, what ansible-core from 2.19 on has
+        made of the former goes: it would be shown in its place."""
+        told = {name: self.say(value) if name in SAID else value for name, value in result.items()}
+        stale = told.get("msg") != result.get("msg") and not isinstance(result.get("exception"), str)
+        return {name: value for name, value in told.items() if not (stale and name == "exception")}
 
     def say(self, said: object) -> object:
         """A sentence, or several, by the names that the playbook's user knows."""

@@ -11,7 +11,7 @@ from collections import Counter
 from typing import Dict, Iterable, List, Sequence, Tuple
 
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._edge import Facts
-from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils._changes import word
+from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils._changes import told
 from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils._fold import folded
 
 WIDTH = 69
@@ -45,16 +45,15 @@ def pending(document: Facts) -> List[str]:
     for node, one in document["nodes"].items():
         for change in one["plan"]:
             if change["what"] != "certificate":
-                key = (change["what"], word(change["before"]), word(change["after"]))
-                parts.setdefault(key, []).append(node)
+                parts.setdefault(told(change["what"], change["before"], change["after"]), []).append(node)
     if not parts:
         return ["Nothing differs: every node is as its profile says."]
     differ = len({node for nodes in parts.values() for node in nodes})
-    told = [
-        _block(f"{folded(nodes, NAMES)}: {what} {before} to {after}", 3)
+    blocks = [
+        _block(f"{folded(nodes, NAMES)}: {what} {f'{before} to ' if before else ''}{after}", 3)
         for (what, before, after), nodes in parts.items()
     ]
-    return [f"{differ} of {len(document['nodes'])} nodes will change", *_section(told, "pending changes")]
+    return [f"{differ} of {len(document['nodes'])} nodes will change", *_section(blocks, "pending changes")]
 
 
 def _section(blocks: Sequence[Block], name: str) -> List[str]:
@@ -124,11 +123,11 @@ def _changes(document: Facts) -> List[str]:
     verb = "would change" if document["check_mode"] else "changed"
     alike: Dict[Tuple[str, str], List[str]] = {}
     for node, one in document["nodes"].items():
-        told = _counted(one["plan"])
-        if told:
+        count = _counted(one["plan"])
+        if count:
             done = "not changed" if one["outcome"] == "stopped" and not document["check_mode"] else verb
-            alike.setdefault((done, told), []).append(node)
-    return [f"{done} {folded(nodes, NAMES)}: {told}" for (done, told), nodes in alike.items()]
+            alike.setdefault((done, count), []).append(node)
+    return [f"{done} {folded(nodes, NAMES)}: {count}" for (done, count), nodes in alike.items()]
 
 
 def _counted(plan: Iterable[Facts]) -> str:
@@ -142,8 +141,8 @@ def _counted(plan: Iterable[Facts]) -> str:
 
 
 def _warnings(document: Facts) -> List[str]:
-    told = sorted(document["warnings"], key=lambda warning: -len(warning["nodes"]))
-    return [f"warning, {_nodes(warning['nodes'])}: {warning['text']}" for warning in told]
+    most_first = sorted(document["warnings"], key=lambda warning: -len(warning["nodes"]))
+    return [f"warning, {_nodes(warning['nodes'])}: {warning['text']}" for warning in most_first]
 
 
 def _nodes(nodes: Sequence[str]) -> str:

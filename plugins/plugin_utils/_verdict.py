@@ -59,5 +59,5 @@ def _nodes(number: int) -> str:
 
 
 def _protected(profiles: Set[Optional[str]]) -> str:
-    named = {_WORDS.get(profile, profile) for profile in profiles if profile}
+    named = {_WORDS[profile] for profile in profiles if profile in _WORDS}
     return named.pop() if len(named) == 1 else "hardened"

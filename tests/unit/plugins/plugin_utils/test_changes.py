@@ -6,6 +6,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils._changes 
     Change,
     certificate_changes,
     changes,
+    told,
     word,
 )
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.recorded_fleet import MODE, SETTLED
@@ -87,3 +88,8 @@ def test_a_certificate_that_was_brought_is_a_change_with_its_reason(result, afte
 )
 def test_values_are_written_as_people_read_them(value, text):
     assert word(value) == text
+
+
+def test_of_parameters_only_the_names_are_told():
+    assert told("parameters", None, ["a", "b"]) == ("parameters", "", "a, b")
+    assert told("client.match", None, []) == ("client.match", "-", "-")
