@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import time
-from typing import Optional
+from itertools import takewhile
+from typing import Sequence
 
 from ansible.playbook.play import Play
 from ansible.playbook.task import Task
@@ -41,8 +42,8 @@ options:
         key: progress_seconds
 """
 
-VERDICT = "smtp_harden_verdict"
-"""What the playbook leaves by set_stats."""
+SUMMARY = "smtp_harden_summary"
+"""What the playbook leaves by set_stats: lines, of which those of the verdict are first."""
 
 
 class CallbackModule(CallbackBase):
@@ -86,7 +87,7 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_stats(self, stats: AggregateStats) -> None:
         if not self.ours:
             return
-        verdict: Optional[str] = stats.custom.get("_run", {}).get(VERDICT)
+        verdict = _verdict(stats.custom.get("_run", {}).get(SUMMARY) or [])
         stopped = set(stats.failures) | set(stats.dark)
         ended = f"the run ended before its closing proof, with {len(stopped)} of {len(stats.processed)} nodes stopped"
         self._display.display(f"smtp_hardening: {verdict or ended}")
@@ -101,3 +102,8 @@ class CallbackModule(CallbackBase):
             self._display.display(
                 f"smtp_hardening: {self.task}: {self.done} of {self.hosts} nodes{wrong}, {now - self.begun:.0f} s"
             )
+
+
+def _verdict(lines: Sequence[str]) -> str:
+    """The first sentence, with the lines in which it goes on."""
+    return " ".join([*lines[:1], *(line.strip() for line in takewhile(lambda line: line.startswith(" "), lines[1:]))])

@@ -80,7 +80,7 @@ def _listeners(variables: Facts) -> Iterator[Failure]:
         problems = seen.get("problems") or ([f"cannot be asked: {seen['error']}"] if seen.get("error") else [])
         if problems and seen.get("service") not in excused:
             name = " at ".join(filter(None, [seen.get("service"), seen["listener"]]))
-            remedy = "look at its log, then run harden again, or name it in smtp_unproven"
+            remedy = "see its log and run harden again, or list it in smtp_unproven"
             yield Failure("listener", name, f"{name} {'; '.join(problems)}", remedy)
 
 
@@ -96,7 +96,7 @@ def _fate(mail: Facts) -> Tuple[str, str]:
     if not status:
         return "no word of it within a minute", "see the sender's queue (postqueue -p) and its log"
     if status == "bounced" and _NO_MAILBOX.search(reply):
-        return f"bounced: {reply}", "let the receiver's smtp_test_mailbox name a mailbox that exists"
+        return f"bounced: {reply}", "have smtp_test_mailbox name a mailbox that exists there"
     if status == "bounced":
         return f"bounced: {reply}", "mend what the reply says where it came from"
-    return f"{status}: {reply}", "mend what the reply says; the mail waits at the sender (postqueue -p)"
+    return f"{status}: {reply}", "mend what the reply says; the mail waits at the sender"

@@ -14,14 +14,15 @@ Parts = Tuple[str, ...]
 
 
 def folded(names: Iterable[str], width: int = 0) -> str:
-    """Each name once. Names that differ in one number stand as a range. Where that is longer than ``width``, the first and how many more."""
+    """Each name once. Names that differ in one number stand as a range. Where that is longer than ``width``, as many
+    as there is room for, and how many there are."""
     every = sorted(set(names), key=_by_number)
     parts = max((len(_NUMBER.split(name)) for name in every), default=1)
     pieces = sorted((_pieces(every, place) for place in range(1, max(parts, 2), 2)), key=len)
     text = ", ".join(pieces[0])
     if not width or len(text) <= width or len(every) < 2:
         return text
-    return f"{every[0]} and {len(every) - 1} more"
+    return f"{text[:width].rpartition(',')[0] or every[0]}, ... ({len(every)} nodes)"
 
 
 def _by_number(name: str) -> List[Tuple[int, str]]:

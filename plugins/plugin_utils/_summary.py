@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections import Counter
-from typing import Dict, Iterable, List, Sequence, Tuple
+from typing import Dict, Iterable, List, Mapping, Sequence, Tuple
 
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._edge import Facts
 from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils._changes import told
@@ -27,6 +27,8 @@ _AROUND = re.compile(r"(?<=: )host \S+ said: | \(in reply to [^)]*\)$")
 
 Block = List[str]
 """The lines of one thing that is told."""
+Key = Tuple[str, str, str]
+"""What failures have in common: kind, reason, remedy."""
 
 
 def summary(document: Facts) -> List[str]:
@@ -63,7 +65,8 @@ def _section(blocks: Sequence[Block], name: str) -> List[str]:
     lines: List[str] = []
     for number, block in enumerate(blocks):
         if len(lines) + len(block) >= ROOM[name]:
-            return [*lines, f"... and {len(blocks) - number} more {name}: see smtp_report, or -v"]
+            more = len(blocks) - number
+            return [*lines, f"... and {more} more {name if more > 1 else name[:-1]}: see smtp_report, or -v"]
         lines += block
     return lines
 
@@ -88,21 +91,29 @@ def _wrapped(text: str, width: int, indent: str) -> List[str]:
 
 def _failures(document: Facts) -> List[Block]:
     """Equal ones folded: of mails that failed alike, the first reply is told."""
-    alike: Dict[Tuple[str, str, str], List[Tuple[str, str]]] = {}
+    alike: Dict[Key, List[Tuple[str, str]]] = {}
     for node, one in document["nodes"].items():
         for failure in one["failures"]:
             key = (failure["kind"], _in_general(failure, node), failure["remedy"])
             alike.setdefault(key, []).append((node, failure["reason"]))
-    ordered = sorted(alike.items(), key=lambda item: (KINDS.index(item[0][0]), -len(item[1])))
-    return [_failure(kind, remedy, found) for (kind, _reason, remedy), found in ordered]
+    ordered = _each_kind_first(alike)
+    lines = min(4, max(2, ROOM["failures"] // max(len(ordered), 1) - 1))
+    return [_failure(kind, remedy, alike[kind, reason, remedy], lines) for kind, reason, remedy in ordered]
 
 
-def _failure(kind: str, remedy: str, found: Sequence[Tuple[str, str]]) -> Block:
+def _each_kind_first(alike: Mapping[Key, Sequence[object]]) -> List[Key]:
+    """The worst kind first and what many nodes have first, but of each kind one before the others of any."""
+    ordered = sorted(alike, key=lambda key: (KINDS.index(key[0]), -len(alike[key])))
+    before = {key: [one[0] for one in ordered[:place]].count(key[0]) for place, key in enumerate(ordered)}
+    return sorted(ordered, key=lambda key: before[key])
+
+
+def _failure(kind: str, remedy: str, found: Sequence[Tuple[str, str]], lines: int) -> Block:
     nodes = folded((node for node, _reason in found), NAMES)
     reason = _terse(found[0][1])
     many = f"{len(found)} mails {reason}" if kind == "mail" and len(found) > 1 else reason
     label = {"stopped": "STOPPED", "listener": "NOT PROVEN", "mail": "MAIL FAILED"}[kind]
-    return [*_block(f"{label} {nodes}: {many}", 4), *_block(f"-> {remedy}", 2, "    ")]
+    return [*_block(f"{label} {nodes}: {many}", lines), *_block(f"-> {remedy}", 1, "    ")]
 
 
 def _in_general(failure: Facts, node: str) -> str:
@@ -120,14 +131,23 @@ def _terse(reason: str) -> str:
 
 
 def _changes(document: Facts) -> List[str]:
-    verb = "would change" if document["check_mode"] else "changed"
     alike: Dict[Tuple[str, str], List[str]] = {}
     for node, one in document["nodes"].items():
-        count = _counted(one["plan"])
-        if count:
-            done = "not changed" if one["outcome"] == "stopped" and not document["check_mode"] else verb
-            alike.setdefault((done, count), []).append(node)
+        for done, plan in _by_fate(one, document["check_mode"]):
+            count = _counted(plan)
+            if count:
+                alike.setdefault((done, count), []).append(node)
     return [f"{done} {folded(nodes, NAMES)}: {count}" for (done, count), nodes in alike.items()]
+
+
+def _by_fate(node: Facts, check_mode: bool) -> List[Tuple[str, List[Facts]]]:
+    """Of a node that was stopped, certificates alone came before that."""
+    if check_mode:
+        return [("would change", node["plan"])]
+    if node["outcome"] != "stopped":
+        return [("changed", node["plan"])]
+    early = [change for change in node["plan"] if change["what"] == "certificate"]
+    return [("changed", early), ("not changed", [change for change in node["plan"] if change not in early])]
 
 
 def _counted(plan: Iterable[Facts]) -> str:

@@ -41,9 +41,17 @@ def run(monkeypatch):
     return found
 
 
-def test_the_verdict_is_the_last_word(run):
+@pytest.mark.parametrize(
+    ("lines", "verdict"),
+    [
+        (["3 of 3 nodes strict", "changed mx1: 3 values", "    (client 3)"], "3 of 3 nodes strict"),
+        (["1 of 3 nodes strict, 2", "    stopped", "STOPPED mx1: no", "    room"], "1 of 3 nodes strict, 2 stopped"),
+        (["3 of 3 nodes strict"], "3 of 3 nodes strict"),
+    ],
+)
+def test_the_verdict_is_the_last_word(run, lines, verdict):
     run.task()
-    assert run.end({"_run": {"smtp_harden_verdict": "3 of 3 nodes strict"}}) == ["smtp_hardening: 3 of 3 nodes strict"]
+    assert run.end({"_run": {"smtp_harden_summary": lines}}) == [f"smtp_hardening: {verdict}"]
 
 
 def test_a_run_that_ended_before_its_verdict_says_so(run):

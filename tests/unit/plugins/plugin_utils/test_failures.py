@@ -49,7 +49,7 @@ def test_a_node_that_is_changed_and_proven_has_no_failure():
 def test_a_node_is_stopped_by_the_first_task_that_failed_in_its_own_words(over, reason):
     (failure,) = failures(node("mx1", **over))
     assert (failure.kind, failure.reason) == ("stopped", reason)
-    assert failure.remedy
+    assert 0 < len(failure.remedy) <= 62, "it stands in one line of the summary"
 
 
 def test_a_node_without_a_closing_proof_counts_as_stopped():
@@ -95,6 +95,7 @@ def test_keys_in_the_words_of_a_task_are_not_told():
 def test_a_listener_that_shows_less_than_was_asked_is_a_failure(over, reason):
     found = failures(seen(observations=[{**LISTENER, **over}]))
     assert [failure.reason for failure in found] == ([reason] if reason else [])
+    assert all(len(failure.remedy) <= 62 for failure in found), "it stands in one line of the summary"
 
 
 def test_a_listener_that_may_go_unproven_by_name_is_no_failure():
@@ -117,6 +118,7 @@ def test_a_message_that_did_not_arrive_is_a_failure_with_what_to_do(status, repl
     (failure,) = failures(seen(deliveries=[mail("mx2"), mail("mx3", status, reply, None)]))
     assert (failure.kind, failure.about) == ("mail", "box@mx3")
     assert failure.reason.startswith(reason) and remedy in failure.remedy
+    assert len(failure.remedy) <= 62, "it stands in one line of the summary"
 
 
 @pytest.mark.parametrize(

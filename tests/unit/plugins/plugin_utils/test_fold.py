@@ -31,10 +31,11 @@ def test_names_that_differ_in_one_number_stand_as_a_range(names, text):
     ("names", "width", "text"),
     [
         (["berlin", "paris", "rome"], 40, "berlin, paris, rome"),
-        (["berlin", "paris", "rome"], 10, "berlin and 2 more"),
+        (["berlin", "paris", "rome"], 10, "berlin, ... (3 nodes)"),
         (["a-single-name-that-is-long"], 10, "a-single-name-that-is-long"),
-        ([f"mx{number}" for number in range(1, 1000, 2)], 40, "mx1 and 499 more"),
+        (["a-name-that-is-long", "another"], 10, "a-name-that-is-long, ... (2 nodes)"),
+        ([f"mx{number}" for number in range(1, 1000, 2)], 20, "mx[1,3,5,7,9,11,13, ... (500 nodes)"),
     ],
 )
-def test_what_is_too_long_is_the_first_and_how_many_more(names, width, text):
+def test_what_is_too_long_is_cut_and_tells_how_many_there_are(names, width, text):
     assert folded(names, width) == text

@@ -83,7 +83,7 @@ def test_mails_that_failed_alike_are_folded_with_what_to_do(size):
     text = " ".join(map(str.strip, lines))
     digits = len(str(size))
     assert f"MAIL FAILED mx[{1:0{digits}d}-{size}]: {2 * size} mails bounced: 550 5.1.1 <box@" in text
-    assert "-> let the receiver`s smtp_test_mailbox name a mailbox that exists" in text
+    assert "-> have smtp_test_mailbox name a mailbox that exists there" in text
     assert text.count("MAIL FAILED") == 1
 
 
@@ -103,6 +103,16 @@ def test_what_stopped_many_nodes_alike_is_told_once_though_it_names_each():
     assert stopped == ["STOPPED mx[001-003]: mx001 is too small; give it room."]
 
 
+def test_of_each_kind_of_failure_one_is_told_before_others_of_any_kind():
+    listener = {"observations": [{**LISTENER, "problems": ["takes plaintext mail"]}], "deliveries": []}
+    stopped = {f"mx{place}": failed(f"{place} is wrong. " + "And so on. " * 40) for place in range(1, 8)}
+    lines = told(9, **stopped, mx8={"smtp_harden_seen": listener}, mx9=bounced(9)["mx9"])
+    heads = [line.split()[0] for line in lines[1:] if line[0].isupper() or line.startswith("...")]
+    assert heads == ["STOPPED", "NOT", "MAIL", "STOPPED", "..."]
+    assert "... and 5 more failures: see smtp_report, or -v" in lines
+    assert sum("->" in line for line in lines) == 4
+
+
 def test_failures_stand_before_changes_and_changes_before_warnings():
     warned = {"trusted_agents_strict_mode": {**MODE, "warnings": ["a is weak"]}}
     lines = told(3, mx1=bounced(3)["mx1"], mx2=warned, mx3=warned)
@@ -113,8 +123,9 @@ def test_failures_stand_before_changes_and_changes_before_warnings():
 
 def test_a_node_whose_turn_did_not_come_is_told_as_not_changed():
     lines = told(3, mx3={"trusted_agents_strict_mode": {**MODE, "proof": []}})
-    assert any(line.startswith("not changed mx3: 10 values") for line in lines)
+    assert any(line.startswith("not changed mx3: 9 values") for line in lines)
     assert any(line.startswith("changed mx[1-2]: 10 values") for line in lines)
+    assert "changed mx3: 1 value (certificate 1)" in lines
 
 
 def test_in_check_mode_the_summary_says_what_would_change():
