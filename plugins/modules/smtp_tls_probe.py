@@ -91,12 +91,15 @@ EXAMPLES = r"""
 
 RETURN = r"""
 observations:
-  description: What each listener showed; V(none) for what could not be seen.
+  description: >-
+    What each listener showed; V(none) for what could not be seen. Of the node's own, the C(service) in C(master.cf) and, as
+    C(problems), how that falls short of what is configured.
   returned: success
   type: list
   elements: dict
   sample:
-    - listener: 127.0.0.1:25
+    - service: smtp/inet
+      listener: 127.0.0.1:25
       implicit_tls: false
       starttls: true
       plaintext: refused
@@ -111,6 +114,7 @@ observations:
       source: null
       proxy_protocol: {}
       error: null
+      problems: []
 deliveries:
   description: What became of each message of O(deliver).
   returned: success
@@ -146,6 +150,7 @@ interrupted:
   sample: null
 """
 
+import time
 from typing import Callable, List, Optional
 
 from ansible.module_utils.basic import AnsibleModule
@@ -164,6 +169,7 @@ from ..module_utils._proof.connection import BINARY, TEXT, Target
 from ..module_utils._proof.delivery import deliver
 from ..module_utils._proof.listeners import Listener, own_listeners
 from ..module_utils._proof.observe import Observation, observe
+from ..module_utils._proof.prove import falls_short
 from ..module_utils._proof.rehearsal import rehearse, report
 from ..module_utils._proof.vantages import TURNED_AWAY, vantages
 from ..module_utils._task.work import COMMON_ARGUMENTS
@@ -175,6 +181,10 @@ TARGET_ARGUMENTS = {
     "implicit_tls": {"type": "bool", "default": False},
     "proxy_protocol": {"type": "int", "choices": [TEXT, BINARY]},
 }
+
+
+PATIENCE = 3.0
+"""Seconds in which a listener of the node may come to show what its configuration says."""
 
 
 def records(state: State, which: str) -> List[DomainPolicy]:
@@ -210,6 +220,18 @@ def from_any(listener: Listener, look: Callable[[Target], Observation]) -> Obser
     return present(first)
 
 
+def judged(postfix: Postfix, listener: Listener, look: Callable[[Target], Observation]) -> Result:
+    """What one of the node's own listeners shows, and how that falls short of its configuration. Who falls short is asked
+    again: processes from before a reload may answer once more."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        seen = from_any(listener, look)
+        problems = falls_short(postfix, listener, seen)
+        if not problems or time.monotonic() > deadline:
+            return {"service": listener.service, **seen.as_facts(), "problems": problems}
+        time.sleep(0.25)
+
+
 def given(options: Options) -> Target:
     """One of O(targets)."""
     return Target(
@@ -228,9 +250,9 @@ def talk(postfix: Postfix, state: State, options: Options, wanted: List[DomainPo
         return observe(postfix.run, target, ca_file=options["ca_file"], own_pem=own_pem)
 
     if options["targets"] is None:
-        seen = [from_any(listener, look) for listener in own_listeners(state)]
+        seen = [judged(postfix, listener, look) for listener in own_listeners(state)]
     else:
-        seen = [look(target) for target in map(given, options["targets"])]
+        seen = [look(target).as_facts() for target in map(given, options["targets"])]
     sender = options["sender"] or f"postmaster@{state.effective['myhostname']}"
     recipients = [] if check_mode else options["deliver"]
     sent = deliver(postfix, state, sender, recipients, options["timeout"]) if recipients else []
@@ -241,7 +263,7 @@ def talk(postfix: Postfix, state: State, options: Options, wanted: List[DomainPo
     return {
         "changed": False,
         "rehearsals": [rehearsal.as_facts() for rehearsal in rehearsals],
-        "observations": [observation.as_facts() for observation in seen],
+        "observations": seen,
         "deliveries": [delivery.as_facts() for delivery in sent],
     }
 

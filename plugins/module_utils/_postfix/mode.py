@@ -97,7 +97,7 @@ def plan_mode(state: State, wish: Wish, run: Run) -> ModePlan:
         server_after=server_after,
         client_before=client_before,
         client_after=client_after,
-        warnings=tuple(_warnings(state, server, client)),
+        warnings=tuple(_warnings(state, wish, server, client)),
         unmet=_unmet(state, wish, server, server_after, client, run=run),
         kept=dict([*kept, *kept_too]),
     )
@@ -228,8 +228,9 @@ def _check_agents_certificates(state: State, ca_file: Optional[str], run: Run) -
         )
 
 
-def _warnings(state: State, server: ServerPolicy, client: ClientPolicy) -> Iterator[str]:
-    if server.level is ServerLevel.ENCRYPT and any(service.is_listener for service in state.services):
+def _warnings(state: State, wish: Wish, server: ServerPolicy, client: ClientPolicy) -> Iterator[str]:
+    meant = wish.profile is not None and wish.profile.server.level is ServerLevel.ENCRYPT
+    if server.level is ServerLevel.ENCRYPT and not meant and any(service.is_listener for service in state.services):
         yield (
             "server.level: encrypt refuses clients without STARTTLS on every smtpd service; RFC 3207 section 4 "
             "forbids that on a server that receives mail from the Internet."

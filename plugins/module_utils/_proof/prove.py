@@ -105,6 +105,14 @@ def _alike(short: Shortcoming) -> Shortcoming:
     return service, problem.partition(": ")[0] if problem.startswith("cannot be talked to") else problem
 
 
+def falls_short(postfix: Postfix, listener: Listener, seen: Observation) -> List[str]:
+    """How what was seen of a listener falls short of its configuration, where nothing has just been changed."""
+    try:
+        return list(shortcomings(listener, seen, shown_for(postfix, listener.state, listener.target.name)))
+    except CertificateError as problem:
+        return [_unusable(problem), *unanswered(listener.state, seen)]
+
+
 def check_master(postfix: Postfix, staged: State) -> None:
     """Refuse what the live master would not survive: it ends at a reload when another program has the address of a listener."""
     master = postfix.master_pid(staged.effective["queue_directory"])
@@ -196,14 +204,17 @@ class _Looker:
                 store.active_chains(listener.state, "server")
         except CertificateError as problem:  # a file that Postfix cannot use either, as clients will see
             seen = observe(self.postfix.run, target, own_pem=self.own_pem)
-            unusable = f"is told to show what cannot be used: {str(problem).rstrip('.')}"
-            short = (unusable, *unanswered(listener.state, seen))
+            short = (_unusable(problem), *unanswered(listener.state, seen))
         return _Look(listener.service, target, seen, short, listener.service in self.unproven)
 
     def _shown_for(self, listener: Listener, target: Target) -> Shown:
         if listener.service not in self.shown:
             self.shown[listener.service] = shown_for(self.postfix, listener.state, target.name)
         return self.shown[listener.service]
+
+
+def _unusable(problem: CertificateError) -> str:
+    return f"is told to show what cannot be used: {str(problem).rstrip('.')}"
 
 
 def _facts(looks: Sequence[_Look]) -> List[Dict[str, object]]:

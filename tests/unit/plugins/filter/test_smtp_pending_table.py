@@ -24,6 +24,17 @@ def test_what_differs_is_a_row_of_before_and_after():
     ]
 
 
+def test_what_changes_inside_a_record_is_a_row_of_its_own():
+    before = [{"name": "bank.example", "level": "secure", "route": None}, {"name": "gone.example"}]
+    after = [{"name": "bank.example", "level": "may", "route": "[mx.bank.example]:25"}, {"name": "new.example"}]
+    table = pending_table(["mx1"], {"mx1": {"lenient_default_domain_policy": changed(before, after)}})
+    assert rows(table)[2:] == [
+        ["mx1", "domains", "gone.example", "new.example"],
+        ["mx1", "bank.example: level", "secure", "may"],
+        ["mx1", "bank.example: route", "-", "[mx.bank.example]:25"],
+    ]
+
+
 def test_a_change_behind_the_same_policy_names_its_parameters():
     mode = changed({"server": {"level": "may"}}, {"server": {"level": "may"}})
     mode["pending"] = {"set": {"smtpd_tls_loglevel": "1"}, "unset": ["smtpd_tls_CApath"]}

@@ -145,6 +145,26 @@ def test_an_own_listener_is_seen_as_clients_see_it_that_are_not_on_the_node(node
 
 
 @pytest.mark.parametrize(
+    ("looks", "problems"),
+    [
+        ([[]], []),
+        ([["speaks TLSv1.1"], []], []),
+        ([["speaks TLSv1.1"]], ["speaks TLSv1.1"]),
+    ],
+)
+def test_an_own_listener_is_held_against_its_configuration_until_it_had_time(
+    node, looked_at, monkeypatch, looks, problems
+):
+    clock = iter(range(0, 100, 2))
+    said = iter([*looks, *[looks[-1]] * 9])
+    monkeypatch.setattr(smtp_tls_probe.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(smtp_tls_probe.time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr(smtp_tls_probe, "falls_short", lambda *_given: next(said))
+    (seen,) = smtp_tls_probe.work(node.postfix, {**OPTIONS, "targets": None}, False)()["observations"]
+    assert (seen["service"], seen["problems"]) == ("smtp/inet", problems)
+
+
+@pytest.mark.parametrize(
     ("given", "target"),
     [
         ({}, Target("mx.example", 25, "mx.example")),

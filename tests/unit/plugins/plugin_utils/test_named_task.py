@@ -94,3 +94,36 @@ def test_other_failures_stay_what_they_are(start, problem):
     with pytest.raises(type(problem)) as failure:
         start(failing(problem))
     assert failure.value is problem
+
+
+WRITTEN = {"smtp": {"allow_weaker": "{{ smtp_allow_weaker | default(false) }}"}}
+REFUSED = "set allow_weaker: true if that is meant."
+
+
+@pytest.fixture
+def written(monkeypatch):
+    """Run the action of a task that is written in a playbook, whose module returns this."""
+
+    def run(result):
+        monkeypatch.setattr(action.ActionModule, "_execute_module", lambda self, **call: result)
+        task = SimpleNamespace(
+            args={}, async_val=0, check_mode=False, action="smtp", get_name=lambda: "Set it", _ds=WRITTEN
+        )
+        connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir="/tmp"))
+        return action.ActionModule(task, connection, None, DataLoader(), None, None).run(None, {})
+
+    return run
+
+
+def test_what_is_said_names_the_variable_that_the_playbook_has(written):
+    said = written({"failed": True, "msg": REFUSED, "warnings": [REFUSED], "lowered": [REFUSED]})
+    in_words = "set smtp_allow_weaker: true if that is meant."
+    assert said == {"failed": True, "msg": in_words, "warnings": [in_words], "lowered": [REFUSED]}
+
+
+@pytest.mark.parametrize(
+    ("sentence", "exception", "stays"),
+    [(REFUSED, object(), False), (REFUSED, "Traceback", True), ("It is broken.", object(), True)],
+)
+def test_what_ansible_made_of_a_sentence_goes_with_it_but_a_traceback_stays(written, sentence, exception, stays):
+    assert ("exception" in written({"failed": True, "msg": sentence, "exception": exception})) is stays

@@ -106,6 +106,14 @@ def test_requiring_starttls_warns_with_the_rfc(tls_node):
     assert not any("RFC 3207" in warning for warning in plan(tls_node, server={"level": "encrypt"}).warnings)
 
 
+@pytest.mark.parametrize(
+    ("profile", "warns"), [("trusted_agents_strict", False), ("lenient_default", True), (None, True)]
+)
+def test_a_profile_that_means_encrypt_does_not_warn_of_it(trusting_node, profile, warns):
+    warnings = plan(trusting_node, profile, server={"level": "encrypt"}).warnings
+    assert any("RFC 3207" in warning for warning in warnings) is warns
+
+
 def test_a_combination_with_what_is_there_is_refused(tls_node):
     with pytest.raises(InvalidValue, match="has no effect while server.level is 'none'"):
         plan(tls_node, server={"client_certificates": "require", "ca_file": "/ca.pem"})

@@ -14,7 +14,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.store import active_chains
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof import prove as proving
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.listeners import own_listeners
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.observe import Observation
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.observe import Observation, observe
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.prove import prove, prove_twin
 from ansible_collections.mailfleet.smtp_hardening.tests.unit.plugins.module_utils._proof.served import serve
 
@@ -187,6 +187,23 @@ def test_a_listener_that_shows_a_stale_certificate_fails_the_proof(tls_node, lis
     on_the_wire(tls_node, listen(), LENIENT)
     with pytest.raises(ProofFailed, match="shows the certificate .+, which is not the active one"):
         prove(tls_node.postfix, {})
+
+
+@pytest.mark.parametrize(
+    ("level", "main_cf", "problem"),
+    [
+        ("may", LENIENT, None),
+        ("none", LENIENT, "does not offer STARTTLS at server level may"),
+        ("may", f"{LENIENT}smtpd_tls_chain_files = /none.pem\n", "is told to show what cannot be used: /none.pem"),
+    ],
+)
+def test_a_listener_can_be_held_against_its_configuration_at_any_time(tls_node, listen, level, main_cf, problem):
+    server = listen(chain=active_chains(read_state(tls_node.postfix), "server")[0][1], level=level)
+    on_the_wire(tls_node, server, main_cf)
+    (listener,) = own_listeners(read_state(tls_node.postfix))
+    seen = observe(tls_node.run, listener.target)
+    found = proving.falls_short(tls_node.postfix, listener, seen)
+    assert [one[: len(problem)] for one in found] == [problem] if problem else found == []
 
 
 @pytest.mark.parametrize("alive", [True, False])
