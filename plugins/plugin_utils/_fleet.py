@@ -49,7 +49,7 @@ Rules = Tuple[str, str]
 def rules(variables: Facts) -> Optional[Rules]:
     """What the hosts of a fleet have in common, profile and CA; ``None`` for a host that belongs to none."""
     ca = variables.get("smtp_fleet_ca") or {}
-    profile = variables.get("smtp_profile")
+    profile = variables.get("smtp_harden_profile") or variables.get("smtp_profile")
     return (str(profile), str(ca.get("ca_certificate", ""))) if profile else None
 
 
