@@ -112,8 +112,10 @@ def ask_all(
     postfix: Postfix, state: State, hops: Sequence[Hop], passwords: Mapping[str, str] = MappingProxyType({})
 ) -> List[NextHop]:
     """Ask them side by side; ``state`` is the configuration that is to hold. Nothing is sent."""
+    questions = [_question(state, present(hop.service), hop) for hop in hops]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return list(pool.map(lambda hop: _asked(postfix, state, hop, passwords.get(hop.next_hop)), hops))
+        seen = list(pool.map(lambda hop, question: _asked(postfix, state, hop, question), hops, questions))
+    return [_logged_in(one, question, passwords.get(one.next_hop)) for one, question in zip(seen, questions)]
 
 
 def refuse_cut_off(hops: Sequence[NextHop]) -> None:
@@ -160,15 +162,17 @@ def _is_demanding(hop: Hop) -> bool:
     return hop.values.get("level") not in (ClientLevel.NONE, ClientLevel.MAY)
 
 
-def _asked(postfix: Postfix, state: State, hop: Hop, credentials: Optional[str] = None) -> NextHop:
-    service = present(hop.service)
-    question = _question(state, service, hop)
-    seen = NextHop(service.key, hop.next_hop, hop.by, str(question.level), False, None, None)
+def _asked(postfix: Postfix, state: State, hop: Hop, question: Question) -> NextHop:
+    seen = NextHop(present(hop.service).key, hop.next_hop, hop.by, str(question.level), False, None, None)
     try:
         answer = ask(postfix, state, question)
     except HardeningError as problem:
         return replace(seen, reason=str(problem))
-    seen = replace(seen, **answer._asdict())
+    return replace(seen, **answer._asdict())
+
+
+def _logged_in(seen: NextHop, question: Question, credentials: Optional[str]) -> NextHop:
+    """One after the other: each has its deadline, which threads have not."""
     if credentials is None or not seen.delivered:
         return seen
     login = log_in(question, credentials)
