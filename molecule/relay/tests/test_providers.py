@@ -8,10 +8,11 @@ import re
 import providers
 import pytest
 from fleet_lab import FLEET
+from lab import TOP
 from mail import wait_for
 from on_node import begin_anew, sh, start
 from providers import HOSTS, PASSWORD, USER, Host
-from tasks import ansible, relay, results, succeed
+from tasks import CALLS, ansible, relay, results, succeed
 
 NODE = "node2"
 CA_FILE = "/etc/ssl/provider-ca.pem"
@@ -253,3 +254,90 @@ def test_senders_have_smarthosts_and_passwords_of_their_own():
     log = wait_for(lambda: (text := sh(NODE, f"cat {LOG}")).count("status=sent") == 2 and text)
     went = dict(re.findall(r"to=<from-([\w.]+)@.*? relay=([\w.-]+)\[.* status=sent", log))
     assert went == {"localhost": common.name, "shop.example": own.name}
+
+
+@pytest.fixture
+def alone(tmp_path):
+    """The role on a host whose inventory lists no records, as in docs/provider.md: the completed process."""
+    host = {
+        "ansible_host": FLEET.nodes[NODE],
+        "ansible_user": "root",
+        "ansible_python_interpreter": "/usr/bin/python3",
+        "ansible_ssh_common_args": f"-F {FLEET.state / 'ssh_config'}",
+        "relay_hostname": f"{NODE}.fleet.test",
+        "relay_log_file": LOG,
+        "relay_settings": {"smtp_host_lookup": "native", "smtp_connection_cache_on_demand": False},
+    }
+    inventory = tmp_path / "hosts.yml"
+    inventory.write_text(json.dumps({"all": {"hosts": {NODE: host}}}))
+    begin_anew(NODE)
+    succeed(NODE, "smtp_tls_mode", client={"level": "may", "ca_file": CA_FILE}, allow_weaker=True)
+
+    def run(**variables):
+        playbook = TOP / "molecule" / "shared" / "relay.yml"
+        words = ["--tags", "settings", "-e", json.dumps({"relay_hosts": NODE, **variables})]
+        return CALLS.run(["ansible-playbook", "-i", str(inventory), str(playbook), *words], 300)
+
+    return run
+
+
+ACCOUNT = {"relay_smarthost_user": USER, "relay_smarthost_password": PASSWORD}
+
+
+def test_a_smarthost_brings_its_record_where_no_list_of_records_has_it(alone):
+    first, second = Host("right", 465, "secure"), Host("exim", 465, "secure")
+    variables = {
+        "relay_smarthost": first.next_hop,
+        "relay_fallback_smarthosts": [second.next_hop],
+        "relay_credentials": [{"for": second.next_hop, "user": USER, "password": PASSWORD}],
+        **ACCOUNT,
+    }
+    done = alone(**variables)
+    assert done.returncode == 0 and "would wait" not in done.stderr + done.stdout, done.stdout
+    assert "changed=0" in alone(**variables).stdout
+    assert went("first.example") == ("sent", first.name)
+    sh(
+        NODE,
+        f"sed -i 's/^.* {first.name}$/192.0.2.1 {first.name}/' /etc/hosts; postconf smtp_connect_timeout=1; systemctl restart postfix",
+    )
+    fates = went("second.example")
+    providers.known_to(NODE)
+    assert fates == ("sent", second.name)
+
+
+def test_a_level_that_is_stated_for_a_smarthost_without_a_login_holds(alone):
+    host = Host("wrong-name", 25, "secure")
+    fates = {}
+    for level in ("", "secure"):
+        assert alone(relay_smarthost=host.next_hop, relay_smarthost_level=level).returncode == 0
+        fates[level] = went(f"stated{level}.example")[0]
+    assert fates == {"": "sent", "secure": "deferred"}
+    sh(NODE, "postsuper -d ALL")
+
+
+def went(domain):
+    """What became of a message, and by which host."""
+    sh(NODE, f": > {LOG}")
+    send([domain])
+    status, _reason = wait_for(lambda: fate(domain), 60)
+    return status, re.search(r" relay=([\w.-]+)", sh(NODE, f"grep 'to=<somebody@{domain}>' {LOG}"))[1]
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        ({"relay_sender_smarthosts": {"shop.example": "[a.hosts.test]:587"}}, "shop.example would stand for nobody"),
+        ({"relay_sender_smarthosts": {"a b@c}": "[a.hosts.test]:587"}}, "a b@c} would stand for nobody"),
+        ({"relay_sender_smarthosts": {"@a.example": "smtps:[a.hosts.test]:465"}}, "cannot be held to a level by name"),
+        ({"relay_fallback_smarthosts": ["[a.hosts.test]:587"]}, "which speaks TLS first"),
+        ({"relay_fallback_smarthosts": ["[secure-465.right.hosts.test]:4650"]}, "name a host twice"),
+        ({"relay_credentials": [{"for": "@a.example", "user": "a:b", "password": "c"}]}, "holds no colon"),
+        ({"relay_credentials": [{"for": "@a.example", "user": "a", "password": "c"}] * 2}, "list each of them once"),
+    ],
+)
+def test_what_no_smarthost_can_be_is_told_before_anything_is_written(alone, variables, sentence):
+    before = sh(NODE, "postconf -n")
+    done = alone(relay_smarthost=Host("right", 465, "secure").next_hop, **ACCOUNT, **variables)
+    assert done.returncode != 0
+    assert sentence in re.sub(r"\s+", " ", done.stdout)
+    assert sh(NODE, "postconf -n") == before

@@ -167,7 +167,7 @@ def test_a_run_that_changes_nothing_asks_no_table_of_an_operator(node):
 
 
 IMPLICIT = {"name": "a.example", "route": "[smtp.a.example]:465"}
-SMTPS = "smtps unix - - y - - smtp -o smtp_tls_wrappermode=yes"
+SMTPS = "smtps unix - - y - - smtp -o smtp_tls_wrappermode=yes -o smtp_fallback_relay="
 
 
 def test_hosts_where_tls_comes_first_have_a_client_of_their_own_and_one_for_all(node):
