@@ -267,8 +267,9 @@ pending:
   sample: {set: {transport_maps: "lmdb:/etc/postfix/smtp_hardening/domains/1/transport"}, unset: [], services: []}
 next_hops:
   description: >-
-    The routes' hosts that records hold to more than before, each asked by Postfix's own client before the change, as in
-    M(mailfleet.smtp_hardening.smtp_tls_mode). No mail is sent.
+    The routes' hosts that records hold to more than before, or to something else (other names, protocols, CAs), each asked by
+    Postfix's own client before the change, as in M(mailfleet.smtp_hardening.smtp_tls_mode), 64 at most; C(login) is whether a name
+    and a password that the node has for it (C(secrets) of M(mailfleet.smtp_hardening.smtp_settings)) were taken. No mail is sent.
   returned: success
   type: list
   elements: dict

@@ -128,7 +128,7 @@ restart_needed:
   sample: false
 next_hops:
   description: >-
-    The servers that are logged in to with O(secrets) of this run, and those that are held to more than before, each asked before
+    The servers that are logged in to with O(secrets) of this run, and those that are held to more than before, or to something else, each asked before
     the change, as in M(mailfleet.smtp_hardening.smtp_tls_mode); C(login) is whether name and password were taken, after TLS that
     was verified at level V(secure) or V(verify). No mail is sent.
   returned: success

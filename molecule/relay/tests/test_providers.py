@@ -296,13 +296,12 @@ def test_a_smarthost_brings_its_record_where_no_list_of_records_has_it(alone):
     assert done.returncode == 0 and "would wait" not in done.stderr + done.stdout, done.stdout
     assert "changed=0" in alone(**variables).stdout
     assert went("first.example") == ("sent", first.name)
-    sh(
-        NODE,
-        f"sed -i 's/^.* {first.name}$/192.0.2.1 {first.name}/' /etc/hosts; postconf smtp_connect_timeout=1; systemctl restart postfix",
-    )
-    fates = went("second.example")
-    providers.known_to(NODE)
-    assert fates == ("sent", second.name)
+    away = providers.address(first.kind)
+    sh(NODE, f"ip route add unreachable {away}/32")
+    try:
+        assert went("second.example") == ("sent", second.name)
+    finally:
+        sh(NODE, f"ip route delete unreachable {away}/32")
 
 
 def test_a_level_that_is_stated_for_a_smarthost_without_a_login_holds(alone):
@@ -341,3 +340,74 @@ def test_what_no_smarthost_can_be_is_told_before_anything_is_written(alone, vari
     assert done.returncode != 0
     assert sentence in re.sub(r"\s+", " ", done.stdout)
     assert sh(NODE, "postconf -n") == before
+
+
+@pytest.fixture(scope="module")
+def routed():
+    """A node with records by each kind of client, and a password for a host to which none leads."""
+    begin_anew(NODE)
+    succeed(NODE, "smtp_tls_mode", client={"level": "may", "ca_file": CA_FILE}, allow_weaker=True)
+    parameters = {"smtp_host_lookup": ["native"], **SASL}
+    tls_first = {"smtp_tls_wrappermode": True}
+    services = [
+        {"name": "own/unix", "command": "smtp", "parameters": tls_first},
+        {"name": "store/unix", "command": "lmtp", "parameters": {"lmtp_tls_wrappermode": True}},
+    ]
+    secrets = {"smtp_sasl_password_maps": {Host("exim", 465, "secure").next_hop: f"{USER}:wrong"}}
+    succeed(NODE, "smtp_settings", parameters=parameters, services=services, secrets=secrets)
+    domains = [record(Host("right", port, "secure")) for port in (25, 465)]
+    succeed(NODE, "smtp_domain_policy", domains=domains, exclusive=True, allow_weaker=True)
+
+
+RIGHT_25, RIGHT_465, EXIM_465 = (
+    Host(kind, port, "secure") for kind, port in (("right", 25), ("right", 465), ("exim", 465))
+)
+SMTPS = {"name": "smtps/unix", "command": "smtp"}
+
+
+@pytest.mark.parametrize(
+    ("module", "options", "sentence"),
+    [
+        (
+            "smtp_settings",
+            {"services": [{"name": "smtps/unix", "state": "absent"}]},
+            "smtps/unix is the client by which",
+        ),
+        (
+            "smtp_settings",
+            {"services": [{**SMTPS, "parameters": {"smtp_tls_wrappermode": False}}]},
+            f"{RIGHT_465.domain} goes by smtps:.*, where TLS comes first, and that service does not override",
+        ),
+        ("smtp_domain_policy", {"domains": [record(EXIM_465)]}, "refuses the name or the password .*535"),
+        (
+            "smtp_domain_policy",
+            {"domains": [{"name": "a.example", "route": "own:[a.hosts.test]:465", "level": "dane"}]},
+            "at level dane Postfix sends nothing there",
+        ),
+        (
+            "smtp_domain_policy",
+            {
+                "domains": [
+                    {"name": "a.example", "route": "own:[a.hosts.test]:465", "level": "secure", "mode": "testing"}
+                ]
+            },
+            "as the record is in testing or has expired; take mode or expires out",
+        ),
+        (
+            "smtp_domain_policy",
+            {"domains": [{"name": "a.example", "route": "store:[a.hosts.test]:465", "level": "may"}]},
+            r"where TLS comes first \(lmtp_tls_wrappermode\)",
+        ),
+    ],
+)
+def test_what_would_let_mail_wait_is_refused_and_changes_nothing(routed, module, options, sentence):
+    before = sh(NODE, "postconf -n; postconf -M; postconf -P")
+    said = results(NODE, module, options)[NODE]["msg"]
+    assert re.search(sentence, said)
+    assert sh(NODE, "postconf -n; postconf -M; postconf -P") == before
+
+
+def test_a_host_is_asked_again_once_its_certificate_must_have_another_name(routed):
+    renamed = {**record(RIGHT_25), "match": ["mx.elsewhere.test"]}
+    (told,) = succeed(NODE, "smtp_domain_policy", domains=[renamed])["next_hops"]
+    assert (told["next_hop"], told["delivered"]) == (RIGHT_25.next_hop, False)

@@ -1,7 +1,8 @@
 # SPDX-FileCopyrightText: the mailfleet.smtp_hardening contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The node's own next hops are asked before a level rises: smarthosts, routes, content filters that a configuration names.
+"""The node's own next hops are asked before they are held to more or to something else: smarthosts, routes, content filters that a
+configuration names.
 
 Each is asked with Postfix's own client at the level that is to hold. Strangers' hosts, which DNS names, are not.
 """
@@ -29,7 +30,7 @@ from .rehearsal import Question, ask
 
 AT_ONCE = 8
 MOST = 64
-"""Next hops that are asked; a node that names more has a fleet's worth of routes."""
+"""Next hops that are asked at most; a node that names more has a fleet's worth of routes."""
 
 
 _SILENT = re.compile("Connection refused|timed out|No route|unreachable|not found")
@@ -56,12 +57,12 @@ class NextHop:
 
 
 def to_ask(before: Posture, after: Posture, passwords: Mapping[str, str]) -> List[Hop]:
-    """Those that must do more than they had to, and those that are logged in to."""
+    """Those that are held to more or to something else, and those that are logged in to with passwords that are new."""
     found = {_key(hop): hop for hop in rising(before, after)}
     for key, hop in _client_hops(after).items():
         if hop.next_hop in passwords and _is_demanding(hop):
             found.setdefault(key, hop)
-    return list(found.values())[:MOST]
+    return list(found.values())
 
 
 def _client_hops(posture: Posture) -> Dict[Tuple[str, str], Hop]:
@@ -79,15 +80,33 @@ def _key(hop: Hop) -> Tuple[str, str]:
 
 
 def rising(before: Posture, after: Posture) -> List[Hop]:
-    """The hops that are named, not looked up by a domain, and must do more than they had to."""
+    """The hops that are named, not looked up by a domain, and must do more than they had to, or something else."""
     had = _client_hops(before)
     domains = {recipient(name).rpartition("@")[2] for name in after.hops}
     found: List[Hop] = []
     for key, hop in _client_hops(after).items():
         if _is_named(hop, domains) and hop.policy.valid and _is_demanding(hop):
-            was = had[key].values.get("level") if key in had else ClientLevel.NONE
-            found += [hop] if is_weaker(was, hop.values.get("level")) else []
-    return found[:MOST]
+            if key not in had or _is_held_to_more((before, had[key]), (after, hop)):
+                found.append(hop)
+    return found
+
+
+def _is_held_to_more(before: Tuple[Posture, Hop], after: Tuple[Posture, Hop]) -> bool:
+    """Whether a host could fail now that did not: at a stricter level, or for another reason at the same."""
+    was, will = before[1].values.get("level"), after[1].values.get("level")
+    if was != will:
+        return is_weaker(was, will)
+    return _asked_of(*before) != _asked_of(*after)
+
+
+def _asked_of(posture: Posture, hop: Hop) -> Tuple[object, ...]:
+    """What a host must show, but for the level."""
+    state = posture.configuration.state
+    question = _question(state, present(hop.service), hop)
+    found = question.parameters
+    trusted = [found.get(f"{question.side}_tls_{name}") for name in ("CAfile", "CApath")]
+    names = (tuple(question.match), question.servername)
+    return (question.protocols, question.ciphers, question.implicit_tls, *names, *trusted)
 
 
 def misled(before: Posture, after: Posture) -> Iterator[str]:
@@ -143,6 +162,15 @@ def refuse_wrong_passwords(hops: Sequence[NextHop]) -> None:
                 f"smtp_sasl_password_maps: {hop.next_hop} refuses the name or the password that stands for it "
                 f"({hop.reason}), so all mail for it would wait; give the right ones. Nothing was changed."
             )
+
+
+def not_asked(hops: Sequence[Hop]) -> Iterator[str]:
+    """A sentence about those that are too many to be asked."""
+    if hops:
+        yield (
+            f"Of the next hops that are held to more, {MOST} were asked. How these answer is not known: "
+            f"{', '.join(dict.fromkeys(hop.next_hop for hop in hops))}."
+        )
 
 
 def warnings(hops: Sequence[NextHop]) -> Iterator[str]:

@@ -217,6 +217,26 @@ def test_an_lmtp_route_has_its_level_in_a_table_of_its_own(node):
             {"route": "own:[a.example]:465", "level": "may"},
             "at level may Postfix sends nothing there",
         ),
+        (
+            f"own{SMTPS[5:]}\n",
+            {"route": "own:[a.example]:465", "level": "dane"},
+            "at level dane Postfix sends nothing there; give the record",
+        ),
+        (
+            f"own{SMTPS[5:]}\n",
+            {"route": "own:[a.example]:465", "level": "secure", "mode": "testing"},
+            "nothing there, as the record is in testing or has expired; take mode or expires out",
+        ),
+        (
+            f"own{SMTPS[5:]}\n",
+            {"route": "own:[a.example]:465", "level": "secure", "expires": "2000-01-01"},
+            "nothing there, as the record is in testing or has expired; take mode or expires out",
+        ),
+        (
+            "own unix - - y - - lmtp -o lmtp_tls_wrappermode=yes\n",
+            {"route": "own:[a.example]:24", "level": "may"},
+            r"where TLS comes first \(lmtp_tls_wrappermode\), and at level may",
+        ),
         ("", {"route": "lmtp:[a.example]", "level": "dane-only"}, "for which there is no dane-only"),
     ],
 )

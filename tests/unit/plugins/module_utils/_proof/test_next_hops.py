@@ -117,3 +117,30 @@ def test_a_port_where_tls_comes_first_is_told_where_the_client_waits_for_starttl
     found = list(next_hops.misled(before, posture(node.postfix, node.state)))
     assert bool(found) is told and all("would wait: hosts speak TLS first at port 465" in one for one in found)
     assert list(next_hops.misled(posture(node.postfix, node.state), posture(node.postfix, node.state))) == []
+
+
+ROUTED = "relayhost = [smart.example]:587\nsmtp_tls_security_level = secure\n"
+
+
+@pytest.mark.parametrize(
+    ("later", "asked"),
+    [
+        ("", False),
+        ("smtp_tls_loglevel = 1\n", False),
+        ("smtp_tls_policy_maps = inline:{[smart.example]:587=secure}\n", False),
+        ("smtp_tls_secure_cert_match = other.example\n", True),
+        ("smtp_tls_policy_maps = inline:{{[smart.example]:587=secure match=other.example}}\n", True),
+        ("smtp_tls_policy_maps = inline:{{[smart.example]:587=secure servername=other.example}}\n", True),
+        ("smtp_tls_mandatory_protocols = >=TLSv1.3\n", True),
+        ("smtp_tls_mandatory_ciphers = high\n", True),
+        ("smtp_tls_wrappermode = yes\n", True),
+        ("smtp_tls_CAfile = /etc/ssl/other.pem\n", True),
+        ("smtp_tls_security_level = encrypt\nsmtp_tls_mandatory_protocols = >=TLSv1.3\n", False),
+    ],
+)
+def test_a_next_hop_is_asked_again_where_it_is_held_to_something_else(node, later, asked):
+    node.append(f"{ROUTED}default_transport = smtp\n")
+    before = posture(node.postfix, node.state)
+    node.append(later)
+    found = next_hops.rising(before, posture(node.postfix, node.state))
+    assert [hop.next_hop for hop in found] == ["[smart.example]:587"] * asked
