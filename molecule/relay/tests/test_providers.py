@@ -19,7 +19,7 @@ CA_FILE = "/etc/ssl/provider-ca.pem"
 LOG = "/var/log/mail.log"
 CAPTURE = "/run/passwords.pcap"
 CREDENTIALS = f"{USER}:{PASSWORD}"
-# As the role relay sets them.
+# As the role relay sets them; without a table of passwords beside them no client starts.
 SASL = {
     "smtp_sasl_auth_enable": True,
     "smtp_sasl_security_options": ["noanonymous", "noplaintext"],
@@ -44,7 +44,6 @@ def provider():
             "smtp_host_lookup": ["native"],
             "lmtp_host_lookup": ["native"],
             "smtp_connection_cache_on_demand": False,
-            **SASL,
         },
     )
     yield
@@ -64,7 +63,7 @@ def rehearsed():
         NODE, "smtp_domain_policy", domains=[record(host) for host in HOSTS], exclusive=True, allow_weaker=True
     )
     secrets = {"smtp_sasl_password_maps": {host.next_hop: CREDENTIALS for host in HOSTS if host.wants_login}}
-    settings = succeed(NODE, "smtp_settings", secrets=secrets)
+    settings = succeed(NODE, "smtp_settings", parameters=SASL, secrets=secrets)
     found = {hop["next_hop"]: hop for hop in [*records["next_hops"], *settings["next_hops"]]}
     sh(NODE, f": > {LOG}")
     capture = start(
