@@ -16,7 +16,12 @@ def _cells(row):
     return [cell.strip() for cell in row[1:-1].split("|")]
 
 
-def must_equal(found, written):
+def must_equal(found, written, said=lambda row, column: ""):
+    """``said`` tells what was heard about a cell, which a failure repeats where the cell is not as written."""
     old, new = (["".join(f"{cell:26}" for cell in row).rstrip() for row in rows] for rows in (written, found))
     difference = difflib.unified_diff(old, new, "as documented", "as measured", n=0, lineterm="")
-    assert found == written, "\n".join(["", *difference])
+    cells = (
+        (row, column, *pair) for row, pairs in enumerate(zip(found, written)) for column, pair in enumerate(zip(*pairs))
+    )
+    wrong = [said(row, column) for row, column, now, then in cells if now != then]
+    assert found == written, "\n".join(["", *difference, *wrong])
