@@ -38,8 +38,12 @@ def domain_name(option: str, value: object) -> str:
 
 def domains_above(name: str) -> Iterator[str]:
     """The domains above a name, the nearest first; C(.domain) is below its domain."""
-    labels = name.lstrip(".").split(".")
-    return (".".join(labels[index:]) for index in range(0 if name.startswith(".") else 1, len(labels)))
+    rest = name.lstrip(".")
+    if rest != name:
+        yield rest
+    while "." in rest:
+        rest = rest.partition(".")[2]
+        yield rest
 
 
 def domain_or_below(option: str, value: object) -> str:

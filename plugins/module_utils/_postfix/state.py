@@ -96,6 +96,13 @@ class State:
             return self.effective
         return {**self.expanded.get(service.key, self.effective), **service.overrides}
 
+    def value(self, name: str, service: Optional[Service] = None) -> str:
+        """One parameter of these; empty where Postfix does not know it."""
+        if service is None or not service.overrides:
+            return self.effective.get(name, "")
+        found = service.overrides if name in service.overrides else self.expanded.get(service.key, self.effective)
+        return found.get(name, "")
+
     def seen_by(self, service: Optional[Service]) -> State:
         """The state as one service has it; without one, as main.cf says."""
         if service is None:

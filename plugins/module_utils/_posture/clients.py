@@ -43,8 +43,13 @@ class Policy:
     """Postfix sends nothing to a next hop whose entry it cannot read."""
     unknown: Tuple[str, ...] = ()
 
+    @property
+    def said(self) -> Tuple[object, ...]:
+        """All but the key: what protects mail depends on nothing else."""
+        return self.level, tuple(sorted(self.attributes.items())), self.valid, self.unknown
+
     def __hash__(self) -> int:
-        return hash((self.key, self.level, tuple(sorted(self.attributes.items())), self.valid, self.unknown))
+        return hash((self.key, *self.said))
 
 
 def policy_keys(next_hop: str) -> List[str]:

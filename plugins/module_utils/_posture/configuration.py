@@ -49,7 +49,7 @@ class Configuration:
 
     def parameter(self, name: str, service: Optional[Service] = None) -> str:
         """What holds, for a service of master.cf with its overrides."""
-        return self.state.found(service).get(name, "")
+        return self.state.value(name, service)
 
     def patterns(self, text: str) -> Iterator[str]:
         """Each pattern of a list; ``!`` before a file goes for all in it (match_list_parse in match_list.c)."""
@@ -65,11 +65,11 @@ class Configuration:
 
     def routed(self, name: str) -> str:
         """What holds for the daemon that chooses transports and next hops (trivial-rewrite(8))."""
-        return self.parameter(name, self._router)
+        return self._routed.get(name, "")
 
     @cached_property
-    def _router(self) -> Optional[Service]:
-        return self.state.service(self.parameter("rewrite_service_name") or "rewrite", "unix")
+    def _routed(self) -> Mapping[str, str]:
+        return self.state.found(self.state.service(self.parameter("rewrite_service_name") or "rewrite", "unix"))
 
     def renewed(self, today: datetime.date) -> Configuration:
         """The same with the domain tables as the next run makes them, where records have expired since they were made."""

@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Iterable, List, NamedTuple, Tuple
 
@@ -93,10 +93,18 @@ def _stated(table: Table) -> List[str]:
 
 
 def _choose(configuration: Configuration, address: str, sender: _Sender) -> Choice:
+    """What tables and parameters choose; the domain itself where they name no next hop."""
     domain = address.rpartition("@")[2]
     parameter = class_transport(configuration, domain)
     if parameter == "":
         return Choice("error", "User unknown in virtual alias table", "virtual_alias_domains")
+    default = _default(configuration, parameter, sender)
+    return _by_table(configuration, address, default if default.next_hop else replace(default, next_hop=domain))
+
+
+@lru_cache(maxsize=_KEPT)
+def _default(configuration: Configuration, parameter: str, sender: _Sender) -> Choice:
+    """Where mail goes of whose domain no table speaks, by the parameter that names its transport."""
     leaves = parameter in ("relay_transport", "default_transport")
     value, by = configuration.routed(parameter), parameter
     if parameter == "default_transport" and sender.transport:
@@ -105,7 +113,7 @@ def _choose(configuration: Configuration, address: str, sender: _Sender) -> Choi
     if not next_hop and leaves and (sender.relay or configuration.routed("relayhost")):
         next_hop, by = (sender.relay, SENDERS[1]) if sender.relay else (configuration.routed("relayhost"), "relayhost")
     unknown = (*(_unanswered(configuration, parameter) if leaves else ()), *_unanswered_lists(configuration))
-    return _by_table(configuration, address, Choice(transport, next_hop or domain, by, unknown))
+    return Choice(transport, next_hop, by, unknown)
 
 
 @lru_cache(maxsize=_KEPT)
@@ -133,7 +141,7 @@ def _by_table(configuration: Configuration, address: str, default: Choice) -> Ch
     """What transport_maps makes of it: no transport leaves the transport, no next hop means the domain itself."""
     maps, tables, domain = configuration.routed("transport_maps"), configuration.maps, address.rpartition("@")[2]
     unknown: List[str] = []
-    for key in keys_for(configuration, address):
+    for key in keys_for(configuration, address) if maps else ():
         answer = tables.find(maps, key, whole="@" in key or key == WILDCARD)
         unknown.extend(f"transport_maps = {item}" for item in answer.unknown)
         if answer.value is not None:
@@ -146,7 +154,7 @@ def _by_table(configuration: Configuration, address: str, default: Choice) -> Ch
             return Choice(
                 transport or default.transport, next_hop, "transport_maps", unanswered or _left(default, transport)
             )
-    return Choice(default.transport, default.next_hop, default.by, tuple(dict.fromkeys([*default.unknown, *unknown])))
+    return replace(default, unknown=tuple(dict.fromkeys([*default.unknown, *unknown]))) if unknown else default
 
 
 def _left(default: Choice, transport: str) -> Tuple[str, ...]:
@@ -167,9 +175,10 @@ def class_transport(configuration: Configuration, domain: str) -> str:
 def is_listed(configuration: Configuration, parameter: str, domain: str) -> bool:
     """Whether a list of domains holds one (match_list(3)): names, files, tables; ``!`` turns a match round. Only in
     relay_domains a name may stand for those below it."""
+    patterns = _patterns(configuration, parameter)
     domain = domain.lower()
-    above = _above(configuration, parameter, domain) if parameter == "relay_domains" else []
-    for item in _patterns(configuration, parameter):
+    above = _above(configuration, parameter, domain) if patterns and parameter == "relay_domains" else []
+    for item in patterns:
         pattern = item.lstrip("!")
         if _matches(configuration.maps, pattern, domain, above):
             return (len(item) - len(pattern)) % 2 == 0
@@ -223,5 +232,10 @@ def _is_table(pattern: str) -> bool:
 
 def _above(configuration: Configuration, parameter: str, domain: str) -> List[str]:
     """The keys for the domains above one: with a dot before, unless parent_domain_matches_subdomains lists the parameter."""
-    bare = parameter in split_list(configuration.routed("parent_domain_matches_subdomains"))
-    return [parent if bare else f".{parent}" for parent in domains_above(domain)]
+    dot = "" if _stands_for_those_below(configuration, parameter) else "."
+    return [f"{dot}{parent}" for parent in domains_above(domain)]
+
+
+@lru_cache(maxsize=_KEPT)
+def _stands_for_those_below(configuration: Configuration, parameter: str) -> bool:
+    return parameter in split_list(configuration.routed("parent_domain_matches_subdomains"))

@@ -85,7 +85,9 @@ def read_ways(configuration: Configuration, destinations: Iterable[str]) -> Dict
     """By destination: these domains and addresses, and the rest."""
     addresses = {name: recipient(name) for name in (OTHER, *destinations)}
     transport_maps = configuration.routed("transport_maps")
-    configuration.maps.prepare(transport_maps, [key for a in addresses.values() for key in keys_for(configuration, a)])
+    if transport_maps:
+        keys = [key for address in addresses.values() for key in keys_for(configuration, address)]
+        configuration.maps.prepare(transport_maps, keys)
     prepare_lists(configuration, dict.fromkeys(address.rpartition("@")[2].lower() for address in addresses.values()))
     chosen = {name: choices(configuration, address) for name, address in addresses.items()}
     chosen.update(_others(configuration, dict.fromkeys(a.rpartition("@")[2] for a in addresses.values())))
@@ -173,7 +175,7 @@ class _Hops:
             service.name: service for service in configuration.state.services if service.kind == "unix"
         }
         self.known: Dict[Choice, Tuple[Hop, ...]] = {}
-        self.judged: Dict[Tuple[str, clients.Policy], Protections] = {}
+        self.judged: Dict[Tuple[object, ...], Protections] = {}
 
     def after(self, choice: Choice) -> Tuple[Hop, ...]:
         if choice not in self.known:
@@ -216,11 +218,14 @@ class _Hops:
 
     def _hop(self, service: Service, next_hop: str, by: str, unknown: Tuple[str, ...]) -> Hop:
         policy = clients.find_policy(self.configuration, service, next_hop)
-        alike = (service.key, replace(policy, key=None))
+        alike = (service.key, policy.said, unknown)
         if alike not in self.judged:
-            self.judged[alike] = clients.protections(self.configuration, service, policy)
-        values = self.judged[alike]
+            self.judged[alike] = self._protections(service, policy, unknown)
+        return Hop(service, service.name, next_hop, by, policy, self.judged[alike], unknown)
+
+    def _protections(self, service: Service, policy: clients.Policy, unknown: Tuple[str, ...]) -> Protections:
+        values = clients.protections(self.configuration, service, policy)
         if unknown or values["level"] is not ClientLevel.NONE:
-            values = {**values, "next_hop": Unknown(frozenset(unknown))}
-        values = {**values, SOURCES: AtLeast(frozenset(filter(is_kept_by_others, policy.unknown)))}
-        return Hop(service, service.name, next_hop, by, policy, values, unknown)
+            values["next_hop"] = Unknown(frozenset(unknown))
+        values[SOURCES] = AtLeast(frozenset(filter(is_kept_by_others, policy.unknown)))
+        return values
