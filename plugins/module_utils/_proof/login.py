@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import smtplib
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Sequence
 
 from .connection import Target
 from .conversation import Conversation, verifying
@@ -16,6 +17,8 @@ from .rehearsal import Question, servername
 _NEXT_HOP = re.compile(r"\[(?P<host>[^\]]+)\](?::(?P<port>\d+))?\Z")
 _MECHANISMS = ("PLAIN", "LOGIN", "CRAM-MD5")
 """Of those that a server offers, the first is tried, once: some count failures."""
+_LOGGED_IN = 235
+"""The reply to a login that succeeds (RFC 4954 section 6)."""
 _FOR_GOOD = 500
 """Replies from here on are permanent (RFC 5321 section 4.2.1)."""
 
@@ -66,8 +69,21 @@ def _authenticate(smtp: smtplib.SMTP, user: str, password: str) -> Login:
     mechanism = next((name for name in _MECHANISMS if name in offered), None)
     if mechanism is None:
         return Login(None, f"no login is offered that is known here ({' '.join(offered) or 'none at all'})")
+    if not (user + password).isascii():
+        return _authenticate_beyond_ascii(smtp, offered, user, password)
     smtp.user, smtp.password = user, password
     smtp.auth(mechanism, getattr(smtp, f"auth_{mechanism.lower().replace('-', '_')}"))
+    return Login(True)
+
+
+def _authenticate_beyond_ascii(smtp: smtplib.SMTP, offered: Sequence[str], user: str, password: str) -> Login:
+    """In UTF-8, as RFC 4616 says of PLAIN; smtplib knows ASCII alone, and what other mechanisms take nobody has said."""
+    if "PLAIN" not in offered:
+        return Login(None, "they are not ASCII, for which PLAIN is tried alone, and the server does not offer it")
+    words = base64.b64encode(f"\0{user}\0{password}".encode()).decode("ascii")
+    code, reply = smtp.docmd("AUTH", f"PLAIN {words}")
+    if code != _LOGGED_IN:
+        raise smtplib.SMTPAuthenticationError(code, reply)
     return Login(True)
 
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Union
+from typing import AbstractSet, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Union
 
 from .._edge import Result
 from .._model.allowance import Allowance
@@ -33,6 +33,8 @@ class Asked(NamedTuple):
     compared: Optional[ratchet.Compared]
     """``None`` where nothing changes."""
     hops: List[next_hops.NextHop]
+    logins: AbstractSet[str] = frozenset()
+    """The next hops and senders for which there are passwords."""
 
     def facts(self) -> List[Dict[str, object]]:
         return [hop.as_facts() for hop in self.hops]
@@ -41,6 +43,8 @@ class Asked(NamedTuple):
         yield from next_hops.warnings(self.hops)
         if self.compared:
             yield from next_hops.misled(self.compared.before, self.compared.after)
+            yield from next_hops.kept_back(self.compared.after, self.logins)
+            yield from next_hops.unused(self.compared.after, self.logins)
 
 
 def ask_first(
@@ -53,13 +57,13 @@ def ask_first(
     then = compared.then
     hops = next_hops.to_ask(compared.before, compared.after, change.passwords)
     if not hops:
-        return carry_out(Asked(compared, []))
+        return carry_out(Asked(compared, [], change.passwords.keys()))
 
     def ask() -> Result:
         asked = next_hops.ask_all(postfix, then, hops, change.passwords)
         next_hops.refuse_cut_off(asked)
         next_hops.refuse_wrong_passwords(asked)
         with lock_again(postfix, state, change.check_mode):
-            return carry_out(Asked(compared, asked))
+            return carry_out(Asked(compared, asked, change.passwords.keys()))
 
     return ask

@@ -34,6 +34,10 @@ class Smtp:
         if self.problem:
             raise self.problem
 
+    def docmd(self, command, words):
+        self.tried.append((command, words))
+        return (535, b"5.7.8 no") if self.problem else (235, b"2.7.0 yes")
+
     def auth_plain(self):
         raise AssertionError
 
@@ -44,7 +48,7 @@ class Smtp:
 def talk(monkeypatch):
     """Log in at a server that answers so; what was said to whom."""
 
-    def talking(asked, smtp):
+    def talking(asked, smtp, credentials=CREDENTIALS):
         seen = []
 
         @contextmanager
@@ -54,7 +58,7 @@ def talk(monkeypatch):
 
         monkeypatch.setattr(login, "Conversation", conversation)
         monkeypatch.setattr(login, "verifying", lambda ca_file, ca_path: None)
-        return log_in(asked, CREDENTIALS), seen
+        return log_in(asked, credentials), seen
 
     return talking
 
@@ -136,3 +140,19 @@ def test_a_server_that_offers_no_login_is_no_refusal(talk, offered, said):
 )
 def test_only_a_refusal_for_good_is_one(talk, problem, seen):
     assert talk(question(), Smtp("PLAIN", problem))[0] == seen
+
+
+UMLAUT = "\u00e4nn:gr\u00fcn"
+
+
+@pytest.mark.parametrize(("problem", "seen"), [(None, Login(True)), (True, Login(False, "535 5.7.8 no"))])
+def test_what_is_not_ascii_is_sent_in_utf_8(talk, problem, seen):
+    smtp = Smtp("LOGIN PLAIN", problem)
+    assert talk(question(), smtp, UMLAUT)[0] == seen
+    assert smtp.tried == [("AUTH", "PLAIN AMOkbm4AZ3LDvG4=")]
+
+
+def test_what_is_not_ascii_is_tried_by_no_other_mechanism_and_told_nowhere(talk):
+    smtp = Smtp("LOGIN CRAM-MD5")
+    seen, _targets = talk(question(), smtp, UMLAUT)
+    assert (seen.accepted, smtp.tried) == (None, []) and "PLAIN is tried alone" in seen.reason and seen.reason.isascii()

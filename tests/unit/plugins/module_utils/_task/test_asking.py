@@ -33,7 +33,7 @@ def answers(monkeypatch):
 
 
 def test_nothing_to_do_asks_nobody(node, answers):
-    assert ask_first(node.postfix, node.state, change(node, {}), lambda asked: asked) == (None, [])
+    assert ask_first(node.postfix, node.state, change(node, {}), lambda asked: asked) == (None, [], frozenset())
     assert answers == []
 
 
