@@ -14,7 +14,7 @@ from .._postfix.plan import Plan
 from .._postfix.state import State
 from .._proof import next_hops
 from .._transaction import ratchet
-from .work import lock_again
+from .work import DOUBT, lock_again
 
 
 class Change(NamedTuple):
@@ -35,6 +35,8 @@ class Asked(NamedTuple):
     hops: List[next_hops.NextHop]
     logins: AbstractSet[str] = frozenset()
     """The next hops and senders for which there are passwords."""
+    doubt: str = ""
+    """What check mode says behind a sentence, of which an earlier task could have taken the cause away."""
 
     def facts(self) -> List[Dict[str, object]]:
         return [hop.as_facts() for hop in self.hops]
@@ -43,8 +45,9 @@ class Asked(NamedTuple):
         yield from next_hops.warnings(self.hops)
         if self.compared:
             yield from next_hops.misled(self.compared.before, self.compared.after)
-            yield from next_hops.kept_back(self.compared.after, self.logins)
-            yield from next_hops.unused(self.compared.after, self.logins)
+            after, logins = self.compared.after, self.logins
+            told = (*next_hops.kept_back(after, logins), *next_hops.unused(after, logins))
+            yield from (f"{sentence}{self.doubt}" for sentence in told)
 
 
 def ask_first(
@@ -54,16 +57,16 @@ def ask_first(
     compared = ratchet.check(postfix, state, change.plan, change.allowance) if change.plan.changed else None
     if compared is None:
         return carry_out(Asked(None, []))
-    then = compared.then
+    then, logins, doubt = compared.then, change.passwords.keys(), DOUBT if change.check_mode else ""
     hops = next_hops.to_ask(compared.before, compared.after, change.passwords)
     if not hops:
-        return carry_out(Asked(compared, [], change.passwords.keys()))
+        return carry_out(Asked(compared, [], logins, doubt))
 
     def ask() -> Result:
         asked = next_hops.ask_all(postfix, then, hops, change.passwords)
         next_hops.refuse_cut_off(asked)
         next_hops.refuse_wrong_passwords(asked)
         with lock_again(postfix, state, change.check_mode):
-            return carry_out(Asked(compared, asked, change.passwords.keys()))
+            return carry_out(Asked(compared, asked, logins, doubt))
 
     return ask
