@@ -70,6 +70,19 @@ def test_each_host_and_port_has_a_record_of_its_own(over, records):
 
 
 @pytest.mark.parametrize(
+    ("over", "listed"),
+    [
+        ({}, False),
+        ({"smtp_domains_src": ""}, False),
+        ({"smtp_domains": []}, True),
+        ({"smtp_domains_src": "all.yml"}, True),
+    ],
+)
+def test_a_list_of_all_records_is_the_only_place_for_them(over, listed):
+    assert made("relay_records_are_listed", **over) is listed
+
+
+@pytest.mark.parametrize(
     ("smarthost", "implicit_tls", "transport"),
     [
         (SMART, False, "smtp"),
@@ -99,6 +112,11 @@ def test_who_comes_second_is_asked_by_the_client_that_speaks_as_it_does(port, ma
     [
         (LOGIN, None),
         ({}, None),
+        ({"relay_local_domains": [{"name": "b.example"}]}, None),
+        (
+            {"relay_local_domains": [{"name": "b.example"}], "smtp_domains_src": "all.yml"},
+            "Know where the records of domains stand",
+        ),
         ({"relay_hostname": "a"}, "Know a host name that other servers take"),
         ({"relay_smarthost": "[smtp.example]:submission"}, "Know where mail is handed to"),
         ({"relay_smarthost": "smtps://smtp.example"}, "Know where mail is handed to"),
