@@ -326,11 +326,11 @@ def went(domain):
     [
         ({"relay_sender_smarthosts": {"shop.example": "[a.hosts.test]:587"}}, "shop.example would stand for nobody"),
         ({"relay_sender_smarthosts": {"a b@c}": "[a.hosts.test]:587"}}, "a b@c} would stand for nobody"),
-        ({"relay_sender_smarthosts": {"@a.example": "smtps:[a.hosts.test]:465"}}, "cannot be held to a level by name"),
+        ({"relay_sender_smarthosts": {"@a.example": "smtps:[a.hosts.test]:465"}}, "is not a next hop"),
         ({"relay_fallback_smarthosts": ["[a.hosts.test]:587"]}, "which speaks TLS first"),
-        ({"relay_fallback_smarthosts": ["[secure-465.right.hosts.test]:4650"]}, "name a host twice"),
-        ({"relay_credentials": [{"for": "@a.example", "user": "a:b", "password": "c"}]}, "holds no colon"),
-        ({"relay_credentials": [{"for": "@a.example", "user": "a", "password": "c"}] * 2}, "list each of them once"),
+        ({"relay_fallback_smarthosts": ["secure-465.right.hosts.test:465"]}, "in two ways"),
+        ({"relay_credentials": [{"for": "@a.example", "user": "a:b", "password": "c"}]}, "the name holds a colon"),
+        ({"relay_credentials": [{"for": "@a.example", "user": "a", "password": "c"}] * 2}, "keep one entry for each"),
     ],
 )
 def test_what_no_smarthost_can_be_is_told_before_anything_is_written(alone, variables, sentence):

@@ -15,7 +15,7 @@ from . import words
 
 _ROUTE = re.compile(
     r"(?:(?P<transport>[^\W_][\w.-]*):)?"
-    r"(?:(?P<socket>unix:[^\s:]+)|(?:\[(?P<literal>[^\[\]]+)\]|(?P<name>(?!\d+\Z)[^\[\]:]+))(?::(?P<port>[0-9]{1,5}))?)\Z",
+    r"(?:(?P<socket>unix:[^\s:]+)|(?:\[(?P<literal>[^\[\]]+)\]|(?P<name>(?!\d+\Z)[^\[\]:/]+))(?::(?P<port>[0-9]{1,5}))?)\Z",
     re.ASCII,
 )
 STARTTLS, IMPLICIT_TLS = "smtp", "smtps"
@@ -62,7 +62,8 @@ def read_route(option: str, value: object, implicit_tls: Optional[bool] = None) 
             option,
             value,
             "is not a next hop",
-            "write [host]:port, [host], or a domain whose MX to ask, as in [mx.partner.example]:25",
+            "write [host]:port, [host], or a domain whose MX to ask, as in [mx.partner.example]:25, or a socket, as in "
+            "lmtp:unix:private/dovecot-lmtp",
         )
     port = found["port"]
     if port is not None and not 0 < int(port) < 65536:

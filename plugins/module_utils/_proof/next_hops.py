@@ -22,6 +22,7 @@ from .._postfix.levels import MATCH_PARAMETER
 from .._postfix.state import Service, State, split_list
 from .._postfix.values import colon_list, is_yes
 from .._posture.filters import ACTION, CONTENT_FILTER
+from .._posture.passwords import shown_by
 from .._posture.posture import Posture
 from .._posture.protections import is_weaker
 from .._posture.ways import Hop, is_loopback, recipient
@@ -127,6 +128,32 @@ def misled(before: Posture, after: Posture) -> Iterator[str]:
             )
 
 
+def kept_back(after: Posture, logins: AbstractSet[str]) -> Iterator[str]:
+    """A sentence for each next hop that no password is shown to, since its level verifies too little (SASL_README)."""
+    for hop in _client_hops(after).values():
+        service, level = present(hop.service), hop.values.get("level")
+        if hop.next_hop not in logins or not isinstance(level, ClientLevel):
+            continue
+        parameter = shown_by(service.command, level)
+        if "noplaintext" in split_list(after.configuration.state.found(service).get(parameter, "")):
+            yield (
+                f"Mail for {hop.next_hop} ({hop.by}, {service.key}) would wait, unless that server takes a login that shows no "
+                f"password: none is shown at level {level} ({parameter}). Give that next hop a record with level: secure "
+                "(smtp_domain_policy), and show passwords to verified servers (smtp_sasl_tls_verified_security_options: noanonymous)."
+            )
+
+
+def unused(after: Posture, logins: AbstractSet[str]) -> Iterator[str]:
+    """A sentence for each key of a table of passwords that is no sender's, and spells no next hop."""
+    hops = {hop.next_hop for hop in _client_hops(after).values()}
+    known = hops | {hop.partition("]")[0].lstrip("[") for hop in hops}
+    for key in sorted(key for key in logins if "@" not in key and key not in known):
+        yield (
+            f"smtp_sasl_password_maps: no mail goes to {key}, as far as main.cf and its tables say; spell a next hop as its route "
+            "does, as in [smtp.example]:587, or all of a sender's domain as @shop.example."
+        )
+
+
 def ask_all(
     postfix: Postfix, state: State, hops: Sequence[Hop], passwords: Mapping[str, str] = MappingProxyType({})
 ) -> List[NextHop]:
@@ -173,10 +200,19 @@ def not_asked(hops: Sequence[Hop]) -> Iterator[str]:
         )
 
 
+_ADVICE = {
+    "timeout while reading server greeting": "; if TLS comes first there, say so by implicit_tls (role relay: "
+    "relay_smarthost_implicit_tls)",
+    "SSL_connect error": "; if TLS does not come first there, name the port where STARTTLS is spoken, as 587, or set implicit_tls: false",
+}
+"""By what Postfix's client says that waits for the other kind of TLS."""
+
+
 def warnings(hops: Sequence[NextHop]) -> Iterator[str]:
     for hop in hops:
         if not hop.delivered:
-            yield f"Mail for {hop.next_hop} ({hop.by}, {hop.service}) would wait at level {hop.level}: {hop.reason}."
+            advice = next((text for said, text in _ADVICE.items() if (hop.reason or "").startswith(said)), "")
+            yield f"Mail for {hop.next_hop} ({hop.by}, {hop.service}) would wait at level {hop.level}: {hop.reason}{advice}."
         elif hop.reason:
             yield f"Whether {hop.next_hop} ({hop.by}, {hop.service}) takes name and password is not known: {hop.reason}."
 

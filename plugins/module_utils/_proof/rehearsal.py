@@ -30,7 +30,7 @@ _ALL_UNUSABLE = re.compile(_SAYS + r"\S+: all TLSA records unusable")
 """What posttls-finger says of TLSA records, since 3.6 and before (RFC 7672 section 2.2: unusable ones still demand TLS)."""
 _FAILURES = (
     "fatal: |SMTP service not available|Failed to establish session|Destination address lookup failed|lost connection|"
-    "DANE TLSA lookup problem"
+    "timeout while |DANE TLSA lookup problem"
 )
 _NO_SESSION = re.compile(f"{_SAYS}(?:{_FAILURES})")
 _REASON = re.compile(

@@ -15,10 +15,9 @@ from .._postfix.plan import Plan
 from .._postfix.secrets import stored
 from .._postfix.state import State
 from .._posture.in_force import stranded
-from .._posture.ways import Hop
 from .._proof import next_hops
 from .._transaction import ratchet
-from .work import lock_again
+from .work import DOUBT, lock_again
 
 
 class Change(NamedTuple):
@@ -37,17 +36,15 @@ class Asked(NamedTuple):
     compared: Optional[ratchet.Compared]
     """``None`` where nothing changes."""
     hops: List[next_hops.NextHop]
-    left: Sequence[Hop] = ()
-    """Those that were too many to be asked."""
+    notes: Sequence[str] = ()
+    """Sentences about what nobody was asked for."""
 
     def facts(self) -> List[Dict[str, object]]:
         return [hop.as_facts() for hop in self.hops]
 
     def warnings(self) -> Iterator[str]:
         yield from next_hops.warnings(self.hops)
-        yield from next_hops.not_asked(self.left)
-        if self.compared:
-            yield from next_hops.misled(self.compared.before, self.compared.after)
+        yield from self.notes
 
 
 def ask_first(
@@ -57,20 +54,29 @@ def ask_first(
     compared = ratchet.check(postfix, state, change.plan, change.allowance) if change.plan.changed else None
     if compared is None:
         return carry_out(Asked(None, []))
-    then = compared.then
     _refuse_stranded(compared)
     hops = next_hops.to_ask(compared.before, compared.after, change.passwords)
+    notes = [*next_hops.not_asked(hops[next_hops.MOST :]), *_notes(compared, change)]
     if not hops:
-        return carry_out(Asked(compared, []))
+        return carry_out(Asked(compared, [], notes))
+    then = compared.then
 
     def ask() -> Result:
         asked = next_hops.ask_all(postfix, then, hops[: next_hops.MOST], {**stored(then), **change.passwords})
         next_hops.refuse_cut_off(asked)
         next_hops.refuse_wrong_passwords(asked)
         with lock_again(postfix, state, change.check_mode):
-            return carry_out(Asked(compared, asked, hops[next_hops.MOST :]))
+            return carry_out(Asked(compared, asked, notes))
 
     return ask
+
+
+def _notes(compared: ratchet.Compared, change: Change) -> Iterator[str]:
+    """What is known without asking. Of passwords, check mode says that an earlier task could see to it."""
+    after, logins = compared.after, change.passwords.keys()
+    yield from next_hops.misled(compared.before, after)
+    for sentence in (*next_hops.kept_back(after, logins), *next_hops.unused(after, logins)):
+        yield f"{sentence}{DOUBT if change.check_mode else ''}"
 
 
 def _refuse_stranded(compared: ratchet.Compared) -> None:

@@ -10,14 +10,14 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof import next_hops
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.login import Login
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.rehearsal import Answer
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._task.asking import Change, ask_first
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._task.asking import Asked, Change, ask_first
 
 SMART = "[smart.example]:587"
 
 
-def change(node, parameters, passwords=None):
+def change(node, parameters, passwords=None, check_mode=False):
     plan = plan_parameters(node.state, parameters) if parameters else Plan()
-    return Change(plan, NOTHING, False, passwords or {})
+    return Change(plan, NOTHING, check_mode, passwords or {})
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def answers(monkeypatch):
 
 
 def test_nothing_to_do_asks_nobody(node, answers):
-    assert ask_first(node.postfix, node.state, change(node, {}), lambda asked: asked) == (None, [], ())
+    assert ask_first(node.postfix, node.state, change(node, {}), lambda asked: asked) == Asked(None, [])
     assert answers == []
 
 
@@ -118,3 +118,10 @@ def test_a_client_that_mail_goes_by_is_not_taken_away(node, answers, main_cf, us
         return
     with pytest.raises(HardeningError, match=f"services: smtps/unix is the client by which {used}, .* leave it"):
         ask_first(node.postfix, node.state, gone, lambda asked: asked)
+
+
+@pytest.mark.parametrize(("check_mode", "doubted"), [(False, False), (True, True)])
+def test_a_password_for_nobody_is_told_and_check_mode_cannot_know(node, answers, check_mode, doubted):
+    wanted = change(node, {"myhostname": "a.example"}, {"[elsewhere.example]:587": "ann:right"}, check_mode)
+    told = list(ask_first(node.postfix, node.state, wanted, lambda asked: list(asked.warnings())))
+    assert [("[elsewhere.example]:587" in one, "check mode cannot know" in one) for one in told] == [(True, doubted)]
