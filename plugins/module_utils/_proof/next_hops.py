@@ -18,16 +18,15 @@ from typing import AbstractSet, Dict, Iterator, List, Mapping, Optional, Sequenc
 from .._errors import HardeningError, present
 from .._model.levels import ClientLevel
 from .._postfix.commands import Postfix
-from .._postfix.levels import MATCH_PARAMETER
-from .._postfix.state import Service, State, split_list
-from .._postfix.values import colon_list, is_yes
+from .._postfix.state import State, split_list
+from .._postfix.values import is_yes
 from .._posture.filters import ACTION, CONTENT_FILTER
 from .._posture.passwords import shown_by
 from .._posture.posture import Posture
 from .._posture.protections import is_weaker
 from .._posture.ways import Hop, is_loopback, recipient
 from .login import log_in
-from .rehearsal import Question, ask
+from .rehearsal import Question, ask, make_question
 
 AT_ONCE = 8
 MOST = 64
@@ -102,12 +101,9 @@ def _is_held_to_more(before: Tuple[Posture, Hop], after: Tuple[Posture, Hop]) ->
 
 def _asked_of(posture: Posture, hop: Hop) -> Tuple[object, ...]:
     """What a host must show, but for the level."""
-    state = posture.configuration.state
-    question = _question(state, present(hop.service), hop)
-    found = question.parameters
-    trusted = [found.get(f"{question.side}_tls_{name}") for name in ("CAfile", "CApath")]
-    names = (tuple(question.match), question.servername)
-    return (question.protocols, question.ciphers, question.implicit_tls, *names, *trusted)
+    asked = _question(posture.configuration.state, hop)
+    trusted = [asked.parameters.get(f"{asked.side}_tls_{name}") for name in ("CAfile", "CApath")]
+    return (asked.protocols, asked.ciphers, asked.implicit_tls, tuple(asked.match), asked.servername, *trusted)
 
 
 def misled(before: Posture, after: Posture) -> Iterator[str]:
@@ -158,7 +154,7 @@ def ask_all(
     postfix: Postfix, state: State, hops: Sequence[Hop], passwords: Mapping[str, str] = MappingProxyType({})
 ) -> List[NextHop]:
     """Ask them side by side; ``state`` is the configuration that is to hold. Nothing is sent."""
-    questions = [_question(state, present(hop.service), hop) for hop in hops]
+    questions = [_question(state, hop) for hop in hops]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         seen = list(pool.map(lambda hop, question: _asked(postfix, state, hop, question), hops, questions))
     return [_logged_in(one, question, passwords.get(one.next_hop)) for one, question in zip(seen, questions)]
@@ -243,17 +239,6 @@ def _logged_in(seen: NextHop, question: Question, credentials: Optional[str]) ->
     return replace(seen, login=login.accepted, reason=login.reason)
 
 
-def _question(state: State, service: Service, hop: Hop) -> Question:
-    found, side, policy = state.found(service), service.command, hop.policy.attributes
-    level = ClientLevel(str(hop.values["level"]))
-    names = policy.get("match") or found.get(MATCH_PARAMETER.get(level, "").replace("smtp_", f"{side}_", 1), "")
-    return Question(
-        level=level,
-        next_hop=hop.next_hop,
-        parameters=found,
-        protocols=policy.get("protocols", found.get(f"{side}_tls_mandatory_protocols", "")),
-        ciphers=policy.get("ciphers", found.get(f"{side}_tls_mandatory_ciphers", "")),
-        match=colon_list(names) if level.trusts_a_ca else split_list(names.replace("|", " ")),
-        servername=policy.get("servername", found.get(f"{side}_tls_servername", "")),
-        lmtp=side == "lmtp",
-    )
+def _question(state: State, hop: Hop) -> Question:
+    service, level = present(hop.service), ClientLevel(str(hop.values["level"]))
+    return make_question(service.command, state.found(service), level, hop.next_hop, hop.policy.attributes)
