@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import dovecot
 from fleet_lab import FLEET
+from instances import MASTER_CF
 from on_node import run_program, sh
 from pki import authority, certify, ec_key
 
@@ -116,7 +117,7 @@ def serve():
     ]
     configuration = EXIM.replace("ADDRESS", address("exim")).replace("USER", USER).replace("PASSWORD", PASSWORD)
     exim = {"address": address("exim"), "chain": chains["exim"], "configuration": configuration}
-    on_node1("serve", own_address=FLEET.nodes[NODE], hosts=hosts, exim=exim)
+    on_node1("serve", own_address=FLEET.nodes[NODE], services=MASTER_CF, hosts=hosts, exim=exim)
     return ca
 
 
