@@ -83,8 +83,8 @@ options:
       route:
         description:
           - The next hop instead of what DNS says (transport(5)), as V([host]:port), V([host]), or a domain whose MX to
-            ask. C(lmtp:) before it speaks LMTP, also to a socket, as in V(lmtp:unix:private/dovecot-lmtp); any other client service
-            of master.cf can stand there as well, as in V(relay:[host]:25), and must exist.
+            ask. C(lmtp:) before it speaks LMTP, also to a socket, as in V(lmtp:unix:private/dovecot-lmtp), where no C(level) demands
+            TLS; any other client service of master.cf can stand there as well, as in V(relay:[host]:25), and must exist.
           - Postfix looks a policy up by the next hop verbatim; that key is derived from the route.
         type: str
       implicit_tls:

@@ -38,9 +38,13 @@ class Route:
         return self.transport == IMPLICIT_TLS
 
     @property
+    def is_socket(self) -> bool:
+        return self.next_hop.startswith("unix:")
+
+    @property
     def policy_key(self) -> str:
         """What smtp_tls_policy_maps, or lmtp_tls_policy_maps, is asked for."""
-        return self.next_hop[len("unix:") :] if self.next_hop.startswith("unix:") else self.next_hop
+        return self.next_hop[len("unix:") :] if self.is_socket else self.next_hop
 
     @property
     def host(self) -> str:

@@ -49,6 +49,7 @@ def check_routes(state: State, stated: Iterable[DomainPolicy], in_force: Iterabl
     for whole, record in zip(stated, in_force):
         if record.route is not None:
             _check_transport(state, record, record.route)
+            _check_socket(whole, record.route)
             _check_level(state, whole, record, record.route)
 
 
@@ -76,6 +77,16 @@ def _check_transport(state: State, record: DomainPolicy, route: Route) -> None:
             str(route),
             f"needs the service {service.key} for hosts where TLS comes first, and master.cf has another of that name",
             "give that one another name, or override smtp_tls_wrappermode=yes there",
+        )
+
+
+def _check_socket(record: DomainPolicy, route: Route) -> None:
+    if route.is_socket and record.level is not None and record.level.demands_tls:
+        raise InvalidValue(
+            f"domains[{record.name}].level",
+            str(record.level),
+            f"demands TLS of {route}, a socket, and posttls-finger(1), which asks hosts before, cannot ask one",
+            "leave it out, or set level: may",
         )
 
 

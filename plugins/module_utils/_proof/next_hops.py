@@ -168,13 +168,23 @@ def refuse_cut_off(hops: Sequence[NextHop]) -> None:
     for hop in hops:
         local = is_loopback(hop.next_hop) or hop.by in (CONTENT_FILTER, ACTION)
         if local and not hop.delivered and not _SILENT.search(hop.reason or ""):
-            exception = f"state the exception in services, as {{name: {hop.service}, level: may}}"
-            if hop.service in _SHARED:
-                exception = f"give it a client service of its own, since {hop.service} sends other mail too, and {exception} for that"
+            option, exception = _exception(hop)
             raise HardeningError(
-                f"client.level: {hop.level} would hold back all mail for {hop.next_hop} ({hop.by}), to which {hop.service} "
+                f"{option}: {hop.level} would hold back all mail for {hop.next_hop} ({hop.by}), to which {hop.service} "
                 f"sends: {hop.reason}; {exception}."
             )
+
+
+def _exception(hop: NextHop) -> Tuple[str, str]:
+    """The option that has the level, and where to state another."""
+    if hop.by == "transport_maps":
+        return "level", "give the record that has this route level: may"
+    exception = f"state the exception in services, as {{name: {hop.service}, level: may}}"
+    if hop.service in _SHARED:
+        exception = (
+            f"give it a client service of its own, since {hop.service} sends other mail too, and {exception} for that"
+        )
+    return "client.level", exception
 
 
 def refuse_wrong_passwords(hops: Sequence[NextHop]) -> None:

@@ -238,6 +238,8 @@ def test_an_lmtp_route_has_its_level_in_a_table_of_its_own(node):
             r"where TLS comes first \(lmtp_tls_wrappermode\), and at level may",
         ),
         ("", {"route": "lmtp:[a.example]", "level": "dane-only"}, "for which there is no dane-only"),
+        ("", {"route": "lmtp:unix:private/x", "level": "encrypt"}, "demands TLS of lmtp:unix:private/x, a socket"),
+        ("", {"route": "lmtp:unix:x", "level": "verify", "mode": "testing"}, "demands TLS of lmtp:unix:x, a socket"),
     ],
 )
 def test_a_route_that_leads_nowhere_is_refused_by_name(node, services, given, problem):

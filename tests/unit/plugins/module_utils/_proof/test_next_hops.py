@@ -87,6 +87,18 @@ def test_a_content_filter_that_would_be_cut_off_is_refused_with_the_exception_to
     )
 
 
+def test_a_host_of_its_own_that_would_be_cut_off_is_refused_with_the_record_to_write():
+    hop = next_hops.NextHop(
+        "relay/unix", "[::1]:26", "transport_maps", "encrypt", False, None, "no TLS session was made"
+    )
+    with pytest.raises(HardeningError) as refusal:
+        next_hops.refuse_cut_off([hop])
+    assert str(refusal.value) == (
+        "level: encrypt would hold back all mail for [::1]:26 (transport_maps), to which relay/unix sends: "
+        "no TLS session was made; give the record that has this route level: may."
+    )
+
+
 def test_a_command_that_fails_is_told_as_the_reason(node):
     def run(argv, stdin=None):
         raise HardeningError("posttls-finger is missing.")
