@@ -303,6 +303,14 @@ def test_a_smarthost_brings_its_record_where_no_list_of_records_has_it(alone):
         sh(NODE, f"ip route delete unreachable {away}/32")
 
 
+def test_a_smarthost_moves_to_another_port_and_back_without_leave(alone):
+    name = Host("right", 465, "secure").name
+    for turn, port in enumerate((465, 587, 465)):
+        done = alone(relay_smarthost=f"[{name}]:{port}", **ACCOUNT)
+        assert done.returncode == 0, done.stdout
+        assert went(f"turn-{turn}.example") == ("sent", name)
+
+
 def test_a_level_that_is_stated_for_a_smarthost_without_a_login_holds(alone):
     host = Host("wrong-name", 25, "secure")
     fates = {}
