@@ -14,6 +14,7 @@ from typing import Any, Dict, NamedTuple, Optional, Tuple
 import zones
 from cryptography.hazmat.primitives import serialization
 from fleet_lab import FLEET
+from instances import MASTER_CF
 from mail import NODES, wait_for
 from on_node import run_program
 from pki import Identity, authority, certify, ec_key
@@ -186,7 +187,7 @@ def serve():
     running = [_as_service(peer, keys[peer.title]) for peer in ALL if not peer.program]
     programs = [_program(peer.program, peer.address) for peer in ALL if peer.program]
     programs.append(_program("strips_starttls", MIDDLE, BY_TITLE[STRIPPED.peer].address))
-    on_node2("serve", own_address=NODES[NODE], settings=SETTINGS, peers=running, programs=programs)
+    on_node2("serve", own_address=NODES[NODE], services=MASTER_CF, settings=SETTINGS, peers=running, programs=programs)
     wait_for(lambda: all(_listens(found) for found in ADDRESSES))
     return Fleet(issuers["Peers CA"], keys, zones.serve("peers", _zones(keys))[ZONE])
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import dovecot
 from fleet_lab import FLEET
+from instances import MASTER_CF
 from on_node import run_program, sh
 from pki import authority, certify, ec_key
 
@@ -106,7 +107,7 @@ def serve():
     hosts = [
         {
             "name": kind,
-            "address": _address(kind),
+            "address": address(kind),
             "chain": chains[kind],
             "by_name": by_name if kind == "sni-only" else {},
             "services": [_service(kind, port) for port in PORTS],
@@ -114,20 +115,20 @@ def serve():
         for kind in KINDS
         if kind != "exim"
     ]
-    configuration = EXIM.replace("ADDRESS", _address("exim")).replace("USER", USER).replace("PASSWORD", PASSWORD)
-    exim = {"address": _address("exim"), "chain": chains["exim"], "configuration": configuration}
-    on_node1("serve", own_address=FLEET.nodes[NODE], hosts=hosts, exim=exim)
+    configuration = EXIM.replace("ADDRESS", address("exim")).replace("USER", USER).replace("PASSWORD", PASSWORD)
+    exim = {"address": address("exim"), "chain": chains["exim"], "configuration": configuration}
+    on_node1("serve", own_address=FLEET.nodes[NODE], services=MASTER_CF, hosts=hosts, exim=exim)
     return ca
 
 
 def stop():
-    gone = [{"address": _address(kind)} for kind in KINDS]
+    gone = [{"address": address(kind)} for kind in KINDS]
     on_node1("stop", hosts=gone[:-1], exim=gone[-1])
 
 
 def known_to(node):
     """Have a node know the names, which stand in no DNS."""
-    lines = "".join(f"{_address(host.kind)} {host.name}\n" for host in HOSTS)
+    lines = "".join(f"{address(host.kind)} {host.name}\n" for host in HOSTS)
     sh(node, "grep -v hosts.test /etc/hosts > /run/hosts; cat - >> /run/hosts; cat /run/hosts > /etc/hosts", lines)
 
 
@@ -140,7 +141,8 @@ def log():
     return sh(NODE, f"cat {LOG}; cat /var/log/exim4/mainlog || true")
 
 
-def _address(kind):
+def address(kind):
+    """Where the hosts of one kind are."""
     return FLEET.address(131 + KINDS.index(kind))
 
 

@@ -83,8 +83,8 @@ options:
       route:
         description:
           - The next hop instead of what DNS says (transport(5)), as V([host]:port), V([host]), or a domain whose MX to
-            ask. C(lmtp:) before it speaks LMTP; any other client service of master.cf can stand there as well, as in
-            V(relay:[host]:25), and must exist.
+            ask. C(lmtp:) before it speaks LMTP, also to a socket, as in V(lmtp:unix:private/dovecot-lmtp), where no C(level) demands
+            TLS; any other client service of master.cf can stand there as well, as in V(relay:[host]:25), and must exist.
           - Postfix looks a policy up by the next hop verbatim; that key is derived from the route.
         type: str
       implicit_tls:
@@ -267,8 +267,9 @@ pending:
   sample: {set: {transport_maps: "lmdb:/etc/postfix/smtp_hardening/domains/1/transport"}, unset: [], services: []}
 next_hops:
   description: >-
-    The routes' hosts that records hold to more than before, each asked by Postfix's own client before the change, as in
-    M(mailfleet.smtp_hardening.smtp_tls_mode). No mail is sent.
+    The routes' hosts that records hold to more than before, or to something else (other names, protocols, CAs), each asked by
+    Postfix's own client before the change, as in M(mailfleet.smtp_hardening.smtp_tls_mode), 64 at most; C(login) is whether a name
+    and a password that the node has for it (C(secrets) of M(mailfleet.smtp_hardening.smtp_settings)) were taken. No mail is sent.
   returned: success
   type: list
   elements: dict

@@ -105,11 +105,14 @@ EXAMPLES = r"""
           smtpd_sasl_auth_enable: true
           smtpd_relay_restrictions: [permit_sasl_authenticated, reject]
 
+# A record with level: secure and this route comes before (smtp_domain_policy), or no password is shown. The role relay does both.
 - name: Hand everything to the provider's server, where we log in
   mailfleet.smtp_hardening.smtp_settings:
     parameters:
       relayhost: "[smtp.provider.example]:587"
       smtp_sasl_auth_enable: true
+      smtp_sasl_tls_security_options: [noanonymous, noplaintext]
+      smtp_sasl_tls_verified_security_options: [noanonymous]
     secrets:
       smtp_sasl_password_maps:
         "[smtp.provider.example]:587": "{{ provider_user }}:{{ vaulted_provider_password }}"
@@ -128,7 +131,7 @@ restart_needed:
   sample: false
 next_hops:
   description: >-
-    The servers that are logged in to with O(secrets) of this run, and those that are held to more than before, each asked before
+    The servers that are logged in to with O(secrets) of this run, and those that are held to more than before, or to something else, each asked before
     the change, as in M(mailfleet.smtp_hardening.smtp_tls_mode); C(login) is whether name and password were taken, after TLS that
     was verified at level V(secure) or V(verify). No mail is sent.
   returned: success

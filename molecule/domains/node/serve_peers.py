@@ -16,34 +16,19 @@ QUEUE = pathlib.Path("/var/spool/postfix-peers")
 DATA = pathlib.Path("/var/lib/postfix-peers")
 LOG = pathlib.Path("/var/log/peers.log")
 UNIT = "postfix-peers"
-SERVICES = """\
-cleanup   unix  n - n - 0 cleanup
-qmgr      unix  n - n 300 1 qmgr
-tlsmgr    unix  - - n 1000? 1 tlsmgr
-rewrite   unix  - - n - - trivial-rewrite
-bounce    unix  - - n - 0 bounce
-defer     unix  - - n - 0 bounce
-trace     unix  - - n - 0 bounce
-error     unix  - - n - - error
-retry     unix  - - n - - error
-discard   unix  - - n - - discard
-anvil     unix  - - n - 1 anvil
-proxymap  unix  - - n - - proxymap
-postlog   unix-dgram n - n - 1 postlogd
-"""
 
 
 def run(*argv, check=True):
     return subprocess.run(argv, check=check, capture_output=True, text=True).stdout.strip()
 
 
-def serve(own_address, settings, peers, programs, silent=()):
-    """``silent`` are addresses at which nobody answers."""
+def serve(own_address, settings, peers, programs, *, services, silent=()):
+    """``services`` is what master.cf has beside the listeners; ``silent`` are addresses at which nobody answers."""
     stop([*peers, *programs, *silent])
     narrow(own_address)
     for peer in [*peers, *programs, *silent]:
         run("ip", "address", "replace", in_network(peer["address"]), "dev", "eth0", *nodad(peer["address"]))
-    configure(settings, peers)
+    configure(services, settings, peers)
     start = ["postfix", "-c", str(CONFIGURATION), "start"]
     run("systemd-run", f"--unit={UNIT}", "--collect", "--service-type=forking", *start)
     for program in programs:
@@ -82,11 +67,11 @@ def narrow(own_address):
         run("systemctl", "restart", "postfix")
 
 
-def configure(settings, peers):
+def configure(services, settings, peers):
     tls = CONFIGURATION / "tls"
     tls.mkdir(parents=True)
     tls.chmod(0o700)
-    entries = [SERVICES]
+    entries = [services]
     for peer in peers:
         chain = tls / f"{peer['name']}.pem"
         chain.write_text(peer["chain"])

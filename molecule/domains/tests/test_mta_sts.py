@@ -23,6 +23,7 @@ from conditions import COLUMNS, GROUPS, OPT_OUT, SIGNED, UNSIGNED
 from confined import IN_A_CONTAINER
 from documents import must_equal, read_table
 from fleet_lab import FLEET
+from instances import MASTER_CF
 from mail import NODES, wait_for
 from on_node import begin_anew, sh
 from sender import read
@@ -173,6 +174,7 @@ def serve(ca):
     peers.on_node2(
         "serve",
         own_address=NODES[SERVERS],
+        services=MASTER_CF,
         settings=SETTINGS,
         peers=[_mail_server(address, chains[address], level) for address, level in levels.items()],
         programs=[

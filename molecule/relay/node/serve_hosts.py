@@ -34,28 +34,14 @@ smtpd_sasl_type = dovecot
 smtpd_sasl_path = /var/spool/postfix/private/auth
 smtpd_tls_loglevel = 1
 """
-SERVICES = """\
-cleanup   unix  n - n - 0 cleanup
-qmgr      unix  n - n 300 1 qmgr
-tlsmgr    unix  - - n 1000? 1 tlsmgr
-rewrite   unix  - - n - - trivial-rewrite
-bounce    unix  - - n - 0 bounce
-defer     unix  - - n - 0 bounce
-trace     unix  - - n - 0 bounce
-error     unix  - - n - - error
-retry     unix  - - n - - error
-discard   unix  - - n - - discard
-anvil     unix  - - n - 1 anvil
-proxymap  unix  - - n - - proxymap
-postlog   unix-dgram n - n - 1 postlogd
-"""
 
 
 def run(*argv, check=True):
     return subprocess.run(argv, check=check, capture_output=True, text=True).stdout.strip()
 
 
-def serve(own_address, hosts, exim):
+def serve(own_address, services, hosts, exim):
+    """``services`` is what master.cf has beside the listeners."""
     stop(hosts, exim)
     run("postconf", f"inet_interfaces = {own_address}, 127.0.0.1")
     run("systemctl", "restart", "postfix")
@@ -65,7 +51,7 @@ def serve(own_address, hosts, exim):
     tls.mkdir(parents=True)
     QUEUE.mkdir()
     LOG.write_text("")
-    entries = [SERVICES, *(_entry(host, service, tls) for host in hosts for service in host["services"])]
+    entries = [services, *(_entry(host, service, tls) for host in hosts for service in host["services"])]
     (CONFIGURATION / "main.cf").write_text(SETTINGS)
     (CONFIGURATION / "master.cf").write_text("".join(entries))
     start = ["postfix", "-c", str(CONFIGURATION), "start"]

@@ -8,17 +8,18 @@ import re
 import providers
 import pytest
 from fleet_lab import FLEET
+from lab import TOP
 from mail import wait_for
 from on_node import begin_anew, sh, start
 from providers import HOSTS, PASSWORD, USER, Host
-from tasks import ansible, relay, results, succeed
+from tasks import CALLS, ansible, relay, results, succeed
 
 NODE = "node2"
 CA_FILE = "/etc/ssl/provider-ca.pem"
 LOG = "/var/log/mail.log"
 CAPTURE = "/run/passwords.pcap"
 CREDENTIALS = f"{USER}:{PASSWORD}"
-# As the role relay sets them.
+# As the role relay sets them; without a table of passwords beside them no client starts.
 SASL = {
     "smtp_sasl_auth_enable": True,
     "smtp_sasl_security_options": ["noanonymous", "noplaintext"],
@@ -43,7 +44,6 @@ def provider():
             "smtp_host_lookup": ["native"],
             "lmtp_host_lookup": ["native"],
             "smtp_connection_cache_on_demand": False,
-            **SASL,
         },
     )
     yield
@@ -63,7 +63,7 @@ def rehearsed():
         NODE, "smtp_domain_policy", domains=[record(host) for host in HOSTS], exclusive=True, allow_weaker=True
     )
     secrets = {"smtp_sasl_password_maps": {host.next_hop: CREDENTIALS for host in HOSTS if host.wants_login}}
-    settings = succeed(NODE, "smtp_settings", secrets=secrets)
+    settings = succeed(NODE, "smtp_settings", parameters=SASL, secrets=secrets)
     found = {hop["next_hop"]: hop for hop in [*records["next_hops"], *settings["next_hops"]]}
     sh(NODE, f": > {LOG}")
     capture = start(
@@ -118,7 +118,7 @@ def test_a_wrong_password_is_told_before_it_is_put_in_force(rehearsed):
             secrets = {"smtp_sasl_password_maps": {host.next_hop: f"{USER}:wrong"}}
             said = results(NODE, "smtp_settings", {"secrets": secrets})[NODE]["msg"]
             assert re.search(
-                rf"{re.escape(host.next_hop)} refuses the name or the password .*\(535 .*Nothing was changed", said
+                rf"{re.escape(host.next_hop)} refuses the name or the password .*\(535.*Nothing was changed", said
             )
             assert "wrong" not in said
     assert (sh(NODE, "postconf -n"), bool(rehearsed)) == (before, True)
@@ -253,3 +253,168 @@ def test_senders_have_smarthosts_and_passwords_of_their_own():
     log = wait_for(lambda: (text := sh(NODE, f"cat {LOG}")).count("status=sent") == 2 and text)
     went = dict(re.findall(r"to=<from-([\w.]+)@.*? relay=([\w.-]+)\[.* status=sent", log))
     assert went == {"localhost": common.name, "shop.example": own.name}
+
+
+@pytest.fixture
+def alone(tmp_path):
+    """The role on a host whose inventory lists no records, as in docs/provider.md: the completed process."""
+    host = {
+        "ansible_host": FLEET.nodes[NODE],
+        "ansible_user": "root",
+        "ansible_python_interpreter": "/usr/bin/python3",
+        "ansible_ssh_common_args": f"-F {FLEET.state / 'ssh_config'}",
+        "relay_hostname": f"{NODE}.fleet.test",
+        "relay_log_file": LOG,
+        "relay_settings": {"smtp_host_lookup": "native", "smtp_connection_cache_on_demand": False},
+    }
+    inventory = tmp_path / "hosts.yml"
+    inventory.write_text(json.dumps({"all": {"hosts": {NODE: host}}}))
+    begin_anew(NODE)
+    succeed(NODE, "smtp_tls_mode", client={"level": "may", "ca_file": CA_FILE}, allow_weaker=True)
+
+    def run(**variables):
+        playbook = TOP / "molecule" / "shared" / "relay.yml"
+        words = ["--tags", "settings", "-e", json.dumps({"relay_hosts": NODE, **variables})]
+        return CALLS.run(["ansible-playbook", "-i", str(inventory), str(playbook), *words], 300)
+
+    return run
+
+
+ACCOUNT = {"relay_smarthost_user": USER, "relay_smarthost_password": PASSWORD}
+
+
+def test_a_smarthost_brings_its_record_where_no_list_of_records_has_it(alone):
+    first, second = Host("right", 465, "secure"), Host("exim", 465, "secure")
+    variables = {
+        "relay_smarthost": first.next_hop,
+        "relay_fallback_smarthosts": [second.next_hop],
+        "relay_credentials": [{"for": second.next_hop, "user": USER, "password": PASSWORD}],
+        **ACCOUNT,
+    }
+    done = alone(**variables)
+    assert done.returncode == 0 and "would wait" not in done.stderr + done.stdout, done.stdout
+    assert "changed=0" in alone(**variables).stdout
+    assert went("first.example") == ("sent", first.name)
+    away = providers.address(first.kind)
+    sh(NODE, f"ip route add unreachable {away}/32")
+    try:
+        assert went("second.example") == ("sent", second.name)
+    finally:
+        sh(NODE, f"ip route delete unreachable {away}/32")
+
+
+def test_a_smarthost_moves_to_another_port_and_back_without_leave(alone):
+    name = Host("right", 465, "secure").name
+    for turn, port in enumerate((465, 587, 465)):
+        done = alone(relay_smarthost=f"[{name}]:{port}", **ACCOUNT)
+        assert done.returncode == 0, done.stdout
+        assert went(f"turn-{turn}.example") == ("sent", name)
+
+
+def test_a_level_that_is_stated_for_a_smarthost_without_a_login_holds(alone):
+    host = Host("wrong-name", 25, "secure")
+    fates = {}
+    for level in ("", "secure"):
+        assert alone(relay_smarthost=host.next_hop, relay_smarthost_level=level).returncode == 0
+        fates[level] = went(f"stated{level}.example")[0]
+    assert fates == {"": "sent", "secure": "deferred"}
+    sh(NODE, "postsuper -d ALL")
+
+
+def went(domain):
+    """What became of a message, and by which host."""
+    sh(NODE, f": > {LOG}")
+    send([domain])
+    status, _reason = wait_for(lambda: fate(domain), 60)
+    return status, re.search(r" relay=([\w.-]+)", sh(NODE, f"grep 'to=<somebody@{domain}>' {LOG}"))[1]
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        ({"relay_sender_smarthosts": {"shop.example": "[a.hosts.test]:587"}}, "shop.example would stand for nobody"),
+        ({"relay_sender_smarthosts": {"a b@c}": "[a.hosts.test]:587"}}, "a b@c} would stand for nobody"),
+        ({"relay_sender_smarthosts": {"@a.example": "smtps:[a.hosts.test]:465"}}, "is not a next hop"),
+        ({"relay_fallback_smarthosts": ["[a.hosts.test]:587"]}, "which speaks TLS first"),
+        ({"relay_fallback_smarthosts": ["secure-465.right.hosts.test:465"]}, "in two ways"),
+        ({"relay_credentials": [{"for": "@a.example", "user": "a:b", "password": "c"}]}, "the name holds a colon"),
+        ({"relay_credentials": [{"for": "@a.example", "user": "a", "password": "c"}] * 2}, "keep one entry for each"),
+    ],
+)
+def test_what_no_smarthost_can_be_is_told_before_anything_is_written(alone, variables, sentence):
+    before = sh(NODE, "postconf -n")
+    done = alone(relay_smarthost=Host("right", 465, "secure").next_hop, **ACCOUNT, **variables)
+    assert done.returncode != 0
+    assert sentence in re.sub(r"\s+", " ", done.stdout)
+    assert sh(NODE, "postconf -n") == before
+
+
+@pytest.fixture(scope="module")
+def routed():
+    """A node with records by each kind of client, and a password for a host to which none leads."""
+    begin_anew(NODE)
+    succeed(NODE, "smtp_tls_mode", client={"level": "may", "ca_file": CA_FILE}, allow_weaker=True)
+    parameters = {"smtp_host_lookup": ["native"], **SASL}
+    tls_first = {"smtp_tls_wrappermode": True}
+    services = [
+        {"name": "own/unix", "command": "smtp", "parameters": tls_first},
+        {"name": "store/unix", "command": "lmtp", "parameters": {"lmtp_tls_wrappermode": True}},
+    ]
+    secrets = {"smtp_sasl_password_maps": {Host("exim", 465, "secure").next_hop: f"{USER}:wrong"}}
+    succeed(NODE, "smtp_settings", parameters=parameters, services=services, secrets=secrets)
+    domains = [record(Host("right", port, "secure")) for port in (25, 465)]
+    succeed(NODE, "smtp_domain_policy", domains=domains, exclusive=True, allow_weaker=True)
+
+
+RIGHT_25, RIGHT_465, EXIM_465 = (
+    Host(kind, port, "secure") for kind, port in (("right", 25), ("right", 465), ("exim", 465))
+)
+SMTPS = {"name": "smtps/unix", "command": "smtp"}
+
+
+@pytest.mark.parametrize(
+    ("module", "options", "sentence"),
+    [
+        (
+            "smtp_settings",
+            {"services": [{"name": "smtps/unix", "state": "absent"}]},
+            "smtps/unix is the client by which",
+        ),
+        (
+            "smtp_settings",
+            {"services": [{**SMTPS, "parameters": {"smtp_tls_wrappermode": False}}]},
+            f"{RIGHT_465.domain} goes by smtps:.*, where TLS comes first, and that service does not override",
+        ),
+        ("smtp_domain_policy", {"domains": [record(EXIM_465)]}, "refuses the name or the password .*535"),
+        (
+            "smtp_domain_policy",
+            {"domains": [{"name": "a.example", "route": "own:[a.hosts.test]:465", "level": "dane"}]},
+            "at level dane Postfix sends nothing there",
+        ),
+        (
+            "smtp_domain_policy",
+            {
+                "domains": [
+                    {"name": "a.example", "route": "own:[a.hosts.test]:465", "level": "secure", "mode": "testing"}
+                ]
+            },
+            "as the record is in testing or has expired; take mode or expires out",
+        ),
+        (
+            "smtp_domain_policy",
+            {"domains": [{"name": "a.example", "route": "store:[a.hosts.test]:465", "level": "may"}]},
+            r"where TLS comes first \(lmtp_tls_wrappermode\)",
+        ),
+    ],
+)
+def test_what_would_let_mail_wait_is_refused_and_changes_nothing(routed, module, options, sentence):
+    before = sh(NODE, "postconf -n; postconf -M; postconf -P")
+    said = results(NODE, module, options)[NODE]["msg"]
+    assert re.search(sentence, said)
+    assert sh(NODE, "postconf -n; postconf -M; postconf -P") == before
+
+
+def test_a_host_is_asked_again_once_its_certificate_must_have_another_name(routed):
+    renamed = {**record(RIGHT_25), "match": ["mx.elsewhere.test"]}
+    (told,) = succeed(NODE, "smtp_domain_policy", domains=[renamed])["next_hops"]
+    assert (told["next_hop"], told["delivered"]) == (RIGHT_25.next_hop, False)

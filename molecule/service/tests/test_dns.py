@@ -2,7 +2,7 @@
 """What comes from DNS cannot be forged, and what DNS depends on does not die without a word.
 
 node3 is a relay with a resolver and policies; node2 takes its mail, and has an attacker, who forges whatever he is asked and says
-that it is secure. Each test begins with what the one before has left.
+that it is secure. Tests begin with what those before have left, or with what their fixture says; a run leaves any of them out.
 """
 
 import pathlib
@@ -264,9 +264,9 @@ def test_dane_is_not_given_up_without_leave_nor_what_it_needs(answering):
     assert "other mail.dnssec from yes to no" in result["msg"]
 
 
-def test_a_run_without_the_promised_resolver_fails_and_where_there_never_was_one_dane_is_never_answered(variables):
+def test_a_run_without_the_promised_resolver_fails_and_where_there_never_was_one_dane_is_never_answered(answering):
     """The attacker answers the names that resolvers are tested with as a validator does."""
-    without = {**variables, "relay_resolver": ""}
+    without = {**answering, "relay_resolver": ""}
     sh(NODE, f"echo nameserver {ATTACKER} > {RESOLV_CONF} && systemctl restart postfix")
     said = refused(*TAGS, **without)
     assert "relay_dane: smtp-dane-first was promised a resolver that validates DNSSEC, and the resolver" in said

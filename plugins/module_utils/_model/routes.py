@@ -15,7 +15,7 @@ from . import words
 
 _ROUTE = re.compile(
     r"(?:(?P<transport>[^\W_][\w.-]*):)?"
-    r"(?:(?P<socket>unix:[^\s:]+)|(?:\[(?P<literal>[^\[\]]+)\]|(?P<name>(?!\d+\Z)[^\[\]:]+))(?::(?P<port>[0-9]{1,5}))?)\Z",
+    r"(?:(?P<socket>unix:[^\s:]+)|(?:\[(?P<literal>[^\[\]]+)\]|(?P<name>(?!\d+\Z)[^\[\]:/]+))(?::(?P<port>[0-9]{1,5}))?)\Z",
     re.ASCII,
 )
 STARTTLS, IMPLICIT_TLS = "smtp", "smtps"
@@ -38,9 +38,13 @@ class Route:
         return self.transport == IMPLICIT_TLS
 
     @property
+    def is_socket(self) -> bool:
+        return self.next_hop.startswith("unix:")
+
+    @property
     def policy_key(self) -> str:
         """What smtp_tls_policy_maps, or lmtp_tls_policy_maps, is asked for."""
-        return self.next_hop[len("unix:") :] if self.next_hop.startswith("unix:") else self.next_hop
+        return self.next_hop[len("unix:") :] if self.is_socket else self.next_hop
 
     @property
     def host(self) -> str:
@@ -62,7 +66,8 @@ def read_route(option: str, value: object, implicit_tls: Optional[bool] = None) 
             option,
             value,
             "is not a next hop",
-            "write [host]:port, [host], or a domain whose MX to ask, as in [mx.partner.example]:25",
+            "write [host]:port, [host], or a domain whose MX to ask, as in [mx.partner.example]:25, or a socket, as in "
+            "lmtp:unix:private/dovecot-lmtp",
         )
     port = found["port"]
     if port is not None and not 0 < int(port) < 65536:

@@ -13,7 +13,7 @@ from .. import _given
 from .._errors import InvalidValue
 from .._model.domains import DomainPolicy
 from .._model.incoming import Demand, Unlisted
-from .._model.levels import ClientCertificates, ClientLevel, Ordered, ServerLevel
+from .._model.levels import ClientCertificates, Ordered, ServerLevel
 from .._model.policies import ServerPolicy
 from .._model.routes import Route
 from . import incoming
@@ -44,14 +44,16 @@ def check_known(state: State, records: Iterable[DomainPolicy]) -> None:
             )
 
 
-def check_routes(state: State, records: Iterable[DomainPolicy]) -> None:
-    """Refuse a transport that does not bring mail to hosts, or not at the level that the record has."""
-    for record in records:
+def check_routes(state: State, stated: Iterable[DomainPolicy], in_force: Iterable[DomainPolicy]) -> None:
+    """Refuse a transport that does not bring mail to hosts, or not at the level that a record has today."""
+    for whole, record in zip(stated, in_force):
         if record.route is not None:
-            _check_route(state, record, record.route)
+            _check_transport(state, record, record.route)
+            _check_socket(whole, record.route)
+            _check_level(state, whole, record, record.route)
 
 
-def _check_route(state: State, record: DomainPolicy, route: Route) -> None:
+def _check_transport(state: State, record: DomainPolicy, route: Route) -> None:
     option, service = f"domains[{record.name}].route", state.service(route.transport, "unix")
     if service is None:
         if not route.implicit_tls:  # whose service comes with the record
@@ -69,22 +71,41 @@ def _check_route(state: State, record: DomainPolicy, route: Route) -> None:
             f"names a transport that sends to no host: {service.key} runs {service.command}",
             "name a service of smtp(8) or lmtp(8), or leave the transport out",
         )
-    found = state.found(service)
-    first = service.command == "smtp" and is_yes(found.get("smtp_tls_wrappermode", ""))
-    if route.implicit_tls and not first:
+    if route.implicit_tls and not is_yes(state.found(service).get("smtp_tls_wrappermode", "")):
         raise InvalidValue(
             option,
             str(route),
             f"needs the service {service.key} for hosts where TLS comes first, and master.cf has another of that name",
             "give that one another name, or override smtp_tls_wrappermode=yes there",
         )
+
+
+def _check_socket(record: DomainPolicy, route: Route) -> None:
+    if route.is_socket and record.level is not None and record.level.demands_tls:
+        raise InvalidValue(
+            f"domains[{record.name}].level",
+            str(record.level),
+            f"demands TLS of {route}, a socket, and posttls-finger(1), which asks hosts before, cannot ask one",
+            "leave it out, or set level: may",
+        )
+
+
+def _check_level(state: State, whole: DomainPolicy, record: DomainPolicy, route: Route) -> None:
+    option, service = f"domains[{record.name}].route", state.service(route.transport, "unix")
+    if service is None:
+        return
+    found, first = state.found(service), f"{service.command}_tls_wrappermode"
     level = record.level or client_level(found, service.command)
-    if first and level in (ClientLevel.NONE, ClientLevel.MAY):
+    if is_yes(found.get(first, "")) and not level.demands_tls:
+        only_today = whole.level is not None and whole.level.demands_tls
         raise InvalidValue(
             option,
             str(route),
-            f"goes by {service.key}, where TLS comes first (smtp_tls_wrappermode), and at level {level} Postfix sends nothing there",
-            "give the record a level: encrypt or a stricter one",
+            f"goes by {service.key}, where TLS comes first ({first}), and at level {level} Postfix sends nothing there"
+            + (", as the record is in testing or has expired" if only_today else ""),
+            "take mode or expires out, or leave the transport to the port, as in [host]:465"
+            if only_today
+            else "give the record a level: encrypt or a stricter one",
         )
     if service.command == "lmtp" and (record.level in DANE or record.requiretls is not None):
         raise InvalidValue(

@@ -100,7 +100,7 @@ def plan_domains(state: State, wish: DomainWish, today: datetime.date) -> Domain
     check_coverage(after)
     check_agreement([record.in_force(today) for record in after if not record.has_expired(today)])
     check_known(state, in_force)
-    check_routes(state, in_force)
+    check_routes(state, after, in_force)
     check_local(state, in_force)
     check_unlisted(after, unlisted)
     made = _Made(in_force, unlisted, all_tables(state, in_force, unlisted))

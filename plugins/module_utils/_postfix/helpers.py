@@ -27,12 +27,17 @@ def for_reuse(state: State) -> Tuple[str, ...]:
 
 
 def for_implicit_tls(state: State) -> Tuple[str, ...]:
-    """A client for hosts where TLS comes before SMTP (RFC 8314 section 3.3), one for all of them: the records have the levels."""
+    """A client for hosts where TLS comes before SMTP (RFC 8314 section 3.3), one for all of them: the records have the levels.
+
+    A fallback relay of main.cf is one for clients that wait for STARTTLS.
+    """
     if state.service(IMPLICIT_TLS, "unix"):
         return ()
     smtp = state.service("smtp", "unix")
     chroot = smtp.chroot if smtp else "-"
-    return (f"{IMPLICIT_TLS}/unix={IMPLICIT_TLS} unix - - {chroot} - - smtp -o smtp_tls_wrappermode=yes",)
+    return (
+        f"{IMPLICIT_TLS}/unix={IMPLICIT_TLS} unix - - {chroot} - - smtp -o smtp_tls_wrappermode=yes -o smtp_fallback_relay=",
+    )
 
 
 def check_removal(state: State, gone: Iterable[str]) -> None:

@@ -18,7 +18,7 @@ from . import store
 from .levels import Parameters
 from .plan import NewFile, Shown
 from .state import State
-from .tables import Table, render_table
+from .tables import Table, parse_table, render_table
 
 
 class SecretChanges(NamedTuple):
@@ -52,6 +52,12 @@ def current(state: State, name: str) -> Optional[str]:
     ours = rf"\w+:({re.escape(os.path.join(state.store, 'secrets'))}/\d+/{name})\Z"
     found = re.match(ours, state.explicit.get(name, ""))
     return found[1] if found else None
+
+
+def stored(state: State, name: str = "smtp_sasl_password_maps") -> Table:
+    """The entries that the node has already, in a table of ours."""
+    path = current(state, name)
+    return parse_table(_content(path)) if path else {}
 
 
 def _content(path: str) -> bytes:

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from typing import Dict, Optional
+from typing import Dict, Iterator, Optional, Tuple
 
 from .._model.domains import DomainPolicy
+from .._postfix.values import is_yes
 from .clients import policy_keys
 from .posture import Posture
 from .protections import is_weaker
-from .ways import Hop
+from .ways import OTHER, Hop, is_filter
 
 
 def broken(before: Posture, after: Posture) -> Dict[str, str]:
@@ -27,12 +28,40 @@ def broken(before: Posture, after: Posture) -> Dict[str, str]:
 
 def why_not(posture: Posture, record: DomainPolicy) -> Optional[str]:
     """Why mail for the record's domain would not get what the record says; ``None`` where it does, or nothing is said."""
+    if _waits_for_starttls(posture, record):
+        return (
+            f"domains: {record.name} goes by {record.route}, where TLS comes first, and that service does not override "
+            "smtp_tls_wrappermode=yes any more; leave it as it is."
+        )
     if record.level is None and record.requiretls is None:
         return None
     hops = (hop for name in record.names for hop in (posture.hops[name].hops if name in posture.hops else ()))
     problem = next(filter(None, (_problem(record, hop) for hop in hops)), None)
     said = "requiretls" if record.level is None else f"level {record.level}"
     return problem and f"domains: {record.name} has {said}, but {problem}."
+
+
+def stranded(before: Posture, after: Posture) -> Iterator[Tuple[str, str]]:
+    """Each client of master.cf that goes although mail is still sent by it; by which parameter, and which mail."""
+    had, have = ({service.name for service in one.configuration.state.senders} for one in (before, after))
+    for name, way in after.hops.items():
+        for hop in way.hops:
+            if hop.service is None and hop.transport in had - have:
+                yield hop.transport, f"{hop.by} sends {_mail(name)}"
+
+
+def _mail(way: str) -> str:
+    if is_filter(way):
+        return "mail"
+    return way if way == OTHER else f"mail for {way}"
+
+
+def _waits_for_starttls(posture: Posture, record: DomainPolicy) -> bool:
+    if record.route is None or not record.route.implicit_tls:
+        return False
+    state = posture.configuration.state
+    service = state.service(record.route.transport, "unix")
+    return service is not None and not is_yes(state.found(service).get("smtp_tls_wrappermode", ""))
 
 
 def _problem(record: DomainPolicy, hop: Hop) -> Optional[str]:

@@ -34,5 +34,12 @@ def shown_by_client(found: Mapping[str, str], side: str, level: ClientLevel) -> 
     return AtMost(frozenset([UNVERIFIED] if unverified else []))
 
 
+def shown_by(side: str, level: ClientLevel) -> str:
+    """The parameter that says which mechanisms a client uses at a level, where the server speaks TLS."""
+    if level is ClientLevel.NONE:
+        return f"{side}_sasl_security_options"
+    return f"{side}_sasl_tls_verified_security_options" if level.is_verified else f"{side}_sasl_tls_security_options"
+
+
 def _takes_plaintext(found: Mapping[str, str], parameter: str) -> bool:
     return "noplaintext" not in split_list(found.get(parameter, "noplaintext").lower())

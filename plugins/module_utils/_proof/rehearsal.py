@@ -19,7 +19,7 @@ from .._postfix import store
 from .._postfix.commands import Postfix
 from .._postfix.levels import DANE, MATCH_PARAMETER, protocol_list
 from .._postfix.state import State, split_list
-from .._postfix.values import is_yes
+from .._postfix.values import colon_list, is_yes
 
 # Anchored: a certificate's names stand in these lines too, and its owner chooses them.
 _SAYS = r"posttls-finger: (?:warning: )?"
@@ -30,7 +30,7 @@ _ALL_UNUSABLE = re.compile(_SAYS + r"\S+: all TLSA records unusable")
 """What posttls-finger says of TLSA records, since 3.6 and before (RFC 7672 section 2.2: unusable ones still demand TLS)."""
 _FAILURES = (
     "fatal: |SMTP service not available|Failed to establish session|Destination address lookup failed|lost connection|"
-    "DANE TLSA lookup problem"
+    "timeout while |DANE TLSA lookup problem"
 )
 _NO_SESSION = re.compile(f"{_SAYS}(?:{_FAILURES})")
 _REASON = re.compile(
@@ -107,22 +107,35 @@ def ask(postfix: Postfix, state: State, question: Question) -> Answer:
     return Answer(delivered, tls, None if delivered else _reason(said, tls))
 
 
-def _question(state: State, record: DomainPolicy) -> Question:
-    level, (side, found) = present(record.level), _client(state, record.route)
-    floor = found[f"{side}_tls_mandatory_protocols"]
-    if record.minimum_protocol is not None:
-        floor = protocol_list(record.minimum_protocol, state.version)
+def make_question(
+    side: str, found: Mapping[str, str], level: ClientLevel, next_hop: str, policy: Mapping[str, str]
+) -> Question:
+    """A level at a next hop, with what a policy says otherwise than the client's parameters."""
     parameter = MATCH_PARAMETER.get(level, "").replace("smtp_", f"{side}_", 1)
+    names = policy.get("match") or found.get(parameter, "")
     return Question(
         level=level,
-        next_hop=record.next_hops[0] if record.route is None else record.route.next_hop,
+        next_hop=next_hop,
         parameters=found,
-        protocols=floor,
-        ciphers=str(record.ciphers or found[f"{side}_tls_mandatory_ciphers"]),
-        match=record.match or split_list(found.get(parameter, "")),
-        servername=record.servername or found.get(f"{side}_tls_servername", ""),
+        protocols=policy.get("protocols", found.get(f"{side}_tls_mandatory_protocols", "")),
+        ciphers=policy.get("ciphers", found.get(f"{side}_tls_mandatory_ciphers", "")),
+        match=colon_list(names) if level.trusts_a_ca else split_list(names.replace("|", " ")),
+        servername=policy.get("servername", found.get(f"{side}_tls_servername", "")),
         lmtp=side == "lmtp",
     )
+
+
+def _question(state: State, record: DomainPolicy) -> Question:
+    floor = record.minimum_protocol
+    stated = {
+        "match": " ".join(record.match),
+        "protocols": protocol_list(floor, state.version) if floor is not None else "",
+        "ciphers": str(record.ciphers or ""),
+        "servername": record.servername or "",
+    }
+    policy = {name: value for name, value in stated.items() if value}
+    next_hop = record.next_hops[0] if record.route is None else record.route.next_hop
+    return make_question(*_client(state, record.route), present(record.level), next_hop, policy)
 
 
 def _client(state: State, route: Optional[Route]) -> Tuple[str, Mapping[str, str]]:

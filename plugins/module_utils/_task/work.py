@@ -200,12 +200,15 @@ def _failure(sentence: str, interrupted: Optional[Interrupted], **facts: object)
     return Outcome(True, {"msg": sentence, "changed": undone, "interrupted": interrupted, **facts}, _tell(interrupted))
 
 
+DOUBT = " (check mode cannot know whether an earlier task sees to it)"
+
+
 def unmet(check_mode: bool, *lacking: Optional[str]) -> List[str]:
     """Refuse to begin while something is lacking; in check mode, warnings of it."""
     found = [sentence for sentence in lacking if sentence]
     if found and not check_mode:
         raise HardeningError(found[0])
-    return [f"{sentence} (check mode cannot know whether an earlier task sees to it)" for sentence in found]
+    return [f"{sentence}{DOUBT}" for sentence in found]
 
 
 def restart(needed: bool) -> Restart:

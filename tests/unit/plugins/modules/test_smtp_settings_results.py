@@ -66,15 +66,15 @@ def test_settings_of_every_kind_come_in_one_change_that_check_mode_foretells(nod
 
 @pytest.mark.parametrize("check_mode", [True, False])
 def test_no_password_is_returned_or_remembered(node, check_mode):
-    for value in ("ann:pass word", "ann:other pass", "ann:pass word"):
+    for value in ("zoe:pass word", "zoe:other pass", "zoe:pass word"):
         secrets = {"smtp_sasl_password_maps": {"[mx.provider.example]:587": value}}
         result = run("smtp_settings", node, {**SETTINGS, "secrets": secrets}, check_mode)
-        assert "ann" not in str({**result, "diff": []}).replace(node.config_dir, "")
-        assert "ann:" not in str(result["diff"]) and " pass" not in str(result["diff"])
+        assert "zoe" not in str({**result, "diff": []}).replace(node.config_dir, "")
+        assert "zoe:" not in str(result["diff"]) and " pass" not in str(result["diff"])
     facts = run("smtp_tls_info", node, {})
-    assert "ann:" not in str(facts)
+    assert "zoe:" not in str(facts)
     kept = {
-        path: content for path, (*_each, content, _time) in picture(node.store()).items() if b"ann:" in (content or b"")
+        path: content for path, (*_each, content, _time) in picture(node.store()).items() if b"zoe:" in (content or b"")
     }
     assert all(path.startswith(node.store("secrets")) for path in kept)
     assert bool(kept) is not check_mode

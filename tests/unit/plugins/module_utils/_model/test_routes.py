@@ -50,6 +50,8 @@ def test_a_route_is_read_and_survives_being_written(text, route):
         "2001:db8::25",
         "smtp:unix:private/store",
         "lmtp:unix:two words",
+        "lmtp:/var/run/dovecot/lmtp",
+        "lmtp:inet:store.example:24",
         "a b:[mx.partner.example]",
         "smtp:",
         "smtp::25",
@@ -62,7 +64,8 @@ def test_what_is_no_next_hop_is_refused_in_one_sentence(text):
         read_route("domains[0].route", text)
     assert str(refusal.value) == (
         f"domains[0].route: {text!r} is not a next hop; "
-        "write [host]:port, [host], or a domain whose MX to ask, as in [mx.partner.example]:25."
+        "write [host]:port, [host], or a domain whose MX to ask, as in [mx.partner.example]:25, or a socket, as in "
+        "lmtp:unix:private/dovecot-lmtp."
     )
 
 

@@ -167,7 +167,7 @@ def test_a_run_that_changes_nothing_asks_no_table_of_an_operator(node):
 
 
 IMPLICIT = {"name": "a.example", "route": "[smtp.a.example]:465"}
-SMTPS = "smtps unix - - y - - smtp -o smtp_tls_wrappermode=yes"
+SMTPS = "smtps unix - - y - - smtp -o smtp_tls_wrappermode=yes -o smtp_fallback_relay="
 
 
 def test_hosts_where_tls_comes_first_have_a_client_of_their_own_and_one_for_all(node):
@@ -217,7 +217,29 @@ def test_an_lmtp_route_has_its_level_in_a_table_of_its_own(node):
             {"route": "own:[a.example]:465", "level": "may"},
             "at level may Postfix sends nothing there",
         ),
+        (
+            f"own{SMTPS[5:]}\n",
+            {"route": "own:[a.example]:465", "level": "dane"},
+            "at level dane Postfix sends nothing there; give the record",
+        ),
+        (
+            f"own{SMTPS[5:]}\n",
+            {"route": "own:[a.example]:465", "level": "secure", "mode": "testing"},
+            "nothing there, as the record is in testing or has expired; take mode or expires out",
+        ),
+        (
+            f"own{SMTPS[5:]}\n",
+            {"route": "own:[a.example]:465", "level": "secure", "expires": "2000-01-01"},
+            "nothing there, as the record is in testing or has expired; take mode or expires out",
+        ),
+        (
+            "own unix - - y - - lmtp -o lmtp_tls_wrappermode=yes\n",
+            {"route": "own:[a.example]:24", "level": "may"},
+            r"where TLS comes first \(lmtp_tls_wrappermode\), and at level may",
+        ),
         ("", {"route": "lmtp:[a.example]", "level": "dane-only"}, "for which there is no dane-only"),
+        ("", {"route": "lmtp:unix:private/x", "level": "encrypt"}, "demands TLS of lmtp:unix:private/x, a socket"),
+        ("", {"route": "lmtp:unix:x", "level": "verify", "mode": "testing"}, "demands TLS of lmtp:unix:x, a socket"),
     ],
 )
 def test_a_route_that_leads_nowhere_is_refused_by_name(node, services, given, problem):

@@ -166,3 +166,11 @@ def test_each_record_that_does_not_hold_is_told_by_its_name(node):
     before = posture(node)
     assert list(broken(before, posture(node, {"relayhost": HUB}))) == ["bank.example", "court.example"]
     assert broken(posture(node), before) == {}
+
+
+@pytest.mark.parametrize("level", ["encrypt", "secure"])
+def test_a_record_does_not_hold_where_its_client_waits_for_starttls_again(node, level):
+    node.append("smtp_tls_CAfile = /etc/ssl/ca.pem\n")
+    record = {"name": "bank.example", "level": level, "route": "[mx.bank.example]:465"}
+    told = problem(node, record, {}, override="smtps/unix/smtp_tls_wrappermode=no")
+    assert told.startswith("domains: bank.example goes by smtps:[mx.bank.example]:465, where TLS comes first, and")

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import base64
 import smtplib
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -22,29 +24,24 @@ def question(next_hop="[smtp.example]:587", level="secure", match=("nexthop",), 
 
 
 class Smtp:
-    """A server's answer to AUTH."""
+    """A server's answers to AUTH: these, and then that it was taken."""
 
-    user = password = None
+    def __init__(self, offered, *answers):
+        self.esmtp_features, self.answers, self.heard = {"auth": offered} if offered else {}, list(answers), []
 
-    def __init__(self, offered, problem=None):
-        self.esmtp_features, self.problem, self.tried = {"auth": offered} if offered else {}, problem, []
-
-    def auth(self, mechanism, method):
-        self.tried.append((mechanism, method.__name__, self.user, self.password))
-        if self.problem:
-            raise self.problem
-
-    def auth_plain(self):
-        raise AssertionError
-
-    auth_login = auth_cram_md5 = auth_plain
+    def docmd(self, command, words=""):
+        self.heard.append(f"{command} {words}".strip())
+        answer = self.answers.pop(0) if self.answers else (235, b"2.7.0 ok")
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
 
 @pytest.fixture
 def talk(monkeypatch):
     """Log in at a server that answers so; what was said to whom."""
 
-    def talking(asked, smtp):
+    def talking(asked, smtp, credentials=CREDENTIALS):
         seen = []
 
         @contextmanager
@@ -54,7 +51,7 @@ def talk(monkeypatch):
 
         monkeypatch.setattr(login, "Conversation", conversation)
         monkeypatch.setattr(login, "verifying", lambda ca_file, ca_path: None)
-        return log_in(asked, CREDENTIALS), seen
+        return log_in(asked, credentials), seen
 
     return talking
 
@@ -105,18 +102,33 @@ def test_where_a_name_cannot_be_held_to_no_password_is_sent(talk, asked):
     assert "was not tried" in seen.reason
 
 
+def base64_of(text):
+    return base64.b64encode(text.encode()).decode()
+
+
+GO_ON = (334, b"")
+CHALLENGE = (334, b"PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+")
+"""That of RFC 2195."""
+
+
 @pytest.mark.parametrize(
-    ("offered", "mechanism", "method"),
+    ("offered", "credentials", "answers", "heard"),
     [
-        ("plain login", "PLAIN", "auth_plain"),
-        ("LOGIN CRAM-MD5", "LOGIN", "auth_plain"),
-        ("XOAUTH2 CRAM-MD5", "CRAM-MD5", "auth_plain"),
+        ("plain login", "ann:of:her own", [GO_ON], ["AUTH PLAIN", base64_of("\0ann\0of:her own")]),
+        ("PLAIN", "änn:p€w", [GO_ON], ["AUTH PLAIN", base64_of("\0änn\0p€w")]),
+        ("LOGIN CRAM-MD5", "ann:p€w", [GO_ON, GO_ON], ["AUTH LOGIN", base64_of("ann"), base64_of("p€w")]),
+        (
+            "XOAUTH2 CRAM-MD5",
+            "tim:tanstaaftanstaaf",
+            [CHALLENGE],
+            ["AUTH CRAM-MD5", base64_of("tim b913a602c7eda7a495b4e6e7334d3890")],
+        ),
     ],
 )
-def test_one_mechanism_is_tried_once(talk, offered, mechanism, method):
-    smtp = Smtp(offered)
-    talk(question(), smtp)
-    assert smtp.tried == [(mechanism, method, "ann", "of:her own")]
+def test_one_mechanism_is_tried_once_in_the_octets_that_postfix_sends(talk, offered, credentials, answers, heard):
+    smtp = Smtp(offered, *answers)
+    assert talk(question(), smtp, credentials)[0] == Login(True)
+    assert smtp.heard == heard
 
 
 @pytest.mark.parametrize(("offered", "said"), [("", "none at all"), ("XOAUTH2 GSSAPI", "XOAUTH2 GSSAPI")])
@@ -125,14 +137,33 @@ def test_a_server_that_offers_no_login_is_no_refusal(talk, offered, said):
     assert seen == Login(None, f"no login is offered that is known here ({said})")
 
 
+ECHO = base64_of("\0ann\0of:her own")
+
+
 @pytest.mark.parametrize(
-    ("problem", "seen"),
+    ("answers", "seen"),
     [
-        (smtplib.SMTPAuthenticationError(535, b"5.7.8 no"), Login(False, "535 5.7.8 no")),
-        (smtplib.SMTPAuthenticationError(454, b"4.7.0 later"), Login(None, "454 4.7.0 later")),
-        (smtplib.SMTPServerDisconnected("gone"), Login(None, "gone")),
-        (OSError("unreachable"), Login(None, "unreachable")),
+        ([(535, b"5.7.8 no")], Login(False, "535 5.7.8")),
+        ([GO_ON, (535, f"5.7.8 you said {ECHO}".encode())], Login(False, "535 5.7.8")),
+        ([GO_ON, (535, f"{ECHO} \x1b[31m\n".encode() * 5000)], Login(False, "535")),
+        ([GO_ON, (454, f"4.7.0 {ECHO}".encode())], Login(None, "454 4.7.0")),
+        ([GO_ON, (334, f"{ECHO}".encode())], Login(None, "334")),
+        ([smtplib.SMTPResponseException(554, b"5.7.1 too many connections")], Login(None, "554 before the login")),
+        ([smtplib.SMTPServerDisconnected("gone")], Login(None, "gone")),
+        ([OSError("unreachable")], Login(None, "unreachable")),
     ],
 )
-def test_only_a_refusal_for_good_is_one(talk, problem, seen):
-    assert talk(question(), Smtp("PLAIN", problem))[0] == seen
+def test_only_a_refusal_of_the_login_for_good_is_one_and_of_what_a_server_says_the_numbers_are_told(
+    talk, answers, seen
+):
+    assert talk(question(), Smtp("PLAIN", *answers))[0] == seen
+
+
+def test_a_server_that_comes_to_no_end_is_left_in_time(monkeypatch):
+    def endless(target, context):
+        time.sleep(60)
+
+    monkeypatch.setattr(login, "LONGEST", 0.1)
+    monkeypatch.setattr(login, "Conversation", endless)
+    monkeypatch.setattr(login, "verifying", lambda ca_file, ca_path: None)
+    assert log_in(question(), CREDENTIALS) == Login(None, "the login took longer than 0 seconds")

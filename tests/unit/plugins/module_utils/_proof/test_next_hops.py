@@ -87,6 +87,18 @@ def test_a_content_filter_that_would_be_cut_off_is_refused_with_the_exception_to
     )
 
 
+def test_a_host_of_its_own_that_would_be_cut_off_is_refused_with_the_record_to_write():
+    hop = next_hops.NextHop(
+        "relay/unix", "[::1]:26", "transport_maps", "encrypt", False, None, "no TLS session was made"
+    )
+    with pytest.raises(HardeningError) as refusal:
+        next_hops.refuse_cut_off([hop])
+    assert str(refusal.value) == (
+        "level: encrypt would hold back all mail for [::1]:26 (transport_maps), to which relay/unix sends: "
+        "no TLS session was made; give the record that has this route level: may."
+    )
+
+
 def test_a_command_that_fails_is_told_as_the_reason(node):
     def run(argv, stdin=None):
         raise HardeningError("posttls-finger is missing.")
@@ -117,3 +129,86 @@ def test_a_port_where_tls_comes_first_is_told_where_the_client_waits_for_starttl
     found = list(next_hops.misled(before, posture(node.postfix, node.state)))
     assert bool(found) is told and all("would wait: hosts speak TLS first at port 465" in one for one in found)
     assert list(next_hops.misled(posture(node.postfix, node.state), posture(node.postfix, node.state))) == []
+
+
+SMART = "[smart.example]:587"
+ROUTED = f"relayhost = {SMART}\nsmtp_tls_security_level = secure\n"
+
+
+@pytest.mark.parametrize(
+    ("later", "asked"),
+    [
+        ("", False),
+        ("smtp_tls_loglevel = 1\n", False),
+        ("smtp_tls_policy_maps = inline:{[smart.example]:587=secure}\n", False),
+        ("smtp_tls_secure_cert_match = other.example\n", True),
+        ("smtp_tls_policy_maps = inline:{{[smart.example]:587=secure match=other.example}}\n", True),
+        ("smtp_tls_policy_maps = inline:{{[smart.example]:587=secure servername=other.example}}\n", True),
+        ("smtp_tls_mandatory_protocols = >=TLSv1.3\n", True),
+        ("smtp_tls_mandatory_ciphers = high\n", True),
+        ("smtp_tls_wrappermode = yes\n", True),
+        ("smtp_tls_CAfile = /etc/ssl/other.pem\n", True),
+        ("smtp_tls_security_level = encrypt\nsmtp_tls_mandatory_protocols = >=TLSv1.3\n", False),
+    ],
+)
+def test_a_next_hop_is_asked_again_where_it_is_held_to_something_else(node, later, asked):
+    node.append(f"{ROUTED}default_transport = smtp\n")
+    before = posture(node.postfix, node.state)
+    node.append(later)
+    found = next_hops.rising(before, posture(node.postfix, node.state))
+    assert [hop.next_hop for hop in found] == [SMART] * asked
+
+
+AS_RELAY = "smtp_sasl_tls_security_options = noplaintext\nsmtp_sasl_tls_verified_security_options = noanonymous\n"
+
+
+@pytest.mark.parametrize(
+    ("main_cf", "told"),
+    [
+        (f"{AS_RELAY}smtp_tls_security_level = secure\n", None),
+        (f"{AS_RELAY}smtp_tls_security_level = encrypt\n", "at level encrypt (smtp_sasl_tls_security_options)"),
+        (f"{AS_RELAY}smtp_tls_security_level = may\n", "at level may (smtp_sasl_tls_security_options)"),
+        ("smtp_sasl_security_options = noplaintext\n", "at level none (smtp_sasl_security_options)"),
+        ("smtp_tls_security_level = may\nsmtp_sasl_tls_security_options = noanonymous\n", None),
+        (
+            "smtp_tls_security_level = secure\nsmtp_sasl_tls_verified_security_options = noplaintext, noanonymous\n",
+            "at level secure (smtp_sasl_tls_verified_security_options)",
+        ),
+    ],
+)
+def test_a_next_hop_that_would_be_shown_no_password_is_told(node, main_cf, told):
+    node.append(f"default_transport = smtp\nrelayhost = {SMART}\n{main_cf}")
+    after = posture(node.postfix, node.state)
+    found = list(next_hops.kept_back(after, {SMART, "@shop.example"}))
+    assert bool(found) is bool(told) and all(told in one for one in found)
+    assert list(next_hops.kept_back(after, {"[other.example]:587"})) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        (SMART, False),
+        ("smart.example", False),
+        ("@shop.example", False),
+        ("[smart.example]:578", True),
+        ("smart.example:587", True),
+        ("shop.example", True),
+    ],
+)
+def test_a_password_that_stands_for_nothing_is_told(node, key, told):
+    node.append(f"default_transport = smtp\nrelayhost = {SMART}\n")
+    found = list(next_hops.unused(posture(node.postfix, node.state), {key}))
+    assert bool(found) is told and all(f"no mail goes to {key}," in one for one in found)
+
+
+@pytest.mark.parametrize(
+    ("reason", "advice"),
+    [
+        ("timeout while reading server greeting", "if TLS comes first there"),
+        ("SSL_connect error to a[192.0.2.1]:587: -1", "if TLS does not come first there"),
+        ("connect to a[192.0.2.1]:587: Connection refused", "refused."),
+    ],
+)
+def test_the_other_kind_of_tls_is_named_where_it_may_be_meant(reason, advice):
+    hop = next_hops.NextHop("smtp/unix", SMART, "relayhost", "secure", False, None, reason)
+    assert advice in next(next_hops.warnings([hop]))

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import os
+
 import pytest
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import HardeningError, PostfixError
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._model.allowance import NOTHING
@@ -8,14 +10,14 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof import next_hops
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.login import Login
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._proof.rehearsal import Answer
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._task.asking import Change, ask_first
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._task.asking import Asked, Change, ask_first
 
 SMART = "[smart.example]:587"
 
 
-def change(node, parameters, passwords=None):
+def change(node, parameters, passwords=None, check_mode=False):
     plan = plan_parameters(node.state, parameters) if parameters else Plan()
-    return Change(plan, NOTHING, False, passwords or {})
+    return Change(plan, NOTHING, check_mode, passwords or {})
 
 
 @pytest.fixture
@@ -33,7 +35,7 @@ def answers(monkeypatch):
 
 
 def test_nothing_to_do_asks_nobody(node, answers):
-    assert ask_first(node.postfix, node.state, change(node, {}), lambda asked: asked) == (None, [])
+    assert ask_first(node.postfix, node.state, change(node, {}), lambda asked: asked) == Asked(None, [])
     assert answers == []
 
 
@@ -71,3 +73,55 @@ def test_a_change_by_somebody_else_meanwhile_is_told(node, answers):
     node.append("mydestination = other.example\n")
     with pytest.raises(PostfixError, match="was changed while next hops were asked"):
         then()
+
+
+def put_password(node, password, next_hop=SMART):
+    """A table of ours as smtp_settings leaves it."""
+    path = os.path.join(node.config_dir, "smtp_hardening/secrets/1/smtp_sasl_password_maps")
+    os.makedirs(os.path.dirname(path))
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(f"# ours\n{next_hop}\tann:{password}\n")
+    node.append(f"smtp_sasl_password_maps = hash:{path}\n")
+
+
+def test_a_password_that_the_node_has_is_tried_at_a_next_hop_that_is_new(node, answers):
+    node.append("smtp_tls_security_level = secure\n")
+    put_password(node, "wrong")
+    with pytest.raises(HardeningError, match="refuses the name or the password"):
+        ask_first(node.postfix, node.state, change(node, {"relayhost": SMART}), lambda asked: asked)()
+
+
+def test_next_hops_that_are_too_many_to_be_asked_are_told(node, answers):
+    node.append("smtp_tls_security_level = secure\n")
+    hosts = ", ".join(f"[h{number}.example]" for number in range(next_hops.MOST + 2))
+    asked = ask_first(node.postfix, node.state, change(node, {"relayhost": hosts}), lambda asked: asked)()
+    assert len(answers) == next_hops.MOST
+    (warned,) = asked.warnings()
+    assert warned.endswith(f"not known: [h{next_hops.MOST}.example], [h{next_hops.MOST + 1}.example].")
+
+
+@pytest.mark.parametrize(
+    ("main_cf", "used"),
+    [
+        ("default_transport = smtps\n", "default_transport sends other mail"),
+        ("content_filter = smtps:[127.0.0.1]:10465\n", "content_filter sends mail"),
+        ("relay_domains = a.example\nrelay_transport = smtps\n", "relay_transport sends mail for a.example"),
+        ("transport_maps = inline:{ { a.example = smtp:[b.example] } }\n", None),
+    ],
+)
+def test_a_client_that_mail_goes_by_is_not_taken_away(node, answers, main_cf, used):
+    node.services += "smtps unix - - y - - smtp -o smtp_tls_wrappermode=yes\n"
+    node.append(f"default_transport = smtp\n{main_cf}")
+    gone = Change(plan_parameters(node.state, {}, gone=("smtps/unix",)), NOTHING, False)
+    if used is None:
+        assert ask_first(node.postfix, node.state, gone, lambda asked: asked).hops == []
+        return
+    with pytest.raises(HardeningError, match=f"services: smtps/unix is the client by which {used}, .* leave it"):
+        ask_first(node.postfix, node.state, gone, lambda asked: asked)
+
+
+@pytest.mark.parametrize(("check_mode", "doubted"), [(False, False), (True, True)])
+def test_a_password_for_nobody_is_told_and_check_mode_cannot_know(node, answers, check_mode, doubted):
+    wanted = change(node, {"myhostname": "a.example"}, {"[elsewhere.example]:587": "ann:right"}, check_mode)
+    told = list(ask_first(node.postfix, node.state, wanted, lambda asked: list(asked.warnings())))
+    assert [("[elsewhere.example]:587" in one, "check mode cannot know" in one) for one in told] == [(True, doubted)]
