@@ -91,7 +91,9 @@ class ActionModule(ActionBase):
         foretold = hosts if self._task.check_mode else ()
         found: Dict[str, str] = {}
         concerned = hosts if options["of"] is None else options["of"]
-        for host, names in _fleet.fleets(concerned, hostvars, _as_list(here.get("smtp_absent") or [])).items():
+        absent = _as_list(here.get("smtp_absent") or [])
+        alike = _fleet.peers if "demands_nothing" in options["every"] else _fleet.rules
+        for host, names in _fleet.fleets(concerned, hostvars, absent, alike).items():
             given = _authorities(hostvars[host], [options["ca"]])
             contents = [self._content(name, value, hostvars[host]) for name, value in given.items()]
             authority = _fleet.read_authority(contents[0]) if contents else []

@@ -32,6 +32,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certific
 )
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._edge import Facts
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import InvalidValue
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._profiles import PROFILES
 
 VERSION = 1
 SIDES = ("server", "client")
@@ -43,7 +44,7 @@ _FOR_EVERYBODY = ("none", "may", "dane")
 
 Entry = Mapping[str, object]
 Nodes = Dict[str, Entry]
-Rules = Tuple[str, str]
+Rules = Tuple[str, ...]
 
 
 def rules(variables: Facts) -> Optional[Rules]:
@@ -53,9 +54,21 @@ def rules(variables: Facts) -> Optional[Rules]:
     return (str(profile), str(ca.get("ca_certificate", ""))) if profile else None
 
 
-def fleets(hosts: Iterable[str], hostvars: Mapping[str, Facts], absent: Sequence[str]) -> Dict[str, List[str]]:
-    """Each fleet that one of these hosts belongs to: one of them, and all its members, whatever a run is limited to."""
-    by_host = {host: rules(hostvars[host]) for host in hostvars}
+def peers(variables: Facts) -> Optional[Rules]:
+    """What hosts have in common that may verify one another: the CA, also where one is to be lenient already."""
+    shared = rules(variables)
+    return shared and shared[1:]
+
+
+def fleets(
+    hosts: Iterable[str],
+    hostvars: Mapping[str, Facts],
+    absent: Sequence[str],
+    alike: Callable[[Facts], Optional[Rules]] = rules,
+) -> Dict[str, List[str]]:
+    """Each fleet that one of these hosts belongs to: one of them, and all its members, whatever a run is limited to. With
+    C(alike=peers) the members have the CA in common, and not the profile."""
+    by_host = {host: alike(_of_known_profile(host, hostvars[host])) for host in hostvars}
     first: Dict[Optional[Rules], str] = {}
     for host in hosts:
         first.setdefault(by_host[host], host)
@@ -64,6 +77,15 @@ def fleets(hosts: Iterable[str], hostvars: Mapping[str, Facts], absent: Sequence
         for shared, host in first.items()
         if shared is not None
     }
+
+
+def _of_known_profile(host: str, variables: Facts) -> Facts:
+    """Whose profile nobody knows would otherwise be a fleet of its own, and nobody would wait for it."""
+    profile = variables.get("smtp_profile")
+    if profile and profile not in PROFILES:
+        known = " or ".join(PROFILES)
+        raise InvalidValue("smtp_profile", str(profile), f"is not known for {host}", f"set {known} in the inventory")
+    return variables
 
 
 def read_document(path: str, content: str) -> Nodes:

@@ -108,6 +108,15 @@ def test_a_ca_that_is_not_there_is_no_reason_not_to_note_what_nodes_are(fleet):
     assert json.loads(fleet.path.read_text())["nodes"]["mx1"]["shows"] == {"server": [], "client": []}
 
 
+def test_a_strict_node_is_asked_before_a_lenient_one_with_the_same_ca_gives_up_its_certificate(fleet):
+    demanding = {"level": "encrypt", "client_certificates": "require", "demands": []}
+    fleet.shown("mx1")
+    fleet.shown("mx2", "mx3", posture={**fleet.info["posture"], "servers": {"server": demanding}})
+    fleet.hostvars["mx1"]["smtp_profile"] = "lenient_default"
+    fleet.run(note="seen")
+    assert list(fleet.run(hosts=["mx1"], every=["demands_nothing"])["unready"]) == ["mx2", "mx3"]
+
+
 def test_the_sentence_names_a_few_nodes_of_many(fleet):
     for number in range(100):
         fleet.hostvars[f"mx{number + 10}"] = dict(fleet.hostvars["mx1"])

@@ -59,6 +59,17 @@ def test_a_fleet_is_all_hosts_with_the_same_profile_and_ca(host, absent, expecte
     assert _fleet.fleets([host], hostvars, absent) == expected
 
 
+def test_who_may_verify_a_host_has_the_same_ca_whatever_its_profile():
+    hostvars = {"mx1": STRICT, "out1": LENIENT, "far1": OTHERS, "db1": {}}
+    assert _fleet.fleets(["out1"], hostvars, [], _fleet.peers) == {"out1": ["mx1", "out1"]}
+
+
+def test_a_host_of_a_profile_that_nobody_knows_is_no_fleet_of_its_own():
+    hostvars = {"mx1": STRICT, "mx2": {**STRICT, "smtp_profile": "trusted_agent_strict"}}
+    with pytest.raises(HardeningError, match="smtp_profile: 'trusted_agent_strict' is not known for mx2; set"):
+        _fleet.fleets(["mx1"], hostvars, [])
+
+
 def test_hosts_without_a_ca_are_a_fleet_by_their_profile():
     hostvars = {name: {"smtp_profile": "lenient_default"} for name in ("mx1", "mx2")}
     assert _fleet.fleets(hostvars, hostvars, []) == {"mx1": ["mx1", "mx2"]}
