@@ -55,12 +55,12 @@ class ActionModule(ActionBase):
         hostvars: Mapping[str, Facts] = task_vars["hostvars"]
         here = hostvars[task_vars["inventory_hostname"]]  # what task_vars holds is not templated
         path = _fleet_file.place(here)
-        noted = self._noted(options, hosts, hostvars)
-        if noted and not self._task.check_mode:
+        if options["note"] and not self._task.check_mode:
             with _fleet_file.changed(path) as nodes:
-                nodes.update(noted)
+                nodes.update(self._noted(options, hosts, hostvars, nodes))
         else:
-            nodes = {**_fleet_file.known(path), **noted}
+            nodes = _fleet_file.known(path)
+            nodes.update(self._noted(options, hosts, hostvars, nodes))
         unready = self._unready(options, hosts, here, hostvars, nodes) if options["every"] else {}
         pending = [host for host in hosts if nodes.get(host, {}).get("pending")]
         result = {
@@ -72,14 +72,17 @@ class ActionModule(ActionBase):
         }
         return {**result, "failed": True, "msg": _sentence(options["before"], unready, path)} if unready else result
 
-    def _noted(self, options: Facts, hosts: Sequence[str], hostvars: Mapping[str, Facts]) -> _fleet.Nodes:
-        """What the hosts have shown of which the play has asked it."""
+    def _noted(
+        self, options: Facts, hosts: Sequence[str], hostvars: Mapping[str, Facts], known: _fleet.Nodes
+    ) -> _fleet.Nodes:
+        """What the hosts have shown of which the play has asked it. Who does not say whether it differs is as it was known."""
         found: _fleet.Nodes = {}
         for host in hosts if options["note"] else ():
             info = hostvars[host].get(options["note"]) or {}
             if "active" in info:
                 authorities = self._readable(hostvars[host])
-                pending = bool(options["pending"] and hostvars[host].get(options["pending"]))
+                before = known.get(host, {}).get("pending")
+                pending = bool(hostvars[host].get(options["pending"] or "", before))
                 found[host] = _fleet.read_entry(info, authorities, utc_now(), pending)
         return found
 

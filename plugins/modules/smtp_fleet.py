@@ -25,7 +25,9 @@ options:
       - Nothing is written in check mode.
     type: str
   pending:
-    description: The variable of the hosts that says whether one of them is not as its profile says yet. Noted with the rest.
+    description:
+      - The variable of the hosts that says whether one of them is not as its profile says yet. Noted with the rest.
+      - Of a host that does not have it, what was known before stays.
     type: str
   every:
     description:

@@ -136,6 +136,19 @@ def test_whoever_differs_is_told_to_the_next_stage_and_who_of_them_goes_first(fl
     )
 
 
+def test_who_does_not_say_whether_it_differs_still_does(fleet):
+    fleet.shown("mx1", "mx2", "mx3")
+    for host in ("mx1", "mx2", "mx3"):
+        fleet.hostvars[host]["differs"] = True
+    fleet.run(note="seen", pending="differs")
+    del fleet.hostvars["mx3"]["differs"]
+    fleet.hostvars["mx2"]["differs"] = False
+    fleet.run(note="seen", pending="differs")
+    assert fleet.run()["pending"] == ["mx1", "mx3"]
+    fleet.run(note="seen")
+    assert fleet.run()["pending"] == ["mx1", "mx3"]
+
+
 def test_a_document_of_something_else_stops_the_run_in_a_sentence(fleet):
     fleet.path.write_text("{}")
     with pytest.raises(AnsibleActionFail, match="does not hold what is known of a fleet"):
