@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-from typing import Dict, List, Mapping, Optional, Sequence, Union
+from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
@@ -20,7 +20,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils._controll
     ControllerFiles,
 )
 
-CAS = ("smtp_fleet_ca", "smtp_next_fleet_ca")
+CAS = (_fleet.CA, "smtp_next_fleet_ca")
 """Variables of hosts that name the CAs which their certificates may be of."""
 DAYS = 7
 NAMED = 5
@@ -95,14 +95,30 @@ class ActionModule(ActionBase):
         found: Dict[str, str] = {}
         concerned = hosts if options["of"] is None else options["of"]
         absent = _as_list(here.get("smtp_absent") or [])
-        alike = _fleet.peers if "demands_nothing" in options["every"] else _fleet.rules
-        for host, names in _fleet.fleets(concerned, hostvars, absent, alike).items():
+        peers = "demands_nothing" in options["every"]
+        fleets = _fleet.fleets(concerned, hostvars, absent, ca_of=self._same_ca(), whatever_profile=peers)
+        for host, names in fleets.items():
             given = _authorities(hostvars[host], [options["ca"]])
             contents = [self._content(name, value, hostvars[host]) for name, value in given.items()]
             authority = _fleet.read_authority(contents[0]) if contents else []
             asked = [name for name in names if name not in foretold]
             found.update(_fleet.unready(nodes, asked, options["every"], authority, oldest))
         return found
+
+    def _same_ca(self) -> Callable[[Facts], str]:
+        """What is the same for hosts with the same CA, in whatever words the inventory says where it is."""
+        found: Dict[Tuple[str, str], str] = {}
+
+        def ca_of(variables: Facts) -> str:
+            stated = _fleet.stated_ca(variables)
+            key = (stated, str(variables.get("inventory_dir")))
+            if key not in found:
+                found[key] = stated
+                with contextlib.suppress(AnsibleError, HardeningError):
+                    found[key] = _fleet.read_authority(self._content(_fleet.CA, stated, variables))[0] if stated else ""
+            return found[key]
+
+        return ca_of
 
     def _readable(self, variables: Facts) -> List[str]:
         """The CAs of a host that are there; of one that nobody can read no certificate is known to be."""
@@ -119,8 +135,8 @@ class ActionModule(ActionBase):
 
 def _authorities(variables: Facts, names: Sequence[str]) -> Dict[str, str]:
     """The certificates of CAs, by the variable that names each."""
-    given = {name: (variables.get(name) or {}).get("ca_certificate") for name in names}
-    return {name: str(certificate) for name, certificate in given.items() if certificate}
+    given = {name: _fleet.stated_ca(variables, name) for name in names}
+    return {name: certificate for name, certificate in given.items() if certificate}
 
 
 def _sentence(before: str, unready: Mapping[str, str], path: str) -> str:

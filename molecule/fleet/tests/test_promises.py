@@ -225,6 +225,22 @@ def test_a_node_that_was_made_anew_and_fails_is_known_as_it_is_and_not_as_it_was
     succeed("harden", *STRICT)
 
 
+def test_a_node_whose_lists_end_before_tls_1_3_takes_part_in_it_before_another_demands_it(strict):
+    begin_anew("node3")
+    ends = "smtp_tls_security_level=may smtp_tls_protocols=TLSv1.2 smtpd_tls_protocols=TLSv1.2"
+    sh("node3", f"postconf -e {ends} && postfix reload")
+    succeed("harden_certificates", *STRICT)
+    assert sh("node3", "postconf -h smtp_tls_protocols smtpd_tls_protocols").split() == [">=TLSv1.2"] * 2
+    succeed("harden", *STRICT)
+
+
+def test_a_node_that_was_left_drained_takes_mail_again_by_the_same_command(strict):
+    drained = "permit_inet_interfaces, check_client_access static:{421 4.3.2 This server takes no mail now}"
+    sh("node2", f"postconf -e {shlex.quote(f'smtpd_data_restrictions = {drained}')} && postfix reload")
+    succeed("harden", *STRICT, "-e", "smtp_harden_drain=true")
+    assert "421" not in sh("node2", "postconf -h smtpd_data_restrictions")
+
+
 def test_one_node_that_is_to_be_lenient_keeps_its_certificate_for_strict_ones_with_the_same_ca(strict, inventory):
     rest = ("node2 smtp_profile=trusted_agents_strict", "node3 smtp_profile=trusted_agents_strict")
     done = run("harden", inventories=inventory("node1 smtp_profile=lenient_default smtp_allow_weaker=true", *rest))

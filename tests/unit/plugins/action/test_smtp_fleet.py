@@ -37,6 +37,7 @@ class Fleet:
             "posture": posture,
             "server": {"level": "may"},
             "client": {"level": "may"},
+            "protocols": {"server": ["TLSv1.3"], "client": ["TLSv1.3"]},
         }
 
     def run(self, hosts=("mx1", "mx2", "mx3"), check_mode=False, here=(), **options):
@@ -115,6 +116,14 @@ def test_a_strict_node_is_asked_before_a_lenient_one_with_the_same_ca_gives_up_i
     fleet.hostvars["mx1"]["smtp_profile"] = "lenient_default"
     fleet.run(note="seen")
     assert list(fleet.run(hosts=["mx1"], every=["demands_nothing"])["unready"]) == ["mx2", "mx3"]
+
+
+@pytest.mark.parametrize("variable", ["smtp_fleet_ca", "trusted_agents_strict_fleet_ca"])
+def test_a_fleet_has_one_ca_in_whatever_words_the_inventory_gives_it(fleet, variable):
+    fleet.hostvars["mx3"].pop("smtp_fleet_ca")
+    fleet.hostvars["mx3"][variable] = {"ca_certificate": f"{fleet.ca}\n"}
+    fleet.shown("mx1", "mx2")
+    assert list(fleet.run(hosts=["mx1", "mx2"], note="seen", every=["shows"])["unready"]) == ["mx3"]
 
 
 def test_the_sentence_names_a_few_nodes_of_many(fleet):
