@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-from typing import Dict, List, Mapping, Optional, Sequence, Union
+from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
@@ -20,7 +20,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils._controll
     ControllerFiles,
 )
 
-CAS = ("smtp_fleet_ca", "smtp_next_fleet_ca")
+CAS = (_fleet.CA, "smtp_next_fleet_ca")
 """Variables of hosts that name the CAs which their certificates may be of."""
 DAYS = 7
 NAMED = 5
@@ -55,12 +55,12 @@ class ActionModule(ActionBase):
         hostvars: Mapping[str, Facts] = task_vars["hostvars"]
         here = hostvars[task_vars["inventory_hostname"]]  # what task_vars holds is not templated
         path = _fleet_file.place(here)
-        noted = self._noted(options, hosts, hostvars)
-        if noted and not self._task.check_mode:
+        if options["note"] and not self._task.check_mode:
             with _fleet_file.changed(path) as nodes:
-                nodes.update(noted)
+                nodes.update(self._noted(options, hosts, hostvars, nodes))
         else:
-            nodes = {**_fleet_file.known(path), **noted}
+            nodes = _fleet_file.known(path)
+            nodes.update(self._noted(options, hosts, hostvars, nodes))
         unready = self._unready(options, hosts, here, hostvars, nodes) if options["every"] else {}
         pending = [host for host in hosts if nodes.get(host, {}).get("pending")]
         result = {
@@ -72,14 +72,17 @@ class ActionModule(ActionBase):
         }
         return {**result, "failed": True, "msg": _sentence(options["before"], unready, path)} if unready else result
 
-    def _noted(self, options: Facts, hosts: Sequence[str], hostvars: Mapping[str, Facts]) -> _fleet.Nodes:
-        """What the hosts have shown of which the play has asked it."""
+    def _noted(
+        self, options: Facts, hosts: Sequence[str], hostvars: Mapping[str, Facts], known: _fleet.Nodes
+    ) -> _fleet.Nodes:
+        """What the hosts have shown of which the play has asked it. Who does not say whether it differs is as it was known."""
         found: _fleet.Nodes = {}
         for host in hosts if options["note"] else ():
             info = hostvars[host].get(options["note"]) or {}
             if "active" in info:
                 authorities = self._readable(hostvars[host])
-                pending = bool(options["pending"] and hostvars[host].get(options["pending"]))
+                before = known.get(host, {}).get("pending")
+                pending = bool(hostvars[host].get(options["pending"] or "", before))
                 found[host] = _fleet.read_entry(info, authorities, utc_now(), pending)
         return found
 
@@ -91,13 +94,31 @@ class ActionModule(ActionBase):
         foretold = hosts if self._task.check_mode else ()
         found: Dict[str, str] = {}
         concerned = hosts if options["of"] is None else options["of"]
-        for host, names in _fleet.fleets(concerned, hostvars, _as_list(here.get("smtp_absent") or [])).items():
+        absent = _as_list(here.get("smtp_absent") or [])
+        peers = "demands_nothing" in options["every"]
+        fleets = _fleet.fleets(concerned, hostvars, absent, ca_of=self._same_ca(), whatever_profile=peers)
+        for host, names in fleets.items():
             given = _authorities(hostvars[host], [options["ca"]])
             contents = [self._content(name, value, hostvars[host]) for name, value in given.items()]
             authority = _fleet.read_authority(contents[0]) if contents else []
             asked = [name for name in names if name not in foretold]
             found.update(_fleet.unready(nodes, asked, options["every"], authority, oldest))
         return found
+
+    def _same_ca(self) -> Callable[[Facts], str]:
+        """What is the same for hosts with the same CA, in whatever words the inventory says where it is."""
+        found: Dict[Tuple[str, str], str] = {}
+
+        def ca_of(variables: Facts) -> str:
+            stated = _fleet.stated_ca(variables)
+            key = (stated, str(variables.get("inventory_dir")))
+            if key not in found:
+                found[key] = stated
+                with contextlib.suppress(AnsibleError, HardeningError):
+                    found[key] = _fleet.read_authority(self._content(_fleet.CA, stated, variables))[0] if stated else ""
+            return found[key]
+
+        return ca_of
 
     def _readable(self, variables: Facts) -> List[str]:
         """The CAs of a host that are there; of one that nobody can read no certificate is known to be."""
@@ -114,8 +135,8 @@ class ActionModule(ActionBase):
 
 def _authorities(variables: Facts, names: Sequence[str]) -> Dict[str, str]:
     """The certificates of CAs, by the variable that names each."""
-    given = {name: (variables.get(name) or {}).get("ca_certificate") for name in names}
-    return {name: str(certificate) for name, certificate in given.items() if certificate}
+    given = {name: _fleet.stated_ca(variables, name) for name in names}
+    return {name: certificate for name, certificate in given.items() if certificate}
 
 
 def _sentence(before: str, unready: Mapping[str, str], path: str) -> str:

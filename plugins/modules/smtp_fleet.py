@@ -25,13 +25,16 @@ options:
       - Nothing is written in check mode.
     type: str
   pending:
-    description: The variable of the hosts that says whether one of them is not as its profile says yet. Noted with the rest.
+    description:
+      - The variable of the hosts that says whether one of them is not as its profile says yet. Noted with the rest.
+      - Of a host that does not have it, what was known before stays.
     type: str
   every:
     description:
       - What every node of the fleet must be, or the task fails with the names of those of which that is not known.
       - V(shows) a certificate of the fleet's CA, receiving and sending; V(trusts) that CA; V(uses_tls): it offers
-        STARTTLS, and uses it when sending; V(demands_nothing) of its peers.
+        STARTTLS, and uses it when sending, in TLS 1.3; V(demands_nothing) of its peers, which are
+        all hosts with the same CA, whatever their profile.
       - In check mode the hosts of the play are taken to be what a run would make of them.
     type: list
     elements: str

@@ -71,6 +71,11 @@ client:
   returned: success
   type: dict
   sample: {level: may, minimum_protocol: TLSv1.2, ciphers: medium, exclude_ciphers: [], ca_file: "", match: [], connection_reuse: false}
+protocols:
+  description: The TLS versions that C(server) and C(client) admit, from the oldest to the newest.
+  returned: success
+  type: dict
+  sample: {server: [TLSv1.2, TLSv1.3], client: [TLSv1.2, TLSv1.3]}
 active:
   description: >-
     The active certificates for C(server) and C(client): what M(mailfleet.smtp_hardening.smtp_tls_cert) returns of a
@@ -205,7 +210,7 @@ from ..module_utils._postfix.certificates import describe_next
 from ..module_utils._postfix.commands import Postfix
 from ..module_utils._postfix.domains import DomainWish, plan_domains
 from ..module_utils._postfix.incoming import read_unlisted
-from ..module_utils._postfix.levels import read_client, read_server
+from ..module_utils._postfix.levels import read_client, read_protocols, read_server
 from ..module_utils._postfix.mode import Wish, plan_mode
 from ..module_utils._postfix.plan import Plan
 from ..module_utils._postfix.records import current_folder, read_records
@@ -314,6 +319,7 @@ def known(
         "postfix_version": state.effective["mail_version"],
         "server": as_facts(read_server(state.effective)),
         "client": as_facts(read_client(state.effective)),
+        "protocols": read_protocols(state.effective),
         "posture": seen and posture_facts(seen),
         "drift": None if refused else seen and findings.told("drift", lambda: drift(postfix, state, seen)),
         "pending": pending(postfix, state, options, refused),

@@ -9,7 +9,7 @@ What is known lies in one document on the controller, by the names of the invent
         "seen": "2026-11-28T09:00:00Z",
         "shows": {"server": ["SHA256"], "client": ["SHA256"]},   the CAs that its active certificates are of
         "trusts": ["SHA256"],                                    the CAs in its trust file
-        "tls": true,                                             whether it offers STARTTLS, and uses it when sending
+        "tls": true,                                             whether it offers STARTTLS, and uses it when sending, in TLS 1.3
         "demands": ["certificate", "sending", "tls"],            what not every peer has (see demands())
         "pending": false}}}                                      whether it is not yet as its profile says
 
@@ -32,9 +32,13 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certific
 )
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._edge import Facts
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import InvalidValue
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._profiles import PROFILES
 
 VERSION = 1
 SIDES = ("server", "client")
+CA = "smtp_fleet_ca"
+NEWEST = "TLSv1.3"
+"""What strict nodes speak, and a list of protocols may leave out."""
 ALL = frozenset(["certificate", "sending", "tls"])
 """Everything that a node can demand."""
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
@@ -44,18 +48,32 @@ _FOR_EVERYBODY = ("none", "may", "dane")
 Entry = Mapping[str, object]
 Nodes = Dict[str, Entry]
 Rules = Tuple[str, str]
+"""What the hosts of a fleet have in common."""
 
 
-def rules(variables: Facts) -> Optional[Rules]:
-    """What the hosts of a fleet have in common, profile and CA; ``None`` for a host that belongs to none."""
-    ca = variables.get("smtp_fleet_ca") or {}
-    profile = variables.get("smtp_harden_profile") or variables.get("smtp_profile")
-    return (str(profile), str(ca.get("ca_certificate", ""))) if profile else None
+def stated_ca(variables: Facts, name: str = CA) -> str:
+    """The certificate of a host's CA as the inventory states it, for the role alone or for all of the collection."""
+    only_role = variables.get("trusted_agents_strict_fleet_ca") if name == CA else None
+    return str((only_role or variables.get(name) or {}).get("ca_certificate") or "")
 
 
-def fleets(hosts: Iterable[str], hostvars: Mapping[str, Facts], absent: Sequence[str]) -> Dict[str, List[str]]:
-    """Each fleet that one of these hosts belongs to: one of them, and all its members, whatever a run is limited to."""
-    by_host = {host: rules(hostvars[host]) for host in hostvars}
+def fleets(
+    hosts: Iterable[str],
+    hostvars: Mapping[str, Facts],
+    absent: Sequence[str],
+    *,
+    ca_of: Callable[[Facts], str] = stated_ca,
+    whatever_profile: bool = False,
+) -> Dict[str, List[str]]:
+    """Each fleet that one of these hosts belongs to: one of them, and all its members, whatever a run is limited to. They have
+    profile and CA in common, or the CA C(whatever_profile); a host without a profile belongs to none."""
+
+    def common(host: str) -> Optional[Rules]:
+        variables = hostvars[host]
+        profile = _profile(host, variables)
+        return ("" if whatever_profile else str(profile), ca_of(variables)) if profile else None
+
+    by_host = {host: common(host) for host in hostvars}
     first: Dict[Optional[Rules], str] = {}
     for host in hosts:
         first.setdefault(by_host[host], host)
@@ -64,6 +82,16 @@ def fleets(hosts: Iterable[str], hostvars: Mapping[str, Facts], absent: Sequence
         for shared, host in first.items()
         if shared is not None
     }
+
+
+def _profile(host: str, variables: Facts) -> Optional[str]:
+    """As the inventory says it, or the playbook that imports C(harden). One that nobody knows would be of a fleet of its own, and
+    nobody would wait for it."""
+    profile = variables.get("smtp_harden_profile") or variables.get("smtp_profile")
+    if profile and profile not in PROFILES:
+        known = " or ".join(PROFILES)
+        raise InvalidValue("smtp_profile", str(profile), f"is not known for {host}", f"set {known} in the inventory")
+    return profile
 
 
 def read_document(path: str, content: str) -> Nodes:
@@ -104,7 +132,7 @@ def read_entry(info: Facts, authorities: Iterable[str], now: datetime.datetime, 
         "seen": now.strftime(_TIME),
         "shows": {side: signers(side) for side in SIDES},
         "trusts": [ca["certificate_sha256"] for ca in info["trust"]["authorities"]],
-        "tls": "none" not in (info["server"]["level"], info["client"]["level"]),
+        "tls": all(info[side]["level"] != "none" and NEWEST in info["protocols"][side] for side in SIDES),
         "demands": demands(info["posture"]),
         "pending": pending,
     }
@@ -162,7 +190,7 @@ def _why_not(
 
 
 def _shows(entry: Facts, authority: Sequence[str]) -> bool:
-    return all(authority[0] in entry["shows"][side] for side in SIDES)
+    return bool(authority) and all(authority[0] in entry["shows"][side] for side in SIDES)
 
 
 def _trusts(entry: Facts, authority: Sequence[str]) -> bool:
@@ -180,7 +208,7 @@ def _demands_nothing(entry: Facts, _authority: Sequence[str]) -> bool:
 CONDITIONS: Mapping[str, Tuple[Callable[[Facts, Sequence[str]], bool], str]] = {
     "shows": (_shows, "it does not show a certificate of the fleet's CA, or only when receiving or when sending"),
     "trusts": (_trusts, "it does not trust the fleet's CA"),
-    "uses_tls": (_uses_tls, "it does not offer STARTTLS, or does not use it when sending"),
+    "uses_tls": (_uses_tls, "it does not offer STARTTLS, or does not use it when sending, in TLS 1.3"),
     "demands_nothing": (_demands_nothing, "it demands TLS or certificates of the others"),
 }
 """What every node can be asked to be, and what is said of one that is not."""

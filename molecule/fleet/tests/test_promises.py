@@ -126,6 +126,15 @@ def test_no_node_goes_strict_before_another_is_known_to_have_its_certificate(fre
     deliver("node1", "node3", f"while one was {missing}")
 
 
+def test_a_profile_that_nobody_knows_stops_the_run_before_any_node_is_changed(fresh, inventory):
+    profiles = {"node1": "trusted_agents_strict", "node2": "trusted_agents_strict", "node3": "trusted_agent_strict"}
+    before = {node: sh(node, "postconf -n") for node in NODES}
+    done = run("harden", inventories=inventory(*(f"{node} smtp_profile={name}" for node, name in profiles.items())))
+    assert done.returncode != 0
+    assert "smtp_profile: trusted_agent_strict is not known for node3" in said(done)
+    assert {node: sh(node, "postconf -n") for node in NODES} == before
+
+
 def test_a_controller_that_was_killed_goes_on_where_it_stopped(fresh):
     argv = ["ansible-playbook", "-i", str(INVENTORY), str(TOP / "playbooks" / "harden.yml"), *STRICT]
     environment = {**os.environ, "ANSIBLE_NOCOLOR": "1"}
@@ -199,6 +208,46 @@ def test_mail_that_does_not_arrive_in_the_end_fails_the_run(strict):
     done = run("harden_proof", *STRICT, "-e", "smtp_test_mailbox=no-such-box@node1.fleet.test")
     assert done.returncode != 0
     assert "no-such-box@node1.fleet.test" in said(done)
+
+
+def test_a_node_that_was_made_anew_and_fails_is_known_as_it_is_and_not_as_it_was(strict):
+    for node in NODES:
+        begin_anew(node)
+    assert "node3" in json.loads(STATE.read_text())["nodes"]
+    sh("node3", "systemctl stop postfix")
+    try:
+        done = run("harden", *STRICT)
+    finally:
+        sh("node3", "systemctl start postfix")
+    assert done.returncode != 0
+    assert "node3: it does not show a certificate of the fleet's CA" in said(done)
+    assert "encrypt" not in levels().values()
+    succeed("harden", *STRICT)
+
+
+def test_a_node_whose_lists_end_before_tls_1_3_takes_part_in_it_before_another_demands_it(strict):
+    begin_anew("node3")
+    ends = "smtp_tls_security_level=may smtp_tls_protocols=TLSv1.2 smtpd_tls_protocols=TLSv1.2"
+    sh("node3", f"postconf -e {ends} && postfix reload")
+    succeed("harden_certificates", *STRICT)
+    assert sh("node3", "postconf -h smtp_tls_protocols smtpd_tls_protocols").split() == [">=TLSv1.2"] * 2
+    succeed("harden", *STRICT)
+
+
+def test_a_node_that_was_left_drained_takes_mail_again_by_the_same_command(strict):
+    drained = "permit_inet_interfaces, check_client_access static:{421 4.3.2 This server takes no mail now}"
+    sh("node2", f"postconf -e {shlex.quote(f'smtpd_data_restrictions = {drained}')} && postfix reload")
+    succeed("harden", *STRICT, "-e", "smtp_harden_drain=true")
+    assert "421" not in sh("node2", "postconf -h smtpd_data_restrictions")
+
+
+def test_one_node_that_is_to_be_lenient_keeps_its_certificate_for_strict_ones_with_the_same_ca(strict, inventory):
+    rest = ("node2 smtp_profile=trusted_agents_strict", "node3 smtp_profile=trusted_agents_strict")
+    done = run("harden", inventories=inventory("node1 smtp_profile=lenient_default smtp_allow_weaker=true", *rest))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert levels() == {"node1": "may", "node2": "encrypt", "node3": "encrypt"}
+    deliver("node1", "node2", "from the lenient one")
+    deliver("node2", "node1", "to the lenient one")
 
 
 def test_on_the_way_back_the_certificate_stays_as_long_as_anybody_demands_it(strict):

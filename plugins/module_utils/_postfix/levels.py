@@ -8,14 +8,14 @@
 
 from __future__ import annotations
 
-from typing import Dict, Mapping, Optional, Sequence, Tuple, Union
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from .._edge import Options
 from .._model.levels import CipherGrade, ClientCertificates, ClientLevel, Protocol, ServerLevel
 from .._model.options import kinds
 from .._model.policies import ClientPolicy, ServerPolicy
-from .state import split_list
-from .values import FLOOR_SYNTAX_SINCE, client_level, colon_list, floor, is_yes, known, server_level
+from .state import read_version, split_list
+from .values import FLOOR_SYNTAX_SINCE, admitted, client_level, colon_list, floor, is_yes, known, server_level
 
 Parameters = Dict[str, Optional[str]]
 Version = Tuple[int, int]
@@ -108,6 +108,17 @@ def read_client(effective: Mapping[str, str]) -> ClientPolicy:
         tls_required_no=is_yes(effective["tls_required_enable"]) if "tls_required_enable" in effective else None,
         **_read_plain(ClientPolicy, "smtp", effective),
     )
+
+
+def read_protocols(effective: Mapping[str, str]) -> Dict[str, List[str]]:
+    """The TLS versions that each side admits now, in their order: a list may end before the newest."""
+    lists = {
+        "server": governing_prefix("smtpd", server_level(effective) is ServerLevel.ENCRYPT),
+        "client": governing_prefix("smtp", client_level(effective).is_mandatory),
+    }
+    version = read_version(effective["mail_version"])
+    found = {side: admitted(effective[f"{prefix}_protocols"], version) for side, prefix in lists.items()}
+    return {side: [protocol.value for protocol in Protocol if protocol in found[side]] for side in lists}
 
 
 MATCH_PARAMETER = {

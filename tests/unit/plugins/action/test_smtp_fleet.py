@@ -37,6 +37,7 @@ class Fleet:
             "posture": posture,
             "server": {"level": "may"},
             "client": {"level": "may"},
+            "protocols": {"server": ["TLSv1.3"], "client": ["TLSv1.3"]},
         }
 
     def run(self, hosts=("mx1", "mx2", "mx3"), check_mode=False, here=(), **options):
@@ -108,6 +109,23 @@ def test_a_ca_that_is_not_there_is_no_reason_not_to_note_what_nodes_are(fleet):
     assert json.loads(fleet.path.read_text())["nodes"]["mx1"]["shows"] == {"server": [], "client": []}
 
 
+def test_a_strict_node_is_asked_before_a_lenient_one_with_the_same_ca_gives_up_its_certificate(fleet):
+    demanding = {"level": "encrypt", "client_certificates": "require", "demands": []}
+    fleet.shown("mx1")
+    fleet.shown("mx2", "mx3", posture={**fleet.info["posture"], "servers": {"server": demanding}})
+    fleet.hostvars["mx1"]["smtp_profile"] = "lenient_default"
+    fleet.run(note="seen")
+    assert list(fleet.run(hosts=["mx1"], every=["demands_nothing"])["unready"]) == ["mx2", "mx3"]
+
+
+@pytest.mark.parametrize("variable", ["smtp_fleet_ca", "trusted_agents_strict_fleet_ca"])
+def test_a_fleet_has_one_ca_in_whatever_words_the_inventory_gives_it(fleet, variable):
+    fleet.hostvars["mx3"].pop("smtp_fleet_ca")
+    fleet.hostvars["mx3"][variable] = {"ca_certificate": f"{fleet.ca}\n"}
+    fleet.shown("mx1", "mx2")
+    assert list(fleet.run(hosts=["mx1", "mx2"], note="seen", every=["shows"])["unready"]) == ["mx3"]
+
+
 def test_the_sentence_names_a_few_nodes_of_many(fleet):
     for number in range(100):
         fleet.hostvars[f"mx{number + 10}"] = dict(fleet.hostvars["mx1"])
@@ -125,6 +143,19 @@ def test_whoever_differs_is_told_to_the_next_stage_and_who_of_them_goes_first(fl
         ["mx2"],
         ["mx1", "mx2", "mx3"],
     )
+
+
+def test_who_does_not_say_whether_it_differs_still_does(fleet):
+    fleet.shown("mx1", "mx2", "mx3")
+    for host in ("mx1", "mx2", "mx3"):
+        fleet.hostvars[host]["differs"] = True
+    fleet.run(note="seen", pending="differs")
+    del fleet.hostvars["mx3"]["differs"]
+    fleet.hostvars["mx2"]["differs"] = False
+    fleet.run(note="seen", pending="differs")
+    assert fleet.run()["pending"] == ["mx1", "mx3"]
+    fleet.run(note="seen")
+    assert fleet.run()["pending"] == ["mx1", "mx3"]
 
 
 def test_a_document_of_something_else_stops_the_run_in_a_sentence(fleet):

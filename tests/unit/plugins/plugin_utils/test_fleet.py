@@ -25,7 +25,19 @@ READY = {
 }
 
 
-def info(chain=None, client=None, *, authorities=(), server_level="may", certificates="ignore", client_level="may"):
+BOTH = ("TLSv1.2", "TLSv1.3")
+
+
+def info(
+    chain=None,
+    client=None,
+    *,
+    authorities=(),
+    server_level="may",
+    certificates="ignore",
+    client_level="may",
+    protocols=(BOTH, BOTH),
+):
     """What C(smtp_tls_info) returns of a node, as far as a fleet looks at it."""
     shown = {
         side: [{"chain": certificates_pem(c.certificates).decode()}] if c else []
@@ -38,6 +50,7 @@ def info(chain=None, client=None, *, authorities=(), server_level="may", certifi
     return {
         "server": {"level": server_level},
         "client": {"level": client_level},
+        "protocols": dict(zip(("server", "client"), protocols)),
         "active": shown,
         "trust": {"authorities": [{"certificate_sha256": one} for one in authorities]},
         "posture": posture,
@@ -57,6 +70,17 @@ def info(chain=None, client=None, *, authorities=(), server_level="may", certifi
 def test_a_fleet_is_all_hosts_with_the_same_profile_and_ca(host, absent, expected):
     hostvars = {"mx1": STRICT, "mx2": STRICT, "mx3": STRICT, "out1": LENIENT, "far1": OTHERS, "db1": {}}
     assert _fleet.fleets([host], hostvars, absent) == expected
+
+
+def test_who_may_verify_a_host_has_the_same_ca_whatever_its_profile():
+    hostvars = {"mx1": STRICT, "out1": LENIENT, "far1": OTHERS, "db1": {}}
+    assert _fleet.fleets(["out1"], hostvars, [], whatever_profile=True) == {"out1": ["mx1", "out1"]}
+
+
+def test_a_host_of_a_profile_that_nobody_knows_is_no_fleet_of_its_own():
+    hostvars = {"mx1": STRICT, "mx2": {**STRICT, "smtp_profile": "trusted_agent_strict"}}
+    with pytest.raises(HardeningError, match="smtp_profile: 'trusted_agent_strict' is not known for mx2; set"):
+        _fleet.fleets(["mx1"], hostvars, [])
 
 
 def test_hosts_without_a_ca_are_a_fleet_by_their_profile():
@@ -87,6 +111,10 @@ def test_a_node_is_not_ready_unless_it_is_known_to_be(entry, every, reason):
     assert said is reason is None or reason in said
 
 
+def test_where_no_ca_is_known_nobody_shows_a_certificate_of_it():
+    assert "mx1" in _fleet.unready({"mx1": READY}, ["mx1"], ["shows"], [], NOW - WEEK)
+
+
 def test_what_a_node_shows_is_told_by_who_has_signed_it(fleet_ca, issue):
     ca = certificates_pem([fleet_ca[0]]).decode()
     (authority,) = _fleet.read_authority(ca)
@@ -100,6 +128,21 @@ def test_what_a_node_shows_is_told_by_who_has_signed_it(fleet_ca, issue):
     for shown, expected in rows:
         assert _fleet.read_entry(shown, [ca], NOW, False)["shows"] == expected
     assert _fleet.read_entry(info(ours, ours), [], NOW, False)["shows"] == {"server": [], "client": []}
+
+
+@pytest.mark.parametrize(
+    ("found", "uses"),
+    [
+        (info(), True),
+        (info(server_level="none"), False),
+        (info(client_level="none"), False),
+        (info(protocols=(["TLSv1.2"], BOTH)), False),
+        (info(protocols=(BOTH, ["TLSv1.2"])), False),
+        (info(protocols=(["TLSv1.3"], ["TLSv1.3"])), True),
+    ],
+)
+def test_a_node_uses_tls_as_strict_ones_do_when_receiving_and_when_sending(found, uses):
+    assert _fleet.read_entry(found, [], NOW, False)["tls"] is uses
 
 
 @pytest.mark.parametrize(

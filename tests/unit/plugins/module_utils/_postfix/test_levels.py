@@ -14,6 +14,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.
     client_parameters,
     protocol_list,
     read_client,
+    read_protocols,
     read_server,
     server_parameters,
 )
@@ -99,6 +100,25 @@ def test_what_the_server_does_now_is_read_as_postfix_acts(defaults, main_cf, lev
 def test_the_mandatory_lists_govern_where_tls_is_mandatory(defaults):
     main_cf = {"smtp_tls_security_level": "secure", "smtp_tls_mandatory_ciphers": "high"}
     assert read_client({**defaults, **main_cf}).ciphers is CipherGrade.HIGH
+
+
+@pytest.mark.parametrize(
+    ("main_cf", "server", "client"),
+    [
+        ({"smtpd_tls_protocols": ">=TLSv1.2"}, ["TLSv1.2", "TLSv1.3"], None),
+        (
+            {"smtpd_tls_protocols": "TLSv1.2", "smtp_tls_protocols": "!TLSv1.3, !TLSv1, !TLSv1.1"},
+            ["TLSv1.2"],
+            ["TLSv1.2"],
+        ),
+        ({"smtpd_tls_mandatory_protocols": "TLSv1.2", "smtpd_tls_security_level": "encrypt"}, ["TLSv1.2"], None),
+        ({"smtp_tls_mandatory_protocols": "TLSv1.2", "smtp_tls_security_level": "secure"}, None, ["TLSv1.2"]),
+        ({"smtp_tls_protocols": "no such list"}, None, []),
+    ],
+)
+def test_each_side_admits_the_versions_of_the_list_that_governs_it(defaults, main_cf, server, client):
+    found = read_protocols({**defaults, **main_cf})
+    assert server in (None, found["server"]) and client in (None, found["client"])
 
 
 def test_what_is_set_is_read_back_the_same(defaults):
