@@ -61,7 +61,9 @@ class ActionModule(ActionBase):
                 nodes.update(noted)
         else:
             nodes = {**_fleet_file.known(path), **noted}
-        unready = self._unready(options, hosts, here, hostvars, nodes) if options["every"] else {}
+        # Which hosts there are, hostvars does not say: before ansible-core 2.19 with the controller, where a play was on it, or none.
+        inventory = {host: hostvars[host] for host in task_vars["groups"]["all"]}
+        unready = self._unready(options, hosts, here, inventory, nodes) if options["every"] else {}
         pending = [host for host in hosts if nodes.get(host, {}).get("pending")]
         result = {
             "changed": False,
@@ -84,16 +86,16 @@ class ActionModule(ActionBase):
         return found
 
     def _unready(
-        self, options: Facts, hosts: Sequence[str], here: Facts, hostvars: Mapping[str, Facts], nodes: _fleet.Nodes
+        self, options: Facts, hosts: Sequence[str], here: Facts, inventory: Mapping[str, Facts], nodes: _fleet.Nodes
     ) -> Dict[str, str]:
         """Of each fleet that one of the hosts is of. In check mode, hosts of the play will be what a run makes of them."""
         oldest = utc_now() - datetime.timedelta(days=int(here.get("smtp_fleet_days", DAYS)))
         foretold = hosts if self._task.check_mode else ()
         found: Dict[str, str] = {}
         concerned = hosts if options["of"] is None else options["of"]
-        for host, names in _fleet.fleets(concerned, hostvars, _as_list(here.get("smtp_absent") or [])).items():
-            given = _authorities(hostvars[host], [options["ca"]])
-            contents = [self._content(name, value, hostvars[host]) for name, value in given.items()]
+        for host, names in _fleet.fleets(concerned, inventory, _as_list(here.get("smtp_absent") or [])).items():
+            given = _authorities(inventory[host], [options["ca"]])
+            contents = [self._content(name, value, inventory[host]) for name, value in given.items()]
             authority = _fleet.read_authority(contents[0]) if contents else []
             asked = [name for name in names if name not in foretold]
             found.update(_fleet.unready(nodes, asked, options["every"], authority, oldest))
