@@ -48,7 +48,7 @@ test-again: setup lab-packages ## what failed in the last make test, and nothing
 	@python tools/run_tests.py again
 
 test-all: setup lab-packages ## as make test, with every fault and example, then on the other distributions (hours; CONTRIBUTING.md)
-	@PYTHONS=all FAULT_STRIDE=1 ROWS=1000 EXAMPLES=500 TRIES=1000 MESSAGES=10000 DEADLINE=86400 python tools/run_tests.py all
+	@PYTHONS=all ANSIBLE_CORES=all FAULT_STRIDE=1 ROWS=1000 EXAMPLES=500 TRIES=1000 MESSAGES=10000 DEADLINE=86400 python tools/run_tests.py all
 	@for distro in bullseye bookworm forky; do \
 	    DISTRO=$$distro DEADLINE=86400 python tools/run_tests.py scenarios --all || exit 1; \
 	done

@@ -61,7 +61,9 @@ class ActionModule(ActionBase):
         else:
             nodes = _fleet_file.known(path)
             nodes.update(self._noted(options, hosts, hostvars, nodes))
-        unready = self._unready(options, hosts, here, hostvars, nodes) if options["every"] else {}
+        # Which hosts there are, hostvars does not say: before ansible-core 2.19 with the controller, where a play was on it, or none.
+        inventory = {host: hostvars[host] for host in task_vars["groups"]["all"]}
+        unready = self._unready(options, hosts, here, inventory, nodes) if options["every"] else {}
         pending = [host for host in hosts if nodes.get(host, {}).get("pending")]
         result = {
             "changed": False,
@@ -87,7 +89,7 @@ class ActionModule(ActionBase):
         return found
 
     def _unready(
-        self, options: Facts, hosts: Sequence[str], here: Facts, hostvars: Mapping[str, Facts], nodes: _fleet.Nodes
+        self, options: Facts, hosts: Sequence[str], here: Facts, inventory: Mapping[str, Facts], nodes: _fleet.Nodes
     ) -> Dict[str, str]:
         """Of each fleet that one of the hosts is of. In check mode, hosts of the play will be what a run makes of them."""
         oldest = utc_now() - datetime.timedelta(days=int(here.get("smtp_fleet_days", DAYS)))
@@ -96,10 +98,10 @@ class ActionModule(ActionBase):
         concerned = hosts if options["of"] is None else options["of"]
         absent = _as_list(here.get("smtp_absent") or [])
         peers = "demands_nothing" in options["every"]
-        fleets = _fleet.fleets(concerned, hostvars, absent, ca_of=self._same_ca(), whatever_profile=peers)
+        fleets = _fleet.fleets(concerned, inventory, absent, ca_of=self._same_ca(), whatever_profile=peers)
         for host, names in fleets.items():
-            given = _authorities(hostvars[host], [options["ca"]])
-            contents = [self._content(name, value, hostvars[host]) for name, value in given.items()]
+            given = _authorities(inventory[host], [options["ca"]])
+            contents = [self._content(name, value, inventory[host]) for name, value in given.items()]
             authority = _fleet.read_authority(contents[0]) if contents else []
             asked = [name for name in names if name not in foretold]
             found.update(_fleet.unready(nodes, asked, options["every"], authority, oldest))

@@ -9,6 +9,7 @@ it refuses. So what says something is ours from the first moment: a class below 
 
 from __future__ import annotations
 
+import os
 import traceback
 from typing import FrozenSet, Mapping, Optional, Protocol, Set, Type
 
@@ -58,8 +59,16 @@ def conduct(base: Type[Module], work: Work, **arguments: object) -> None:
     outcome.report(module.warn, module.fail_json, module.exit_json)
 
 
+_NOT_ROOT = (
+    "Root is needed on this node, for Postfix's files and to look too; let the task become root: become: true in the play or the "
+    "inventory, or -b on the command line."
+)
+
+
 def _outcome(work: Work, options: Options, check_mode: bool) -> Outcome:
     """However the work of a module ends."""
+    if os.geteuid() != 0:
+        return Outcome(True, {"msg": _NOT_ROOT, "changed": False}, [])
     strayed = strayed_key(options)
     if strayed:
         sentence = f"{strayed}: holds a private key, which does not belong there; take it out, and make a new key if others saw it."

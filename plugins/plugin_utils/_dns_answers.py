@@ -63,8 +63,8 @@ def ask(questions: Iterable[Question], resolvers: Sequence[object], timeout: obj
     """Every question once; each is answered, or has failed, after ``timeout`` seconds."""
     if not HAS_DNSPYTHON:
         raise HardeningError(
-            "compare: true needs the Python library dnspython on the controller; pip install dnspython there, or leave "
-            "compare out."
+            "compare: true needs the Python library dnspython on the controller; pip install dnspython in Ansible's environment "
+            "there (execution environments of this collection have it), or leave compare out."
         )
     resolver = _resolver(resolvers, read_number("timeout", timeout, 1, MAX_TIMEOUT))
     distinct = list(dict.fromkeys(questions))

@@ -22,7 +22,7 @@ class Fleet:
     """Three strict nodes and a database of one inventory, and what its nodes have shown."""
 
     def __init__(self, path, ca, chain):
-        self.path, self.ca = path, ca
+        self.path, self.ca, self.seen_as = path, ca, dict
         strict = {"smtp_profile": "trusted_agents_strict", "smtp_fleet_ca": {"ca_certificate": ca}}
         self.hostvars = {name: {**strict, "smtp_fleet_state": str(path)} for name in ("mx1", "mx2", "mx3")}
         self.hostvars["db1"] = {}
@@ -44,7 +44,8 @@ class Fleet:
         task = SimpleNamespace(args=options, async_val=0, check_mode=check_mode, action="smtp_fleet")
         connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir="/tmp"))
         self.hostvars[hosts[0]].update(here)
-        variables = {"inventory_hostname": hosts[0], "ansible_play_hosts": list(hosts), "hostvars": self.hostvars}
+        variables = {"inventory_hostname": hosts[0], "ansible_play_hosts": list(hosts)}
+        variables |= {"hostvars": self.seen_as(self.hostvars), "groups": {"all": list(self.hostvars)}}
         return ActionModule(task, connection, None, DataLoader(), None, None).run(None, variables)
 
     def shown(self, *hosts, **values):
@@ -57,6 +58,30 @@ def test_what_one_run_has_seen_lets_another_go_on(fleet):
     fleet.run(note="seen")
     result = fleet.run(hosts=["mx1"], every=["shows", "trusts"])
     assert (result.get("failed"), result["unready"]) == (None, {})
+
+
+class OfOldAnsible(dict):
+    """hostvars before ansible-core 2.19: each host can be asked for, and none or one too many is listed."""
+
+    listed = []
+
+    def __iter__(self):
+        return iter(self.listed)
+
+
+class WithTheController(OfOldAnsible):
+    listed = ["mx1", "mx2", "mx3", "db1", "localhost"]
+
+    def __getitem__(self, host):
+        return super().__getitem__("mx1" if host == "localhost" else host)
+
+
+@pytest.mark.parametrize("hostvars", [OfOldAnsible, WithTheController])
+def test_a_fleet_is_what_the_inventory_lists_whatever_ansible_core_makes_of_hostvars(fleet, hostvars):
+    fleet.seen_as = hostvars
+    fleet.shown("mx1", "mx2")
+    result = fleet.run(hosts=["mx1", "mx2"], note="seen", every=["shows"])
+    assert result["unready"] == {"mx3": "no run has looked at it yet"}
 
 
 def test_a_run_over_some_nodes_stops_for_those_of_which_nothing_is_known_by_name(fleet):

@@ -35,6 +35,17 @@ def test_postfixs_commands_are_found_though_the_path_has_no_sbin(monkeypatch):
     assert {"/usr/sbin", "/sbin"} <= set(found)
 
 
+@pytest.mark.parametrize("path", ["", "/nowhere", None])
+@pytest.mark.parametrize("name", ["openssl", "postconf", "postfix", "postmap", "postqueue"])
+def test_a_program_is_found_where_systems_keep_it_whatever_the_path_says(tmp_path, monkeypatch, name, path):
+    (tmp_path / name).write_text(f"#!/bin/sh\necho this {name}\n")
+    (tmp_path / name).chmod(0o755)
+    monkeypatch.setattr(_command, "_SYSTEM", (str(tmp_path), *_command._SYSTEM))
+    monkeypatch.delenv("PATH") if path is None else monkeypatch.setenv("PATH", path)
+    assert _command.run([name]).stdout == f"this {name}\n"
+    assert b"".join(_command.lines([name])) == f"this {name}\n".encode()
+
+
 @pytest.mark.parametrize("umask", [0o077, 0o027, 0])
 def test_what_a_command_writes_can_be_read_by_postfix_whatever_the_umask(tmp_path, umask):
     before = os.umask(umask)

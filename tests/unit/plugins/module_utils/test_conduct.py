@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import os
 import resource
 
 import pytest
@@ -47,6 +48,11 @@ told, masked = [], []
 def limits(monkeypatch):
     told.clear()
     monkeypatch.setattr(resource, "setrlimit", lambda *limit: told.append(("limit", *limit)))
+
+
+@pytest.fixture(autouse=True)
+def root(monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
 
 
 def run(monkeypatch, attempt):
@@ -96,3 +102,11 @@ def test_a_module_that_is_refused_before_it_begins_says_no_secret_either():
     module.fail_json(msg=f"value of x must be one of: a, got: {AWKWARD}", exception=OSError(2, "no", KEY))
     assert traces(AWKWARD, repr(told)) == traces(KEY, repr(told)) == []
     assert told[-1][1]["msg"] == f"value of x must be one of: a, got: {NOT_SHOWN}"
+
+
+def test_a_module_without_root_does_nothing_and_says_how_to_have_it(monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    kind, result = run(monkeypatch, lambda *_given: pytest.fail("it began"))
+    assert (kind, result["changed"]) == ("fail", False)
+    assert result["msg"].startswith("Root is needed on this node") and "become: true" in result["msg"]
+    assert "-b on the command line" in result["msg"] and "install" not in result["msg"]
