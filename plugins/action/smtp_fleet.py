@@ -54,7 +54,7 @@ class ActionModule(ActionBase):
         hosts: Sequence[str] = task_vars["ansible_play_hosts"]
         hostvars: Mapping[str, Facts] = task_vars["hostvars"]
         here = hostvars[task_vars["inventory_hostname"]]  # what task_vars holds is not templated
-        path = _fleet_file.place(here)
+        path = _fleet_file.place(_first_of_all(hostvars) or here)
         if options["note"] and not self._task.check_mode:
             with _fleet_file.changed(path) as nodes:
                 nodes.update(self._noted(options, hosts, hostvars, nodes))
@@ -133,6 +133,11 @@ class ActionModule(ActionBase):
     def _content(self, name: str, value: str, variables: Facts) -> str:
         files = ControllerFiles(self._loader, self._templar, variables)
         return files.content(f"{name}.ca_certificate", value, MAKE_OR_COPY)
+
+
+def _first_of_all(hostvars: Mapping[str, Facts]) -> Optional[Facts]:
+    """Whose inventory says where the document lies: the same host, whoever is in the run, where there are several inventories."""
+    return next((hostvars[host] for host in hostvars if hostvars[host].get("smtp_profile")), None)
 
 
 def _authorities(variables: Facts, names: Sequence[str]) -> Dict[str, str]:

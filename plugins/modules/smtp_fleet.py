@@ -16,6 +16,7 @@ description:
   - What was last known of each node lies in one document on the controller, C(smtp_fleet_state), by default C(.smtp_fleet.json) in
     the inventory's folder. O(note) writes to it; O(every) reads it and asks no host, so that a run over some nodes knows of the
     others what the last run over them has seen. It holds no secret. Controllers that share a fleet share it, or hand it on.
+  - Where there are several inventories, the host with C(smtp_profile) that comes first in them says where the document lies.
   - What was seen of a node counts for C(smtp_fleet_days) days, 7 by default. Nodes in C(smtp_absent) are out of the fleet for now.
   - Runs once for all hosts of the play, and only on the controller.
 options:

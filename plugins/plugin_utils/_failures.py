@@ -14,6 +14,8 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._secrecy 
 from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils._changes import changes
 
 INFO, SEEN, STOPPED = "smtp_harden_info", "smtp_harden_seen", "smtp_harden_stopped"
+GIVEN_UP = "smtp_harden_given_up"
+"""A stage before the proof had the node fail, in whatever task."""
 AGAIN = "mend that, then run harden again"
 _NO_MAILBOX = re.compile(r"\b5\.1\.\d+\b")
 
@@ -53,8 +55,9 @@ def _stopped(variables: Facts, check_mode: bool) -> Optional[Failure]:
             return Failure("stopped", "", f"not reached: {said(result)}", "let it be reached, then run harden again")
         if result.get("failed") or name == STOPPED:
             return Failure("stopped", "", said(result), AGAIN)
-    if SEEN not in variables:
-        return Failure("stopped", "", "the run ended before its proof", "see its failed task above; " + AGAIN)
+    if GIVEN_UP in variables or SEEN not in variables:
+        reason = "one of its tasks failed" if GIVEN_UP in variables else "the run ended before its proof"
+        return Failure("stopped", "", reason, "see its failed task above; " + AGAIN)
     if not check_mode and _waits(variables):
         reason = "its turn to be changed did not come, since the run stopped before"
         return Failure("stopped", "", reason, "mend what stopped the run, then run harden again")

@@ -38,7 +38,7 @@ def known(path: str) -> Nodes:
     with _said(path):
         if not os.path.exists(path):
             return read_document(path, "")
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8", errors="replace") as file:
             return read_document(path, file.read())
 
 

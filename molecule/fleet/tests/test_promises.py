@@ -250,6 +250,15 @@ def test_one_node_that_is_to_be_lenient_keeps_its_certificate_for_strict_ones_wi
     deliver("node2", "node1", "to the lenient one")
 
 
+@pytest.mark.parametrize("words", [(), ("--check",)], ids=["run", "check mode"])
+@pytest.mark.parametrize("broken", ["fails", "unreachable"])
+def test_a_node_that_an_early_stage_has_given_up_is_told_and_fails_the_run(strict, inventory, broken, words):
+    line = {"fails": "node3 smtp_config_dir=/nowhere", "unreachable": "node3 ansible_host=127.0.0.1 ansible_port=1"}
+    done = run("harden", *STRICT, *words, inventories=inventory(line[broken]))
+    assert done.returncode != 0
+    assert re.search("[12] of 3 nodes (strict and proven|looked at)", said(done)) and "STOPPED node3: " in said(done)
+
+
 def test_on_the_way_back_the_certificate_stays_as_long_as_anybody_demands_it(strict):
     told = succeed("harden", *LENIENT, "--limit", "node1")
     assert "node2: it demands TLS or certificates of the others" in told

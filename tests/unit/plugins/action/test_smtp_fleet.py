@@ -183,6 +183,14 @@ def test_who_does_not_say_whether_it_differs_still_does(fleet):
     assert fleet.run()["pending"] == ["mx1", "mx3"]
 
 
+def test_runs_over_hosts_of_several_inventories_have_one_document(fleet, tmp_path):
+    fleet.hostvars["mx3"]["smtp_fleet_state"] = str(tmp_path / "other.json")
+    fleet.shown("mx1", "mx2", "mx3")
+    fleet.run(hosts=["mx1", "mx2"], note="seen")
+    assert not fleet.run(hosts=["mx3"], note="seen", every=["shows"])["unready"]
+    assert not (tmp_path / "other.json").exists()
+
+
 def test_a_document_of_something_else_stops_the_run_in_a_sentence(fleet):
     fleet.path.write_text("{}")
     with pytest.raises(AnsibleActionFail, match="does not hold what is known of a fleet"):

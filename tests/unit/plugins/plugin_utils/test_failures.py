@@ -44,6 +44,7 @@ def test_a_node_that_is_changed_and_proven_has_no_failure():
         ({"smtp_harden_seen": {"failed": True}}, "it failed without a word"),
         ({"smtp_harden_stopped": {"msg": "It was not drained."}}, "It was not drained."),
         ({"trusted_agents_strict_certificate_result": {"failed": True, "msg": "no CA"}}, "no CA"),
+        ({"smtp_harden_given_up": True}, "one of its tasks failed"),
     ],
 )
 def test_a_node_is_stopped_by_the_first_task_that_failed_in_its_own_words(over, reason):

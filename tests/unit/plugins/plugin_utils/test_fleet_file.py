@@ -49,6 +49,13 @@ def test_a_folder_that_is_not_there_is_named_with_a_remedy(tmp_path):
         pass
 
 
+def test_a_document_of_bytes_that_are_no_text_is_refused_with_a_remedy(tmp_path):
+    path = tmp_path / "fleet.json"
+    path.write_bytes(b"\xff\xfe{}")
+    with pytest.raises(HardeningError, match="remove it"):
+        _fleet_file.known(str(path))
+
+
 def test_what_is_refused_leaves_the_document_as_it_was(tmp_path):
     path = tmp_path / "fleet.json"
     path.write_text("of somebody else")
