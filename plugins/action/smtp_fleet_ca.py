@@ -31,7 +31,8 @@ class ActionModule(NamedTask):
     def act(self, task_vars: Variables) -> Result:
         if library.MISSING:
             raise AnsibleActionFail(
-                "The Python library cryptography is missing on the controller; install python3-cryptography there."
+                "The Python library cryptography is missing on the controller; install python3-cryptography there, or "
+                "pip install cryptography in Ansible's own environment."
             )
         given = self._task.args
         create = boolean(given.get("create") or False)

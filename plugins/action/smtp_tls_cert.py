@@ -51,7 +51,8 @@ class ActionModule(NamedTask):
     ) -> Result:
         if library.MISSING:
             raise AnsibleActionFail(
-                "The Python library cryptography is missing on the controller; install python3-cryptography there."
+                "The Python library cryptography is missing on the controller; install python3-cryptography there, or "
+                "pip install cryptography in Ansible's own environment."
             )
         asked = _fleet_ca.options_of("own_ca", own_ca)
         _fleet_ca.check_given("own_ca", own_ca, "ca_certificate", "ca_private_key")
