@@ -122,7 +122,10 @@ def test_a_senders_host_is_spoken_to_as_the_smarthost_is(smarthost, implicit_tls
 def test_who_comes_second_is_asked_by_the_client_that_speaks_as_it_does(port, main, own):
     hosts = [f"[second.example]:{port}"]
     over = {"relay_smarthost": f"[smtp.example]:{port}", "relay_sender_smarthosts": {"@b.example": "[b.example]:465"}}
-    by_main = made("relay_base_settings.smtp_fallback_relay", **over, relay_fallback_smarthosts=hosts)
+    found = {"stdout": "mail_version = 3.10.1"}
+    by_main = made("relay_base_settings_on_demand", **over, relay_found=found, relay_fallback_smarthosts=hosts)[
+        "smtp_fallback_relay"
+    ]
     service = made("relay_implicit_tls_services", **over, relay_fallback_smarthosts=hosts)[0]
     assert (by_main or [], service["parameters"]["smtp_fallback_relay"] or []) == (hosts * main, hosts * own)
 
