@@ -96,6 +96,7 @@ def inventory(tmp_path):
             "db1\nmx1 smtp_profile=lenient_default\n",
             id="a limit that leaves none",
         ),
+        pytest.param(["--limit", "localhost"], None, None, id="a limit to the controller"),
         pytest.param(["--tags", "letters"], None, None, id="tags that leave nothing"),
     ],
 )
