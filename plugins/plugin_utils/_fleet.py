@@ -32,6 +32,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certific
 )
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._edge import Facts
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import InvalidValue
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.ports import public_port
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._profiles import PROFILES
 
 VERSION = 1
@@ -41,6 +42,8 @@ NEWEST = "TLSv1.3"
 """What strict nodes speak, and a list of protocols may leave out."""
 ALL = frozenset(["certificate", "sending", "tls"])
 """Everything that a node can demand."""
+SMTP, SENDERS = 25, ("smtp/unix", "relay/unix")
+"""The port at which nodes take mail from one another, and the clients that bring it there (master(5))."""
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 _FOR_EVERYBODY = ("none", "may", "dane")
 """Levels of a client at which mail goes out to whoever shows no certificate."""
@@ -132,21 +135,41 @@ def read_entry(info: Facts, authorities: Iterable[str], now: datetime.datetime, 
         "seen": now.strftime(_TIME),
         "shows": {side: signers(side) for side in SIDES},
         "trusts": [ca["certificate_sha256"] for ca in info["trust"]["authorities"]],
-        "tls": all(info[side]["level"] != "none" and NEWEST in info["protocols"][side] for side in SIDES),
+        "tls": uses_tls(info),
         "demands": demands(info["posture"]),
         "pending": pending,
     }
 
 
+def uses_tls(info: Facts) -> bool:
+    """Whether every service by which nodes write to one another offers STARTTLS, or uses it, and speaks the newest TLS."""
+    speaks = all(NEWEST in info["protocols"][side] for side in SIDES)
+    servers, clients = _between_nodes(info["posture"])
+    return speaks and bool(servers) and all(values["level"] != "none" for values in (*servers, *clients))
+
+
 def demands(posture: Optional[Facts]) -> List[str]:
     """What a node demands of its peers: TLS and a certificate of those that write to it, and anything of those that it writes to.
     One that cannot be judged may demand all of it."""
-    if posture is None:
+    servers, clients = _between_nodes(posture)
+    if not servers:
         return sorted(ALL)
-    server, client = posture["servers"]["server"], posture["clients"]["client"]
-    asked = server.get("client_certificates") == "require" or server.get("demands")
-    found = {"tls": server["level"] == "encrypt", "certificate": asked}
-    return sorted(name for name, held in {**found, "sending": client["level"] not in _FOR_EVERYBODY}.items() if held)
+    found = {
+        "tls": any(one["level"] == "encrypt" for one in servers),
+        "certificate": any(one.get("client_certificates") == "require" or one.get("demands") for one in servers),
+        "sending": any(one["level"] not in _FOR_EVERYBODY for one in clients),
+    }
+    return sorted(name for name, held in found.items() if held)
+
+
+def _between_nodes(posture: Optional[Facts]) -> Tuple[List[Facts], List[Facts]]:
+    """The servers at port 25 and the clients that mail for other hosts goes by, each with its overrides in master.cf; main.cf where
+    there are none, and nobody where the node cannot be judged."""
+    if posture is None:
+        return [], []
+    servers = [values for name, values in posture["servers"].items() if public_port(name) == SMTP]
+    clients = [values for name, values in posture["clients"].items() if name in SENDERS]
+    return servers or [posture["servers"]["server"]], clients or [posture["clients"]["client"]]
 
 
 def demand_more(nodes: Nodes, hosts: Iterable[str]) -> List[str]:

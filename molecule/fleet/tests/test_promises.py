@@ -205,6 +205,21 @@ def test_a_canary_that_does_not_come_back_stops_the_run_and_no_other_node_change
     )
 
 
+@pytest.mark.parametrize("lost", ["stopped", "unreachable"])
+def test_a_run_whose_canary_is_lost_looks_at_every_node_and_sums_up(strict, inventory, lost):
+    assert run("harden_survey", *STRICT, *WEAKER).returncode == 0
+    before = {node: sh(node, "postconf -n") for node in ("node2", "node3")}
+    away = inventory("node1 ansible_host=127.0.0.1 ansible_port=1") if lost == "unreachable" else (INVENTORY,)
+    sh("node1", "systemctl stop postfix" if lost == "stopped" else "true")
+    try:
+        done = run("../molecule/fleet/stages", *STRICT, *WEAKER, inventories=away)
+    finally:
+        sh("node1", "systemctl start postfix")
+    assert done.returncode != 0
+    assert "2 of 3 nodes strict and proven, 1 stopped" in said(done), done.stdout
+    assert {node: sh(node, "postconf -n") for node in before} == before
+
+
 def test_mail_that_does_not_arrive_in_the_end_fails_the_run(strict):
     done = run("harden_proof", *STRICT, "-e", "smtp_test_mailbox=no-such-box@node1.fleet.test")
     assert done.returncode != 0

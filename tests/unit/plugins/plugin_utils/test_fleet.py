@@ -164,6 +164,25 @@ def test_what_a_node_demands_is_what_not_every_peer_has(found, demands):
     assert _fleet.demands(found["posture"]) == demands
 
 
+@pytest.mark.parametrize(
+    ("side", "service", "override", "uses", "demands"),
+    [
+        ("servers", "smtp/inet", {"level": "none"}, False, []),
+        ("servers", "192.0.2.1:25/inet", {"level": "none"}, False, []),
+        ("servers", "smtp/inet", {"level": "encrypt"}, True, ["tls"]),
+        ("servers", "submission/inet", {"level": "none"}, True, []),
+        ("servers", "127.0.0.1:25/inet", {"level": "none"}, True, []),
+        ("clients", "smtp/unix", {"level": "none"}, False, []),
+        ("clients", "relay/unix", {"level": "secure"}, True, ["sending"]),
+        ("clients", "amavis/unix", {"level": "none"}, True, []),
+    ],
+)
+def test_what_a_service_between_nodes_has_of_its_own_counts(side, service, override, uses, demands):
+    found = info()
+    found["posture"][side][service] = override
+    assert (_fleet.uses_tls(found), _fleet.demands(found["posture"])) == (uses, demands)
+
+
 def test_who_demands_everything_cannot_demand_more_and_of_whom_nothing_is_known_may():
     nodes = {"mx1": {**READY, "demands": sorted(_fleet.ALL)}, "mx2": {**READY, "demands": ["tls"]}}
     assert _fleet.demand_more(nodes, ["mx1", "mx2", "mx3"]) == ["mx2", "mx3"]
