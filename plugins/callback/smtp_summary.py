@@ -5,20 +5,6 @@
 
 from __future__ import annotations
 
-import time
-from itertools import takewhile
-from typing import Sequence
-
-from ansible.playbook.play import Play
-from ansible.playbook.task import Task
-from ansible.plugins.callback import CallbackBase
-
-try:
-    from ansible.executor.task_result import CallbackTaskResult as TaskResult  # from ansible-core 2.19 on
-except ImportError:
-    from ansible.executor.task_result import TaskResult  # type: ignore[no-redef, attr-defined, unused-ignore]
-from ansible.executor.stats import AggregateStats
-
 DOCUMENTATION = r"""
 name: smtp_summary
 type: notification
@@ -41,6 +27,20 @@ options:
       - section: callback_smtp_summary
         key: progress_seconds
 """
+
+import time
+from itertools import takewhile
+from typing import Sequence
+
+from ansible.playbook.play import Play
+from ansible.playbook.task import Task
+from ansible.plugins.callback import CallbackBase
+
+try:
+    from ansible.executor.task_result import CallbackTaskResult as TaskResult  # from ansible-core 2.19 on
+except ImportError:
+    from ansible.executor.task_result import TaskResult  # type: ignore[no-redef, attr-defined, unused-ignore]
+from ansible.executor.stats import AggregateStats
 
 SUMMARY = "smtp_harden_summary"
 """What the playbook leaves by set_stats: lines, of which those of the verdict are first."""

@@ -33,9 +33,9 @@ options:
   every:
     description:
       - What every node of the fleet must be, or the task fails with the names of those of which that is not known.
-      - V(shows) a certificate of the fleet's CA, receiving and sending; V(trusts) that CA; V(uses_tls): it offers
-        STARTTLS, and uses it when sending, in TLS 1.3; V(demands_nothing) of its peers, which are
-        all hosts with the same CA, whatever their profile.
+      - V(shows) a certificate of the fleet's CA, receiving and sending; V(trusts) that CA; V(uses_tls), which is to offer STARTTLS,
+        and to use it when sending, in TLS 1.3; V(demands_nothing) of its peers, which are all hosts with the same CA, whatever their
+        profile.
       - In check mode the hosts of the play are taken to be what a run would make of them.
     type: list
     elements: str

@@ -231,8 +231,8 @@ options:
           - Make a CA (ECDSA P-256, 10 years) on the controller at the paths O(own_ca.ca_certificate) and O(own_ca.ca_private_key)
             where neither file exists yet. With O(own_ca.ca_passphrase) the key is encrypted. Keep a copy elsewhere.
           - Refused where the node holds an active certificate of another CA that it trusts, or trusts another instead, unless
-            O(trust.authorities) lists that one or O(accept) has V(distrusted_issuer); where a path is inside a collection; and where a relative path leads to a folder that
-            does not last, such as C(/tmp).
+            O(trust.authorities) lists that one or O(accept) has V(distrusted_issuer); where a path is inside a collection; and where
+            a relative path leads to a folder that does not last, such as C(/tmp).
           - The role trusted_agents_strict and the playbooks make no CA, whatever this says. The playbook C(create_fleet_ca) does.
         type: bool
         default: false

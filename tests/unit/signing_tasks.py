@@ -18,9 +18,9 @@ NOBODYS = {"active": {"server": [], "client": []}, "trust": {"ca_file": "", "aut
 class Node:
     """The module on the other side: asks for a signature once, then installs it."""
 
-    def __init__(self, *answers, facts=NOBODYS):
+    def __init__(self, *answers, facts=None):
         self.answers = list(answers)
-        self.facts = facts
+        self.facts = NOBODYS if facts is None else facts
         self.calls = []
         self.asked = []
 

@@ -23,6 +23,12 @@ def question(next_hop="[smtp.example]:587", level="secure", match=("nexthop",), 
     return Question(ClientLevel(level), next_hop, parameters, "", "", match, **over)
 
 
+def given(answer):
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
 class Smtp:
     """A server's answers to AUTH: these, and then that it was taken."""
 
@@ -32,9 +38,7 @@ class Smtp:
     def docmd(self, command, words=""):
         self.heard.append(f"{command} {words}".strip())
         answer = self.answers.pop(0) if self.answers else (235, b"2.7.0 ok")
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+        return given(answer)
 
 
 @pytest.fixture
