@@ -62,7 +62,10 @@ class ActionModule(ActionBase):
             nodes = _fleet_file.known(path)
             nodes.update(self._noted(options, hosts, hostvars, nodes))
         # Which hosts there are, hostvars does not say: before ansible-core 2.19 with the controller, where a play was on it, or none.
-        inventory = {host: hostvars[host] for host in task_vars["groups"]["all"]}
+        # The controller is no node, though extra variables give it a profile, unless the play is on it.
+        inventory = {
+            host: hostvars[host] for host in task_vars["groups"]["all"] if host != "localhost" or host in hosts
+        }
         unready = self._unready(options, hosts, here, inventory, nodes) if options["every"] else {}
         pending = [host for host in hosts if nodes.get(host, {}).get("pending")]
         result = {

@@ -76,6 +76,14 @@ class WithTheController(OfOldAnsible):
         return super().__getitem__("mx1" if host == "localhost" else host)
 
 
+def test_the_controller_is_no_node_of_the_fleet_unless_it_is_in_the_play(fleet):
+    fleet.hostvars["localhost"] = dict(fleet.hostvars["mx1"])
+    fleet.shown("mx1", "mx2", "mx3", "localhost")
+    assert not fleet.run(hosts=["mx1", "mx2", "mx3"], note="seen", every=["shows"])["unready"]
+    del fleet.hostvars["localhost"]["seen"]
+    assert "localhost" in fleet.run(hosts=["mx1", "localhost"], note="seen", every=["shows"])["unready"]
+
+
 @pytest.mark.parametrize("hostvars", [OfOldAnsible, WithTheController])
 def test_a_fleet_is_what_the_inventory_lists_whatever_ansible_core_makes_of_hostvars(fleet, hostvars):
     fleet.seen_as = hostvars
