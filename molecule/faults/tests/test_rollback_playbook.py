@@ -15,7 +15,7 @@ def rollback(*words):
 def test_the_last_change_is_listed_with_its_task_and_taken_back():
     before = sh(NODE, "postconf -h smtpd_banner")
     succeed(NODE, "smtp_settings", parameters={"smtpd_banner": "odd ESMTP"}, task="Be odd")
-    listed = rollback()
+    listed = " ".join(rollback().split())
     assert "Be odd" in listed and "set: smtpd_banner" in listed
     assert sh(NODE, "postconf -h smtpd_banner") == "odd ESMTP\n"
     rollback("-e", "smtp_rollback_to=previous")
