@@ -216,7 +216,7 @@ def test_a_run_whose_canary_is_lost_looks_at_every_node_and_sums_up(strict, inve
     finally:
         sh("node1", "systemctl start postfix")
     assert done.returncode != 0
-    assert re.search(r"nodes strict and proven, 1 stopped.* STOPPED node1: ", said(done)), done.stdout
+    assert re.search(r"nodes strict and proven, 1 stopped.*STOPPED node1: ", said(done)), done.stdout
     assert {node: sh(node, "postconf -n") for node in before} == before
 
 
