@@ -54,18 +54,18 @@ class ActionModule(ActionBase):
         hosts: Sequence[str] = task_vars["ansible_play_hosts"]
         hostvars: Mapping[str, Facts] = task_vars["hostvars"]
         here = hostvars[task_vars["inventory_hostname"]]  # what task_vars holds is not templated
-        path = _fleet_file.place(_first_of_all(hostvars) or here)
+        # Which hosts there are, hostvars does not say: before ansible-core 2.19 with the controller, where a play was on it, or none.
+        # The controller is no node, though extra variables give it a profile, unless the play is on it.
+        inventory = {
+            host: hostvars[host] for host in task_vars["groups"]["all"] if host != "localhost" or host in hosts
+        }
+        path = _fleet_file.place(_first_of_all(inventory) or here)
         if options["note"] and not self._task.check_mode:
             with _fleet_file.changed(path) as nodes:
                 nodes.update(self._noted(options, hosts, hostvars, nodes))
         else:
             nodes = _fleet_file.known(path)
             nodes.update(self._noted(options, hosts, hostvars, nodes))
-        # Which hosts there are, hostvars does not say: before ansible-core 2.19 with the controller, where a play was on it, or none.
-        # The controller is no node, though extra variables give it a profile, unless the play is on it.
-        inventory = {
-            host: hostvars[host] for host in task_vars["groups"]["all"] if host != "localhost" or host in hosts
-        }
         unready = self._unready(options, hosts, here, inventory, nodes) if options["every"] else {}
         pending = [host for host in hosts if nodes.get(host, {}).get("pending")]
         result = {
@@ -138,9 +138,9 @@ class ActionModule(ActionBase):
         return files.content(f"{name}.ca_certificate", value, MAKE_OR_COPY)
 
 
-def _first_of_all(hostvars: Mapping[str, Facts]) -> Optional[Facts]:
+def _first_of_all(inventory: Mapping[str, Facts]) -> Optional[Facts]:
     """Whose inventory says where the document lies: the same host, whoever is in the run, where there are several inventories."""
-    return next((hostvars[host] for host in hostvars if hostvars[host].get("smtp_profile")), None)
+    return next((variables for variables in inventory.values() if variables.get("smtp_profile")), None)
 
 
 def _authorities(variables: Facts, names: Sequence[str]) -> Dict[str, str]:

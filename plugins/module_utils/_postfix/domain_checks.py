@@ -71,7 +71,7 @@ def _check_transport(state: State, record: DomainPolicy, route: Route) -> None:
             f"names a transport that sends to no host: {service.key} runs {service.command}",
             "name a service of smtp(8) or lmtp(8), or leave the transport out",
         )
-    if route.implicit_tls and not is_yes(state.found(service).get("smtp_tls_wrappermode", "")):
+    if route.implicit_tls and not is_yes(state.value("smtp_tls_wrappermode", service)):
         raise InvalidValue(
             option,
             str(route),

@@ -59,9 +59,9 @@ def _mail(way: str) -> str:
 def _waits_for_starttls(posture: Posture, record: DomainPolicy) -> bool:
     if record.route is None or not record.route.implicit_tls:
         return False
-    state = posture.configuration.state
-    service = state.service(record.route.transport, "unix")
-    return service is not None and not is_yes(state.found(service).get("smtp_tls_wrappermode", ""))
+    configuration = posture.configuration
+    service = configuration.state.service(record.route.transport, "unix")
+    return service is not None and not is_yes(configuration.parameter("smtp_tls_wrappermode", service))
 
 
 def _problem(record: DomainPolicy, hop: Hop) -> Optional[str]:

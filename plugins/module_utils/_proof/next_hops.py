@@ -116,7 +116,7 @@ def misled(before: Posture, after: Posture) -> Iterator[str]:
         service = present(hop.service)
         if key in known or service.command != "smtp" or hop.by == "transport_maps" or not hop.next_hop.endswith(":465"):
             continue
-        if not is_yes(after.configuration.state.found(service).get("smtp_tls_wrappermode", "")):
+        if not is_yes(after.configuration.parameter("smtp_tls_wrappermode", service)):
             yield (
                 f"Mail for {hop.next_hop} ({hop.by}) would wait: hosts speak TLS first at port 465, and {service.key} waits for "
                 "STARTTLS. Let it go by the transport smtps, which a route to that port brings (smtp_domain_policy; role relay, "
@@ -131,7 +131,7 @@ def kept_back(after: Posture, logins: AbstractSet[str]) -> Iterator[str]:
         if hop.next_hop not in logins or not isinstance(level, ClientLevel):
             continue
         parameter = shown_by(service.command, level)
-        if "noplaintext" in split_list(after.configuration.state.found(service).get(parameter, "")):
+        if "noplaintext" in split_list(after.configuration.parameter(parameter, service)):
             yield (
                 f"Mail for {hop.next_hop} ({hop.by}, {service.key}) would wait, unless that server takes a login that shows no "
                 f"password: none is shown at level {level} ({parameter}). Give that next hop a record with level: secure "

@@ -21,7 +21,7 @@ NOBODY = "policy-source.invalid"
 def ask_sources(postfix: Postfix, state: State) -> Dict[str, Optional[str]]:
     """Each map, with why Postfix gets no answer from it, or ``None`` where it does."""
     clients = [service for service in state.services if is_client(service)]
-    lists = [state.found(service).get("smtp_tls_policy_maps", "") for service in (None, *clients)]
+    lists = [state.value("smtp_tls_policy_maps", service) for service in (None, *clients)]
     sources = dict.fromkeys(source for listed in lists for source in split_maps(listed))
     return {source: _problem(postfix, source) for source in sources}
 
