@@ -13,6 +13,7 @@ from on_node import start
 from shipped import archive
 
 HERE = TOP / "molecule" / "posture" / "node"
+INSTANCES = TOP / "molecule" / "shared" / "instances.py"
 SECONDS = 1800
 RUN = (
     "rm -rf /root/posture && mkdir /root/posture && cd /root/posture && head -c {length} | tar x && "
@@ -51,7 +52,7 @@ class Run:
                 self._more.notify_all()
 
     def _talk(self, node, jobs):
-        packed = archive((HERE, "."))
+        packed = archive((HERE, "."), (INSTANCES, INSTANCES.name))
         command = RUN.format(length=len(packed), seconds=SECONDS)
         process = start(node, command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         lines = [around().request, *({"id": name, **job} for name, job in jobs.items())]

@@ -10,30 +10,21 @@ import subprocess
 import time
 
 import rewrite
+from instances import MASTER_CF
 
 PLACES = ("/etc", "/var/spool", "/var/lib")
-SERVICES = """\
+SERVICES = (
+    MASTER_CF
+    + """\
 pickup    unix  n - n 60 1 pickup
-cleanup   unix  n - n - 0 cleanup
-qmgr      unix  n - n 300 1 qmgr
-tlsmgr    unix  - - n 1000? 1 tlsmgr
-rewrite   unix  - - n - - trivial-rewrite
-bounce    unix  - - n - 0 bounce
-defer     unix  - - n - 0 bounce
-trace     unix  - - n - 0 bounce
 flush     unix  n - n 1000? 0 flush
-proxymap  unix  - - n - - proxymap
 smtp      unix  - - n - - smtp
 relay     unix  - - n - - smtp
 lmtp      unix  - - n - - lmtp
-error     unix  - - n - - error
-retry     unix  - - n - - error
-discard   unix  - - n - - discard
 local     unix  - n n - - local
 virtual   unix  - n n - - virtual
-anvil     unix  - - n - 1 anvil
-postlog   unix-dgram n - n - 1 postlogd
 """
+)
 SETTINGS = {
     "compatibility_level": "2",
     "myhostname": "observed.test",
