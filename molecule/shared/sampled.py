@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Of a table whose rows take long, C(@pytest.mark.sampled), a run tries ROWS rows, which SEED chooses: others in the next run.
-So it does of several tests, C(pytestmark = pytest.mark.sampled("a name")), which count as rows of one table.
+So it does of several tests, C(pytestmark = pytest.mark.sampled("a name")), which count as rows of one table; with a number behind
+the name, of so many times ROWS of them.
 
 A plugin of pytest, on the controller and on nodes. What somebody names is tried in any case.
 """
@@ -28,11 +29,13 @@ def pytest_configure(config):
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):
-    tables = collections.defaultdict(list)
+    tables, times = collections.defaultdict(list), {}
     for item in items:
         mark = item.get_closest_marker("sampled")
         if mark:
-            tables[mark.args[0] if mark.args else item.nodeid.rpartition("/")[2].partition("[")[0]].append(item)
-    left = {item for name, rows in tables.items() for item in {*rows} - {*some(name, rows)}}
+            name, number = [*mark.args, 1][:2] if mark.args else (item.nodeid.rpartition("/")[2].partition("[")[0], 1)
+            tables[name].append(item)
+            times[name] = number
+    left = {item for name, rows in tables.items() for item in {*rows} - {*some(name, rows, times[name] * ROWS)}}
     config.hook.pytest_deselected(items=list(left))
     items[:] = [item for item in items if item not in left]

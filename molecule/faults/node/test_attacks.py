@@ -18,7 +18,7 @@ from conftest import CONFIG, HERE, STORE, answers, configuration, leftovers, put
 
 pytestmark = pytest.mark.sampled("attacks")
 
-TRIES = int(os.environ.get("TRIES", "40"))
+TRIES = int(os.environ.get("TRIES", "25"))
 LOG = "/var/log/mail.log"
 
 

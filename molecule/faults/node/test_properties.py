@@ -155,7 +155,7 @@ def approve(*_seen):
 
 # Each example is a change of its own, a second long: what fails is shown as it was found.
 @settings(
-    max_examples=int(os.environ.get("EXAMPLES", "15")),
+    max_examples=int(os.environ.get("EXAMPLES", "10")),
     deadline=None,
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),

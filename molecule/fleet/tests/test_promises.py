@@ -150,6 +150,7 @@ def test_a_controller_that_was_killed_goes_on_where_it_stopped(fresh):
     assert "Change the canary" in again and re.search(r"node1 .* changed=0", again)
 
 
+@pytest.mark.sampled("promises", 2)
 def test_a_node_that_comes_back_is_brought_in(strict):
     begin_anew("node3")
     known = json.loads(STATE.read_text())
@@ -179,6 +180,7 @@ HANGS += "[fcntl.flock(lock, fcntl.LOCK_EX) for lock in locks]\nprint(len(locks)
 """Holds what a change waits for."""
 
 
+@pytest.mark.sampled("promises", 2)
 @pytest.mark.parametrize("canary", ["fails", "hangs"])
 def test_a_canary_that_does_not_come_back_stops_the_run_and_no_other_node_changes(strict, inventory, canary):
     inventories = inventory("node2 smtp_canary=true")
@@ -205,6 +207,7 @@ def test_a_canary_that_does_not_come_back_stops_the_run_and_no_other_node_change
     )
 
 
+@pytest.mark.sampled("promises", 2)
 @pytest.mark.parametrize("lost", ["stopped", "unreachable"])
 def test_a_run_whose_canary_is_lost_looks_at_every_node_and_sums_up(strict, inventory, lost):
     assert run("harden_survey", *STRICT, *WEAKER).returncode == 0
@@ -226,6 +229,7 @@ def test_mail_that_does_not_arrive_in_the_end_fails_the_run(strict):
     assert "no-such-box@node1.fleet.test" in said(done)
 
 
+@pytest.mark.sampled("promises", 2)
 def test_a_node_that_was_made_anew_and_fails_is_known_as_it_is_and_not_as_it_was(strict):
     for node in NODES:
         begin_anew(node)
@@ -241,6 +245,7 @@ def test_a_node_that_was_made_anew_and_fails_is_known_as_it_is_and_not_as_it_was
     succeed("harden", *STRICT)
 
 
+@pytest.mark.sampled("promises", 2)
 def test_a_node_whose_lists_end_before_tls_1_3_takes_part_in_it_before_another_demands_it(strict):
     begin_anew("node3")
     ends = "smtp_tls_security_level=may smtp_tls_protocols=TLSv1.2 smtpd_tls_protocols=TLSv1.2"
@@ -250,6 +255,7 @@ def test_a_node_whose_lists_end_before_tls_1_3_takes_part_in_it_before_another_d
     succeed("harden", *STRICT)
 
 
+@pytest.mark.sampled("promises", 2)
 def test_a_node_that_was_left_drained_takes_mail_again_by_the_same_command(strict):
     drained = "permit_inet_interfaces, check_client_access static:{421 4.3.2 This server takes no mail now}"
     sh("node2", f"postconf -e {shlex.quote(f'smtpd_data_restrictions = {drained}')} && postfix reload")
@@ -257,6 +263,7 @@ def test_a_node_that_was_left_drained_takes_mail_again_by_the_same_command(stric
     assert "421" not in sh("node2", "postconf -h smtpd_data_restrictions")
 
 
+@pytest.mark.sampled("promises", 2)
 def test_one_node_that_is_to_be_lenient_keeps_its_certificate_for_strict_ones_with_the_same_ca(strict, inventory):
     rest = ("node2 smtp_profile=trusted_agents_strict", "node3 smtp_profile=trusted_agents_strict")
     done = run("harden", inventories=inventory("node1 smtp_profile=lenient_default smtp_allow_weaker=true", *rest))
@@ -266,6 +273,7 @@ def test_one_node_that_is_to_be_lenient_keeps_its_certificate_for_strict_ones_wi
     deliver("node2", "node1", "to the lenient one")
 
 
+@pytest.mark.sampled("promises", 2)
 @pytest.mark.parametrize("words", [(), ("--check",)], ids=["run", "check mode"])
 @pytest.mark.parametrize("broken", ["fails", "unreachable"])
 def test_a_node_that_an_early_stage_has_given_up_is_told_and_fails_the_run(strict, inventory, broken, words):
@@ -275,6 +283,7 @@ def test_a_node_that_an_early_stage_has_given_up_is_told_and_fails_the_run(stric
     assert re.search("[12] of 3 nodes (strict and proven|looked at)", said(done)) and "STOPPED node3: " in said(done)
 
 
+@pytest.mark.sampled("promises", 2)
 def test_on_the_way_back_the_certificate_stays_as_long_as_anybody_demands_it(strict):
     told = succeed("harden", *LENIENT, "--limit", "node1")
     assert "node2: it demands TLS or certificates of the others" in told

@@ -23,7 +23,7 @@ from tasks import LAB, playbook
 HERE = pathlib.Path(__file__).parents[1]
 MAILBOX = pathlib.PurePosixPath("/var/spool/no_loss/probe")
 LOG = "/var/log/mail.log"
-MESSAGES = int(os.environ.get("MESSAGES", "3000"))
+MESSAGES = int(os.environ.get("MESSAGES", "2000"))
 RATE = MESSAGES / 250
 """A second; what the cluster goes through takes about as long as all of them."""
 DRAINED, KILLED = "node2", "node3"

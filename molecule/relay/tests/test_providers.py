@@ -194,6 +194,7 @@ def through(host, *words, **variables):
     return relay(NODE, *words, relay_smarthost=host.next_hop, relay_settings=settings, **account, **variables)
 
 
+@pytest.mark.sampled("smarthosts")
 def test_a_smarthost_moves_to_465_and_back_and_each_message_comes_once():
     """While a message leaves every tenth of a second. The lab's inventory lists all records, so these stand there already."""
     begin_anew(NODE)
@@ -237,6 +238,7 @@ pathlib.Path(sys.argv[1]).write_text(json.dumps(numbers))
 """
 
 
+@pytest.mark.sampled("smarthosts")
 def test_senders_have_smarthosts_and_passwords_of_their_own():
     begin_anew(NODE)
     succeed(NODE, "smtp_tls_mode", client={"level": "may", "ca_file": CA_FILE}, allow_weaker=True)
@@ -283,6 +285,7 @@ def alone(tmp_path):
 ACCOUNT = {"relay_smarthost_user": USER, "relay_smarthost_password": PASSWORD}
 
 
+@pytest.mark.sampled("smarthosts")
 def test_a_smarthost_brings_its_record_where_no_list_of_records_has_it(alone):
     first, second = Host("right", 465, "secure"), Host("exim", 465, "secure")
     variables = {
@@ -303,6 +306,7 @@ def test_a_smarthost_brings_its_record_where_no_list_of_records_has_it(alone):
         sh(NODE, f"ip route delete unreachable {away}/32")
 
 
+@pytest.mark.sampled("smarthosts")
 def test_a_smarthost_moves_to_another_port_and_back_without_leave(alone):
     name = Host("right", 465, "secure").name
     for turn, port in enumerate((465, 587, 465)):
@@ -311,6 +315,7 @@ def test_a_smarthost_moves_to_another_port_and_back_without_leave(alone):
         assert went(f"turn-{turn}.example") == ("sent", name)
 
 
+@pytest.mark.sampled("smarthosts")
 def test_a_level_that_is_stated_for_a_smarthost_without_a_login_holds(alone):
     host = Host("wrong-name", 25, "secure")
     fates = {}
@@ -329,6 +334,7 @@ def went(domain):
     return status, re.search(r" relay=([\w.-]+)", sh(NODE, f"grep 'to=<somebody@{domain}>' {LOG}"))[1]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("variables", "sentence"),
     [
@@ -372,6 +378,7 @@ RIGHT_25, RIGHT_465, EXIM_465 = (
 SMTPS = {"name": "smtps/unix", "command": "smtp"}
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("module", "options", "sentence"),
     [
