@@ -6,6 +6,8 @@ from typing import NamedTuple, Optional
 from around import HOSTS, KINDS, MX, NO_TLS, SIGNED, around
 
 PLAINTEXT, TLS, KEPT = "plaintext", "TLS", "kept"
+FAILED = "TLS failed"
+"""At a server with which it was not demanded: mail goes to the next hops first, and in plaintext once it has waited."""
 FIXED = {"spare.test": NO_TLS, "second.test": "good"}
 PROTOCOLS = ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
 SYSTEM = "the system's CAs (tls_append_default_CA)"
@@ -20,15 +22,17 @@ class Way(NamedTuple):
 
 
 def way(hops, behaviour, relaxed=None):
-    """What becomes of mail: each hop in turn, until one takes it. Mail that says TLS-Required: no has the level ``relaxed``
-    where that is heeded."""
-    for hop in hops:
-        if hop["client"] is None:
-            return Way("elsewhere")
-        host = server_of(hop)
-        found = _outcome(hop, host, FIXED.get(host, behaviour), relaxed)
-        if found != KEPT:
-            return Way(found, host)
+    """What becomes of mail: each hop in turn, until one takes it, and all of them once more where none has. Mail that says
+    TLS-Required: no has the level ``relaxed`` where that is heeded."""
+    for failed in (KEPT, PLAINTEXT):
+        for hop in hops:
+            if hop["client"] is None:
+                return Way("elsewhere")
+            host = server_of(hop)
+            found = _outcome(hop, host, FIXED.get(host, behaviour), relaxed)
+            found = failed if found == FAILED else found
+            if found != KEPT:
+                return Way(found, host)
     return Way(KEPT)
 
 
@@ -52,8 +56,6 @@ def _outcome(hop, host, behaviour, relaxed):
     if not hop["valid"]:
         return KEPT
     level = values["level"]
-    if level == "none":
-        return PLAINTEXT
     if relaxed and values.get("tls_required_enable") is False:
         return PLAINTEXT if behaviour == NO_TLS or relaxed == "none" else TLS
     if level in ("dane", "dane-only"):
@@ -61,8 +63,10 @@ def _outcome(hop, host, behaviour, relaxed):
         if level == "may":
             floor, grade = values["opportunistic_protocol"], values["opportunistic_ciphers"]
             values = {**values, "minimum_protocol": floor, "ciphers": grade}
+    if level == "none" or (level == "may" and behaviour == NO_TLS):
+        return PLAINTEXT
     if level == "may":
-        return TLS if behaviour != NO_TLS and _shakes_hands(values, behaviour) else PLAINTEXT
+        return TLS if _shakes_hands(values, behaviour) else FAILED
     if level is None or behaviour == NO_TLS or not _shakes_hands(values, behaviour):
         return KEPT
     return TLS if _believes(hop, host, level, behaviour) else KEPT

@@ -37,6 +37,13 @@ def way(main=None, **rest):
     return row(parameters, **{"peers": FEW, **rest}, tables=tables)
 
 
+def failing(level, parameter="smtp_fallback_relay", value="[smart.test]", **main):
+    """``may`` with a list that no version is on, and a next hop with a level of its own behind."""
+    parameters = {"smtp_tls_security_level": "may", "smtp_tls_protocols": "TLSv1.9", **KNOWN, **main, parameter: value}
+    policies = {"[smart.test]": level}
+    return row({**parameters, "smtp_tls_policy_maps": POLICIES}, peers=FEW, tables={"policies": policies})
+
+
 def transports(entries, main=None, **rest):
     """Entries of transport_maps."""
     parameters = {"transport_maps": "%type%:%dir%/transports", **(main or {})}

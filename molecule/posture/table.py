@@ -2,7 +2,7 @@
 """The configurations that are held against the wire."""
 
 from around import FEW, PEERS
-from rows import KNOWN, POLICIES, PROBE, SECURE, SOMEBODY, VERIFY, level, policy, row, server, transports, way
+from rows import KNOWN, POLICIES, PROBE, SECURE, SOMEBODY, VERIFY, failing, level, policy, row, server, transports, way
 
 FLOORS = (3, 6)
 HEADERS = (3, 10)
@@ -187,6 +187,13 @@ WAYS = {
     "discard": way({"default_transport": "discard:"}, peers=()),
     "a fallback": way({"smtp_fallback_relay": "[spare.test]"}),
     "a fallback with a policy": way({"smtp_fallback_relay": "[smart.test]", "relayhost": "bank.test"}),
+    "a fallback where TLS fails": failing("secure"),
+    "a fallback in plaintext where TLS fails": failing("none"),
+    "a fallback with which TLS fails as well": failing("may"),
+    "a fallback that turns some away where TLS fails": failing("secure", smtp_tls_CAfile="%pki%/unknown.pem"),
+    "another next hop where TLS fails": failing("encrypt", "relayhost", "bank.test, [smart.test]"),
+    "no fallback where TLS fails": failing("secure", "relayhost", "bank.test"),
+    "a fallback where only some cannot start TLS": failing("encrypt", smtp_tls_protocols="TLSv1.3"),
     "a fallback of a service": way(
         {"default_transport": "slow"}, services={"slow/unix": "- - n - - smtp -o smtp_fallback_relay=[spare.test]"}
     ),

@@ -133,6 +133,8 @@ posture:
     hold there as Postfix reads them. C(ways): where mail for each domain that a table or record speaks of goes (C(hops), each
     with what has chosen it and the key of its TLS policy), and what holds on all of these; C(other mail) is the rest.
     C(policy_sources) are tables that somebody else keeps, who may ask for more protection; they are not asked.
+    C(where_tls_fails) is what mail has with which TLS fails at the first server: it is C(kept), goes to another next hop, as a
+    fallback relay, at the level that is named, or to the same server in C(plaintext).
   returned: success; null where a finding says why
   type: dict
   sample:

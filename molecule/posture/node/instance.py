@@ -46,7 +46,7 @@ SETTINGS = {
     # Each message is tried when its turn comes, and never given up.
     "soft_bounce": "yes",
     "queue_run_delay": "1h",
-    "minimal_backoff_time": "1s",
+    "minimal_backoff_time": "2s",  # a message that is first tried after the turn of a second is one second old
     "default_destination_concurrency_failed_cohort_limit": "1000",
     "smtp_connection_cache_on_demand": "no",
     "smtp_connect_timeout": "10s",

@@ -165,7 +165,7 @@ def wire(instance, servers, row):
         fate = instance.send(*row["mail"][0], row.get("header", ""))
         seen[behaviour] = _seen(servers, fate)
         if fate[2] != "sent":
-            kept[behaviour] = (fate[0], int(time.time()) + 1)  # Postfix counts whole seconds
+            kept[behaviour] = (fate[0], int(time.time()) + 2)  # Postfix counts whole seconds
     for behaviour, (queue_id, again) in kept.items():
         servers.behave(behaviour)
         wait_for(lambda again=again: time.time() >= again, instance)

@@ -15,6 +15,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._posture.
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._posture.protections import (
     AtLeast,
     AtMost,
+    Instead,
     Switch,
     Unknown,
 )
@@ -80,4 +81,4 @@ def _value(value):
         return sorted(value.sources)
     if isinstance(value, Switch):
         return value.protects
-    return str(value) if isinstance(value, Enum) else value
+    return str(value) if isinstance(value, (Enum, Instead)) else value

@@ -24,6 +24,7 @@ from .._postfix.incoming import read_unlisted
 from .._postfix.ports import is_private, public_port
 from . import clients, listeners
 from .configuration import Configuration
+from .failing import WHERE_TLS_FAILS
 from .protections import AtLeast, Protection, Protections, Same, is_weaker
 from .routing import patterns_of
 from .ways import ABOUT, OTHER, SOURCES, Way, is_filter, read_destinations, read_ways
@@ -102,6 +103,8 @@ def _compare(owner: str, before: Protections, after: Protections) -> Iterator[It
     }
     if fallen.get("mandatory_protocol") == fallen.get("minimum_protocol"):
         fallen.pop("mandatory_protocol", None)
+    if "level" in fallen:
+        fallen.pop(WHERE_TLS_FAILS, None)
     level = after.get("level")
     if fallen.get(SOURCES) == fallen.get("policy") or (isinstance(level, ClientLevel) and level.is_strongest):
         fallen.pop(SOURCES, None)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Dict, FrozenSet, Mapping, Optional, Union
 
-from .._model.levels import Ordered
+from .._model.levels import ClientLevel, Ordered
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,24 @@ class Unknown:
         return " and ".join(sorted(self.sources)) or "nothing"
 
 
-Protection = Union[Ordered, AtLeast, AtMost, Switch, Unknown]
+@dataclass(frozen=True)
+class Instead:
+    """What mail has that did not get what was tried first: the level of another next hop, or, for ``None``, a place in the queue."""
+
+    level: Optional[ClientLevel] = None
+
+    def is_weaker_than(self, other: object) -> bool:
+        if not isinstance(other, Instead) or self.level is None:
+            return False
+        return other.level is None or self.level.is_weaker_than(other.level)
+
+    def __str__(self) -> str:
+        if self.level is None:
+            return "kept"
+        return "plaintext" if self.level is ClientLevel.NONE else str(self.level)
+
+
+Protection = Union[Ordered, AtLeast, AtMost, Switch, Unknown, Instead]
 Protections = Mapping[str, Optional[Protection]]
 """By what they are called; ``None`` for what protects nothing at all."""
 

@@ -15,9 +15,10 @@ from .._model.levels import ClientLevel
 from .._postfix.state import Service, split_list
 from . import clients
 from .configuration import Configuration
+from .failing import WHERE_TLS_FAILS, after_failure, where_tls_fails
 from .filters import ACTION, CONTENT_FILTER, PROXY_FILTER, content_filters, proxy_filters
 from .maps import is_kept_by_others
-from .protections import AtLeast, Protections, Unknown, weakest
+from .protections import AtLeast, Instead, Protections, Unknown, weakest
 from .routing import NOWHERE, Choice, choices, keys_for, listed_domains, prepare_lists
 
 OTHER = "other mail"
@@ -193,12 +194,19 @@ class _Hops:
         if service is None or not service.is_sender:
             yield Hop(None, choice.transport, choice.next_hop, choice.by, clients.Policy(), {}, choice.unknown)
             return
-        own = () if choice.next_hop == _RECIPIENTS else split_list(choice.next_hop)
-        for next_hop in own or (choice.next_hop,):
-            yield self._hop(service, next_hop, choice.by, choice.unknown)
+        named = () if choice.next_hop == _RECIPIENTS else split_list(choice.next_hop)
+        own = [self._hop(service, next_hop, choice.by, choice.unknown) for next_hop in named or (choice.next_hop,)]
+        fallbacks = list(self._fallbacks(service, choice))
+        others = [hop for hop in (*own, *fallbacks)[1:] if hop.policy.valid]
+        instead = after_failure(hop.values if hop.crosses_network else None for hop in others)
+        yield from (self._or_else(hop, instead) for hop in own)
         best = self.configuration.parameter(BEST_MX, service)
         if best and service.command == "smtp" and not choice.next_hop.startswith("["):
             yield from self.after(_stated(best, BEST_MX, choice.next_hop))
+        yield from (self._or_else(hop, instead) for hop in fallbacks)
+
+    def _fallbacks(self, service: Service, choice: Choice) -> Iterator[Hop]:
+        """Where mail goes once no next hop has taken it (postconf(5), smtp_fallback_relay)."""
         fallback = f"{service.command}_fallback_relay"
         for next_hop in split_list(self.configuration.parameter(fallback, service)):
             if service.command == "smtp" or not choice.next_hop.startswith("unix:"):
@@ -222,6 +230,15 @@ class _Hops:
         if alike not in self.judged:
             self.judged[alike] = self._protections(service, policy, unknown)
         return Hop(service, service.name, next_hop, by, policy, self.judged[alike], unknown)
+
+    def _or_else(self, hop: Hop, instead: Instead) -> Hop:
+        """The same hop, with what mail has where TLS fails on it; without TLS nothing fails."""
+        if hop.service is None or hop.values["level"] is ClientLevel.NONE:
+            return hop
+        alike = (hop.service.key, hop.policy.said, hop.unknown, instead)
+        if alike not in self.judged:
+            self.judged[alike] = {**hop.values, WHERE_TLS_FAILS: where_tls_fails(hop.values, instead)}
+        return replace(hop, values=self.judged[alike])
 
     def _protections(self, service: Service, policy: clients.Policy, unknown: Tuple[str, ...]) -> Protections:
         values = clients.protections(self.configuration, service, policy)
