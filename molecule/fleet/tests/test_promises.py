@@ -220,6 +220,30 @@ def test_a_run_whose_canary_is_lost_looks_at_every_node_and_sums_up(strict, inve
     assert {node: sh(node, "postconf -n") for node in before} == before
 
 
+def test_a_canary_that_one_task_did_not_reach_stops_the_run_though_it_can_be_reached_again(strict, inventory, tmp_path):
+    away = tmp_path / "away"
+    port = f"{{{{ 1 if '{away}' is exists else 22 }}}}"
+    assert run("harden_survey", *STRICT, *WEAKER).returncode == 0
+    before = {node: sh(node, "postconf -n") for node in NODES}
+    away.touch()
+    lost = f'node1 ansible_port="{port}" ansible_ssh_extra_args="-o ControlMaster=no -o ControlPath=none"'
+    sources = [word for source in inventory(lost) for word in ("-i", str(source))]
+    argv = ["ansible-playbook", *sources, str(TOP / "molecule/fleet/stages.yml"), *STRICT, *WEAKER]
+    with subprocess.Popen(
+        argv, stdout=subprocess.PIPE, text=True, env={**os.environ, "ANSIBLE_NOCOLOR": "1"}
+    ) as process:
+        told = []
+        for line in process.stdout:
+            told.append(line)
+            if "UNREACHABLE" in line:
+                away.unlink(missing_ok=True)
+    told = " ".join("".join(told).split())
+    assert process.returncode != 0 and not away.exists(), told
+    assert "STOPPED node1: not reached: " in told, told
+    assert {node: sh(node, "postconf -n") for node in NODES} == before
+    assert json.loads(STATE.read_text())["nodes"]["node1"]["pending"]
+
+
 def test_mail_that_does_not_arrive_in_the_end_fails_the_run(strict):
     done = run("harden_proof", *STRICT, "-e", "smtp_test_mailbox=no-such-box@node1.fleet.test")
     assert done.returncode != 0
