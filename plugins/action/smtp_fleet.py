@@ -13,7 +13,7 @@ from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.validity import utc_now
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._edge import Facts, Result, Variables
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import HardeningError
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import HardeningError, InvalidValue
 from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils import _fleet, _fleet_file
 from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils._controller_files import (
     MAKE_OR_COPY,
@@ -71,7 +71,8 @@ class ActionModule(ActionBase):
         result = {
             "changed": False,
             "unready": unready,
-            "may_demand_more": _fleet.demand_more(nodes, hosts),
+            "may_demand_more": _fleet.demand_more(nodes, hosts, hostvars),
+            "to_use_tls": self._to_use_tls(hosts, inventory),
             "pending": pending,
             "canaries": _fleet.canaries(pending, hosts, hostvars),
         }
@@ -95,7 +96,7 @@ class ActionModule(ActionBase):
         self, options: Facts, hosts: Sequence[str], here: Facts, inventory: Mapping[str, Facts], nodes: _fleet.Nodes
     ) -> Dict[str, str]:
         """Of each fleet that one of the hosts is of. In check mode, hosts of the play will be what a run makes of them."""
-        oldest = utc_now() - datetime.timedelta(days=int(here.get("smtp_fleet_days", DAYS)))
+        oldest = utc_now() - datetime.timedelta(days=_days(here))
         foretold = hosts if self._task.check_mode else ()
         found: Dict[str, str] = {}
         concerned = hosts if options["of"] is None else options["of"]
@@ -109,6 +110,12 @@ class ActionModule(ActionBase):
             asked = [name for name in names if name not in foretold]
             found.update(_fleet.unready(nodes, asked, options["every"], authority, oldest))
         return found
+
+    def _to_use_tls(self, hosts: Sequence[str], inventory: Mapping[str, Facts]) -> List[str]:
+        """Who is of a fleet of which one host may demand TLS of the others."""
+        fleets = _fleet.fleets(hosts, inventory, (), ca_of=self._same_ca()).values()
+        asked = {name for names in fleets if any(_fleet.meant(inventory[one]) for one in names) for name in names}
+        return [host for host in hosts if host in asked]
 
     def _same_ca(self) -> Callable[[Facts], str]:
         """What is the same for hosts with the same CA, in whatever words the inventory says where it is."""
@@ -156,6 +163,15 @@ def _sentence(before: str, unready: Mapping[str, str], path: str) -> str:
         f"{before} before every node of the fleet is known to be ready: {'; '.join(named + more)}. Run this for them too, or name in "
         f"smtp_absent those that are out of the fleet for now. What is known of them lies in {path}."
     )
+
+
+def _days(variables: Facts) -> int:
+    """For how many days it counts what was seen of a node."""
+    stated = variables.get("smtp_fleet_days", DAYS)
+    try:
+        return int(stated)
+    except (TypeError, ValueError):
+        raise InvalidValue("smtp_fleet_days", stated, "is no number of days", f"write one, such as {DAYS}") from None
 
 
 def _as_list(value: Union[str, List[str]]) -> List[str]:

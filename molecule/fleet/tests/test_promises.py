@@ -127,6 +127,25 @@ def test_no_node_goes_strict_before_another_is_known_to_have_its_certificate(fre
     deliver("node1", "node3", f"while one was {missing}")
 
 
+def test_a_stage_by_itself_has_no_node_go_strict_before_the_others_are_ready(fresh):
+    for stage in ("certificates", "survey"):
+        succeed(f"harden_{stage}", *STRICT, "--limit", "node1")
+    done = run("harden_canary", *STRICT, "--limit", "node1")
+    assert done.returncode != 0 and "No node goes strict before" in said(done)
+    assert "encrypt" not in levels().values()
+
+
+def test_no_lenient_node_demands_tls_before_another_uses_it(fresh):
+    encrypt = ("-e", json.dumps({"smtp_profile": "lenient_default", "smtp_server": {"level": "encrypt"}}))
+    done = run("harden", *encrypt, "--limit", "node1")
+    assert done.returncode != 0 and "No node demands TLS before every node of the fleet is known to be ready: " in said(
+        done
+    )
+    succeed("harden_certificates", *encrypt)
+    assert {sh(node, "postconf -h smtp_tls_security_level").strip() for node in NODES} == {"may"}
+    succeed("harden_barrier", *encrypt)
+
+
 def test_a_profile_that_nobody_knows_stops_the_run_before_any_node_is_changed(fresh, inventory):
     profiles = {"node1": "trusted_agents_strict", "node2": "trusted_agents_strict", "node3": "trusted_agent_strict"}
     before = {node: sh(node, "postconf -n") for node in NODES}

@@ -119,6 +119,22 @@ def test_what_was_seen_too_long_ago_does_not_count(fleet):
     assert not fleet.run(hosts=["mx1"], every=["shows"], here={"smtp_fleet_days": 100000})["unready"]
 
 
+def test_a_number_of_days_that_is_none_is_refused_by_the_variables_name(fleet):
+    with pytest.raises(AnsibleActionFail, match="smtp_fleet_days: 'seven' is no number of days; write one"):
+        fleet.run(every=["shows"], here={"smtp_fleet_days": "seven"})
+
+
+def test_lenient_hosts_use_tls_before_one_of_them_demands_it_in_the_run_or_not(fleet):
+    for host in ("mx1", "mx2", "mx3"):
+        fleet.hostvars[host]["smtp_profile"] = "lenient_default"
+    assert (fleet.run()["to_use_tls"], fleet.run()["may_demand_more"]) == ([], [])
+    fleet.hostvars["mx3"]["smtp_server"] = {"level": "encrypt"}
+    assert fleet.run(hosts=["mx1", "mx2"])["to_use_tls"] == ["mx1", "mx2"]
+    assert fleet.run()["may_demand_more"] == ["mx3"]
+    fleet.hostvars["mx1"]["smtp_profile"] = "trusted_agents_strict"
+    assert fleet.run(hosts=["mx1"])["to_use_tls"] == ["mx1"]
+
+
 def test_a_node_that_failed_is_known_as_it_was_before(fleet):
     fleet.shown("mx1", "mx2", "mx3")
     fleet.run(note="seen")
