@@ -146,6 +146,21 @@ def test_no_lenient_node_demands_tls_before_another_uses_it(fresh):
     succeed("harden_barrier", *encrypt)
 
 
+def test_the_ca_is_made_for_a_fleet_in_whose_inventory_other_hosts_are(tmp_path):
+    ca = 'smtp_fleet_ca=\'{"ca_certificate": "ca.pem", "ca_private_key": "ca.key"}\''
+    hosts = ["db1 ansible_host=127.0.0.1 ansible_port=1", "node1 smtp_profile=trusted_agents_strict", "[all:vars]", ca]
+    (tmp_path / "hosts.ini").write_text("\n".join([*hosts, ""]))
+    done = run("create_fleet_ca", "--check", "--limit", "node1,db1", inventories=(INVENTORY, tmp_path / "hosts.ini"))
+    assert done.returncode == 0 and "db1" not in done.stdout.partition("Ask each node")[2].partition("RECAP")[0]
+
+
+@pytest.mark.parametrize(("path", "why"), [("nowhere/report.json", "is not there"), (".", "is a folder")])
+def test_a_report_that_cannot_be_written_stops_the_run_before_any_node_is_changed(path, why):
+    done = run("harden", *STRICT, "-e", f"smtp_report={path}")
+    assert done.returncode != 0 and "Bring certificates" not in done.stdout
+    assert f"smtp_report: {path} cannot be written: " in said(done) and why in said(done)
+
+
 def test_a_profile_that_nobody_knows_stops_the_run_before_any_node_is_changed(fresh, inventory):
     profiles = {"node1": "trusted_agents_strict", "node2": "trusted_agents_strict", "node3": "trusted_agent_strict"}
     before = {node: sh(node, "postconf -n") for node in NODES}
