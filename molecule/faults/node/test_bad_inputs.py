@@ -123,7 +123,10 @@ BAD = [
     (*domain(route="$myhostname"), ["domains[partner.example].route", "$myhostname", "labels"]),
     (*domain(route="mx.example\nother smtp:x"), ["domains[partner.example].route", "other", "[mx.partner.example]:25"]),
     (*domain(route="lmtp:[mx.example]", level="dane"), ["domains[partner.example].route", "LMTP", "leave it out"]),
-    (*domain(route="lmtp:unix:private/inbox", level="encrypt"), ["domains[partner.example].level", "a socket", "leave it out"]),
+    (
+        *domain(route="lmtp:unix:private/inbox", level="encrypt"),
+        ["domains[partner.example].level", "a socket", "leave it out"],
+    ),
     (*domain(name=IDN, level="may"), ["domains[0].name", IDN, "A-label"]),
     (*domain(name=LONG, level="may"), ["domains[0].name", "longer than 253"]),
     (*domain(name="a" * 64 + ".example", level="may"), ["domains[0].name", "labels"]),
