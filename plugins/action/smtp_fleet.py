@@ -76,7 +76,10 @@ class ActionModule(ActionBase):
             "pending": pending,
             "canaries": _fleet.canaries(pending, hosts, hostvars),
         }
-        return {**result, "failed": True, "msg": _sentence(options["before"], unready, path)} if unready else result
+        if not unready:
+            return result
+        unknown = [name for name in _absent(here) if name not in inventory]
+        return {**result, "failed": True, "msg": _sentence(options["before"], unready, unknown, path)}
 
     def _noted(
         self, options: Facts, hosts: Sequence[str], hostvars: Mapping[str, Facts], known: _fleet.Nodes
@@ -100,9 +103,8 @@ class ActionModule(ActionBase):
         foretold = hosts if self._task.check_mode else ()
         found: Dict[str, str] = {}
         concerned = hosts if options["of"] is None else options["of"]
-        absent = _as_list(here.get("smtp_absent") or [])
         peers = "demands_nothing" in options["every"]
-        fleets = _fleet.fleets(concerned, inventory, absent, ca_of=self._same_ca(), whatever_profile=peers)
+        fleets = _fleet.fleets(concerned, inventory, _absent(here), ca_of=self._same_ca(), whatever_profile=peers)
         for host, names in fleets.items():
             given = _authorities(inventory[host], [options["ca"]])
             contents = [self._content(name, value, inventory[host]) for name, value in given.items()]
@@ -156,12 +158,13 @@ def _authorities(variables: Facts, names: Sequence[str]) -> Dict[str, str]:
     return {name: certificate for name, certificate in given.items() if certificate}
 
 
-def _sentence(before: str, unready: Mapping[str, str], path: str) -> str:
+def _sentence(before: str, unready: Mapping[str, str], unknown: Sequence[str], path: str) -> str:
     named = [f"{name}: {reason}" for name, reason in list(unready.items())[:NAMED]]
     more = [f"and {len(unready) - NAMED} more"] if len(unready) > NAMED else []
+    mistaken = f" What it names now, {', '.join(unknown)}, is no host of the inventory." if unknown else ""
     return (
         f"{before} before every node of the fleet is known to be ready: {'; '.join(named + more)}. Run this for them too, or name in "
-        f"smtp_absent those that are out of the fleet for now. What is known of them lies in {path}."
+        f"smtp_absent those that are out of the fleet for now.{mistaken} What is known of them lies in {path}."
     )
 
 
@@ -172,6 +175,11 @@ def _days(variables: Facts) -> int:
         return int(stated)
     except (TypeError, ValueError):
         raise InvalidValue("smtp_fleet_days", stated, "is no number of days", f"write one, such as {DAYS}") from None
+
+
+def _absent(variables: Facts) -> List[str]:
+    """The nodes that are out of the fleet for now."""
+    return _as_list(variables.get("smtp_absent") or [])
 
 
 def _as_list(value: Union[str, List[str]]) -> List[str]:

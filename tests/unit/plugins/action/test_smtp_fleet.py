@@ -109,6 +109,15 @@ def test_a_node_that_is_out_of_the_fleet_is_not_waited_for(fleet, absent):
     assert not fleet.run(hosts=["mx1", "mx2"], note="seen", every=["shows"], here=here)["unready"]
 
 
+def test_a_name_out_of_the_fleet_that_no_host_has_is_told_where_a_node_is_waited_for(fleet):
+    fleet.shown("mx1", "mx2")
+    said = fleet.run(note="seen", every=["shows"], here={"smtp_absent": "mx3.example.com mx2"})["msg"]
+    assert "mx3: no run has looked at it yet" in said
+    assert (
+        "smtp_absent those that are out of the fleet for now. What it names now, mx3.example.com, is no host of" in said
+    )
+
+
 def test_what_was_seen_too_long_ago_does_not_count(fleet):
     fleet.shown("mx1", "mx2", "mx3")
     fleet.run(note="seen")
