@@ -13,7 +13,7 @@ from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.validity import utc_now
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._edge import Facts, Result, Variables
-from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import HardeningError
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import HardeningError, InvalidValue
 from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils import _fleet, _fleet_file
 from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils._controller_files import (
     MAKE_OR_COPY,
@@ -71,11 +71,15 @@ class ActionModule(ActionBase):
         result = {
             "changed": False,
             "unready": unready,
-            "may_demand_more": _fleet.demand_more(nodes, hosts),
+            "may_demand_more": _fleet.demand_more(nodes, hosts, hostvars),
+            "to_use_tls": self._to_use_tls(hosts, inventory),
             "pending": pending,
             "canaries": _fleet.canaries(pending, hosts, hostvars),
         }
-        return {**result, "failed": True, "msg": _sentence(options["before"], unready, path)} if unready else result
+        if not unready:
+            return result
+        unknown = [name for name in _absent(here) if name not in inventory]
+        return {**result, "failed": True, "msg": _sentence(options["before"], unready, unknown, path)}
 
     def _noted(
         self, options: Facts, hosts: Sequence[str], hostvars: Mapping[str, Facts], known: _fleet.Nodes
@@ -95,13 +99,12 @@ class ActionModule(ActionBase):
         self, options: Facts, hosts: Sequence[str], here: Facts, inventory: Mapping[str, Facts], nodes: _fleet.Nodes
     ) -> Dict[str, str]:
         """Of each fleet that one of the hosts is of. In check mode, hosts of the play will be what a run makes of them."""
-        oldest = utc_now() - datetime.timedelta(days=int(here.get("smtp_fleet_days", DAYS)))
+        oldest = utc_now() - datetime.timedelta(days=_days(here))
         foretold = hosts if self._task.check_mode else ()
         found: Dict[str, str] = {}
         concerned = hosts if options["of"] is None else options["of"]
-        absent = _as_list(here.get("smtp_absent") or [])
         peers = "demands_nothing" in options["every"]
-        fleets = _fleet.fleets(concerned, inventory, absent, ca_of=self._same_ca(), whatever_profile=peers)
+        fleets = _fleet.fleets(concerned, inventory, _absent(here), ca_of=self._same_ca(), whatever_profile=peers)
         for host, names in fleets.items():
             given = _authorities(inventory[host], [options["ca"]])
             contents = [self._content(name, value, inventory[host]) for name, value in given.items()]
@@ -109,6 +112,12 @@ class ActionModule(ActionBase):
             asked = [name for name in names if name not in foretold]
             found.update(_fleet.unready(nodes, asked, options["every"], authority, oldest))
         return found
+
+    def _to_use_tls(self, hosts: Sequence[str], inventory: Mapping[str, Facts]) -> List[str]:
+        """Who is of a fleet of which one host may demand TLS of the others."""
+        fleets = _fleet.fleets(hosts, inventory, (), ca_of=self._same_ca()).values()
+        asked = {name for names in fleets if any(_fleet.meant(inventory[one]) for one in names) for name in names}
+        return [host for host in hosts if host in asked]
 
     def _same_ca(self) -> Callable[[Facts], str]:
         """What is the same for hosts with the same CA, in whatever words the inventory says where it is."""
@@ -149,13 +158,28 @@ def _authorities(variables: Facts, names: Sequence[str]) -> Dict[str, str]:
     return {name: certificate for name, certificate in given.items() if certificate}
 
 
-def _sentence(before: str, unready: Mapping[str, str], path: str) -> str:
+def _sentence(before: str, unready: Mapping[str, str], unknown: Sequence[str], path: str) -> str:
     named = [f"{name}: {reason}" for name, reason in list(unready.items())[:NAMED]]
     more = [f"and {len(unready) - NAMED} more"] if len(unready) > NAMED else []
+    mistaken = f" What it names now, {', '.join(unknown)}, is no host of the inventory." if unknown else ""
     return (
         f"{before} before every node of the fleet is known to be ready: {'; '.join(named + more)}. Run this for them too, or name in "
-        f"smtp_absent those that are out of the fleet for now. What is known of them lies in {path}."
+        f"smtp_absent those that are out of the fleet for now.{mistaken} What is known of them lies in {path}."
     )
+
+
+def _days(variables: Facts) -> int:
+    """For how many days it counts what was seen of a node."""
+    stated = variables.get("smtp_fleet_days", DAYS)
+    try:
+        return int(stated)
+    except (TypeError, ValueError):
+        raise InvalidValue("smtp_fleet_days", stated, "is no number of days", f"write one, such as {DAYS}") from None
+
+
+def _absent(variables: Facts) -> List[str]:
+    """The nodes that are out of the fleet for now."""
+    return _as_list(variables.get("smtp_absent") or [])
 
 
 def _as_list(value: Union[str, List[str]]) -> List[str]:

@@ -81,11 +81,20 @@ unready:
   type: dict
   sample: {mx3: no run has looked at it yet}
 may_demand_more:
-  description: The hosts of the play that do not demand everything of their peers yet that a node can demand.
+  description:
+    - The hosts of the play that do not demand everything of their peers yet that their inventory may have them demand. That is all
+      that a node can demand under V(trusted_agents_strict), and TLS under V(lenient_default) with C(smtp_server), C(smtp_client) or
+      C(smtp_services) whose level demands it.
   returned: always
   type: list
   elements: str
   sample: [mx1]
+to_use_tls:
+  description: The hosts of the play of whose fleet one host, in the play or not, may demand TLS of the others by its inventory.
+  returned: always
+  type: list
+  elements: str
+  sample: [mx1, mx2]
 pending:
   description: The hosts of the play that were not as their profile says when they were noted.
   returned: always

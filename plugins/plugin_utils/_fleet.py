@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from typing import Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+from typing import Callable, Dict, FrozenSet, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.chain import (
@@ -30,14 +30,19 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certific
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.describe import (
     certificate_fingerprint,
 )
+from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.validity import utc_now
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._edge import Facts
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._errors import InvalidValue
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._postfix.ports import public_port
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._profiles import PROFILES
 
 VERSION = 1
+STATE = "smtp_fleet_state"
+"""The variable that says where the document lies."""
 SIDES = ("server", "client")
 CA = "smtp_fleet_ca"
+LENIENT = "lenient_default"
+"""The profile that demands nothing by itself."""
 NEWEST = "TLSv1.3"
 """What strict nodes speak, and a list of protocols may leave out."""
 ALL = frozenset(["certificate", "sending", "tls"])
@@ -45,6 +50,8 @@ ALL = frozenset(["certificate", "sending", "tls"])
 SMTP, SENDERS = 25, ("smtp/unix", "relay/unix")
 """The port at which nodes take mail from one another, and the clients that bring it there (master(5))."""
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
+_AHEAD = datetime.timedelta(days=1)
+"""By so much the clocks of controllers that share a document may differ."""
 _FOR_EVERYBODY = ("none", "may", "dane")
 """Levels of a client at which mail goes out to whoever shows no certificate."""
 
@@ -105,9 +112,13 @@ def read_document(path: str, content: str) -> Nodes:
         version, nodes = document["version"], {str(name): {**entry} for name, entry in document["nodes"].items()}
     except (ValueError, TypeError, KeyError, AttributeError):
         version, nodes = None, {}
+    if isinstance(version, int) and version > VERSION:
+        raise InvalidValue(
+            STATE, path, "was written by a newer release of this collection", "install that release here too"
+        )
     if version != VERSION:
         raise InvalidValue(
-            "file", path, "does not hold what is known of a fleet", "remove it; a run over all nodes makes it anew"
+            STATE, path, "does not hold what is known of a fleet", "remove it; a run over all nodes makes it anew"
         )
     return nodes
 
@@ -172,9 +183,36 @@ def _between_nodes(posture: Optional[Facts]) -> Tuple[List[Facts], List[Facts]]:
     return servers or [posture["servers"]["server"]], clients or [posture["clients"]["client"]]
 
 
-def demand_more(nodes: Nodes, hosts: Iterable[str]) -> List[str]:
+def demand_more(nodes: Nodes, hosts: Iterable[str], hostvars: Mapping[str, Facts]) -> List[str]:
     """Those of the hosts that may come to demand more than they do, as far as is known."""
-    return [host for host in hosts if not ALL.issubset(_listed(nodes.get(host, {}), "demands"))]
+    return [host for host in hosts if not meant(hostvars[host]).issubset(_listed(nodes.get(host, {}), "demands"))]
+
+
+def meant(variables: Facts) -> FrozenSet[str]:
+    """What the inventory may have a host demand that not every peer has: everything by the strict profile, and TLS by options
+    beside the lenient one."""
+    profile = variables.get("smtp_harden_profile") or variables.get("smtp_profile")
+    if profile != LENIENT:
+        return ALL if profile else frozenset()
+    given = _options(variables)
+    services = [(str(one.get("name")), one) for one in given["services"] or ()]
+    servers = [one for name, one in services if public_port(name if "/" in name else f"{name}/inet") == SMTP]
+    clients = [one for name, one in services if name in SENDERS]
+    received = {_level(one) for one in (given["server"] or {}, *servers)}
+    sent = {_level(one) for one in (given["client"] or {}, *clients)}
+    found = {"tls": "encrypt" in received, "sending": not sent.issubset(_FOR_EVERYBODY)}
+    return frozenset(name for name, held in found.items() if held)
+
+
+def _options(variables: Facts) -> Facts:
+    """As the inventory gives them, for the lenient role alone or for all of the collection."""
+    names = (*SIDES, "services")
+    return {name: variables.get(f"{LENIENT}_{name}", variables.get(f"smtp_{name}")) for name in names}
+
+
+def _level(options: Facts) -> str:
+    """Where none is given, the profile's."""
+    return str(options.get("level") or _FOR_EVERYBODY[1]).strip().lower()
 
 
 def canaries(pending: Sequence[str], hosts: Iterable[str], hostvars: Mapping[str, Facts]) -> List[str]:
@@ -207,6 +245,8 @@ def _why_not(
         seen = datetime.datetime.strptime(entry["seen"], _TIME).replace(tzinfo=datetime.timezone.utc)
         if seen < oldest:
             return f"it was seen on {seen:%Y-%m-%d} last"
+        if seen > utc_now() + _AHEAD:
+            return f"it was seen on {seen:%Y-%m-%d}, by a controller whose clock was wrong"
         return next((CONDITIONS[name][1] for name in every if not CONDITIONS[name][0](entry, authority)), None)
     except (KeyError, TypeError, ValueError):
         return "what is known of it cannot be read"

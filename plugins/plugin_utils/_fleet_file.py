@@ -30,7 +30,8 @@ def place(variables: Facts) -> str:
         raise HardeningError(
             f"smtp_fleet_state: {stated} is a relative path, and this inventory has no folder; give the whole path."
         )
-    return os.path.join(str(folder), path)
+    # Links lead to what controllers share: a file in the place of the link would be this one's alone.
+    return os.path.realpath(os.path.join(str(folder), path))
 
 
 def known(path: str) -> Nodes:

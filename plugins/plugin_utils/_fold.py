@@ -26,7 +26,7 @@ def folded(names: Iterable[str], width: int = 0) -> str:
 
 
 def _by_number(name: str) -> List[Tuple[int, str]]:
-    return [(int(part) if part.isdigit() else 0, part) for part in _NUMBER.split(name)]
+    return [(int(part) if part.isdecimal() else 0, part) for part in _NUMBER.split(name)]
 
 
 def _pieces(names: Sequence[str], place: int) -> List[str]:

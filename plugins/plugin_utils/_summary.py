@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 import textwrap
+import unicodedata
 from collections import Counter
-from typing import Dict, Iterable, List, Mapping, Sequence, Tuple
+from typing import Dict, Iterable, List, Mapping, Match, Sequence, Tuple
 
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._edge import Facts
 from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils._changes import told
@@ -22,6 +23,8 @@ ROOM = {"failures": 12, "changes": 4, "warnings": 6, "pending changes": 23}
 KINDS = ("stopped", "listener", "mail")
 """Of failures, the worst first."""
 _CODES = re.compile(r"\b[245]\d\d[ -][245]\.\d+\.\d+")
+_DOUBLE = re.compile(r"[^\x00-\x7f]|\\")
+"""What may take two columns."""
 _AROUND = re.compile(r"(?<=: )host \S+ said: | \(in reply to [^)]*\)$")
 
 
@@ -83,10 +86,15 @@ def _block(text: str, most: int, indent: str = "") -> Block:
 
 def _wrapped(text: str, width: int, indent: str) -> List[str]:
     """JSON and YAML write quotes and backslashes twice, which would make a line longer than it is: there are none of the
-    former, and the latter count for two."""
-    plain = text.replace('"', "`").replace("'", "`").replace("\\", "\\\0")
+    former, and the latter count for two, as do letters of two columns."""
+    plain = _DOUBLE.sub(_counted_twice, text.replace('"', "`").replace("'", "`"))
     lines = textwrap.wrap(plain, width, initial_indent=indent, subsequent_indent="    ", break_on_hyphens=False)
     return [line.replace("\0", "") for line in lines]
+
+
+def _counted_twice(found: Match[str]) -> str:
+    letter = found[0]
+    return f"{letter}\0" if letter == "\\" or unicodedata.east_asian_width(letter) in "WF" else letter
 
 
 def _failures(document: Facts) -> List[Block]:

@@ -127,6 +127,40 @@ def test_no_node_goes_strict_before_another_is_known_to_have_its_certificate(fre
     deliver("node1", "node3", f"while one was {missing}")
 
 
+def test_a_stage_by_itself_has_no_node_go_strict_before_the_others_are_ready(fresh):
+    for stage in ("certificates", "survey"):
+        succeed(f"harden_{stage}", *STRICT, "--limit", "node1")
+    done = run("harden_canary", *STRICT, "--limit", "node1")
+    assert done.returncode != 0 and "No node goes strict before" in said(done)
+    assert "encrypt" not in levels().values()
+
+
+def test_no_lenient_node_demands_tls_before_another_uses_it(fresh):
+    encrypt = ("-e", json.dumps({"smtp_profile": "lenient_default", "smtp_server": {"level": "encrypt"}}))
+    done = run("harden", *encrypt, "--limit", "node1")
+    assert done.returncode != 0 and "No node demands TLS before every node of the fleet is known to be ready: " in said(
+        done
+    )
+    succeed("harden_certificates", *encrypt)
+    assert {sh(node, "postconf -h smtp_tls_security_level").strip() for node in NODES} == {"may"}
+    succeed("harden_barrier", *encrypt)
+
+
+def test_the_ca_is_made_for_a_fleet_in_whose_inventory_other_hosts_are(tmp_path):
+    ca = 'smtp_fleet_ca=\'{"ca_certificate": "ca.pem", "ca_private_key": "ca.key"}\''
+    hosts = ["db1 ansible_host=127.0.0.1 ansible_port=1", "node1 smtp_profile=trusted_agents_strict", "[all:vars]", ca]
+    (tmp_path / "hosts.ini").write_text("\n".join([*hosts, ""]))
+    done = run("create_fleet_ca", "--check", "--limit", "node1,db1", inventories=(INVENTORY, tmp_path / "hosts.ini"))
+    assert done.returncode == 0 and "db1" not in done.stdout.partition("Ask each node")[2].partition("RECAP")[0]
+
+
+@pytest.mark.parametrize(("path", "why"), [("nowhere/report.json", "is not there"), (".", "is a folder")])
+def test_a_report_that_cannot_be_written_stops_the_run_before_any_node_is_changed(path, why):
+    done = run("harden", *STRICT, "-e", f"smtp_report={path}")
+    assert done.returncode != 0 and "Bring certificates" not in done.stdout
+    assert f"smtp_report: {path} cannot be written: " in said(done) and why in said(done)
+
+
 def test_a_profile_that_nobody_knows_stops_the_run_before_any_node_is_changed(fresh, inventory):
     profiles = {"node1": "trusted_agents_strict", "node2": "trusted_agents_strict", "node3": "trusted_agent_strict"}
     before = {node: sh(node, "postconf -n") for node in NODES}
@@ -221,6 +255,30 @@ def test_a_run_whose_canary_is_lost_looks_at_every_node_and_sums_up(strict, inve
     assert done.returncode != 0
     assert re.search(r"nodes strict and proven, 1 stopped.*STOPPED node1: ", said(done)), done.stdout
     assert {node: sh(node, "postconf -n") for node in before} == before
+
+
+def test_a_canary_that_one_task_did_not_reach_stops_the_run_though_it_can_be_reached_again(strict, inventory, tmp_path):
+    away = tmp_path / "away"
+    port = f"{{{{ 1 if '{away}' is exists else 22 }}}}"
+    assert run("harden_survey", *STRICT, *WEAKER).returncode == 0
+    before = {node: sh(node, "postconf -n") for node in NODES}
+    away.touch()
+    lost = f'node1 ansible_port="{port}" ansible_ssh_extra_args="-o ControlMaster=no -o ControlPath=none"'
+    sources = [word for source in inventory(lost) for word in ("-i", str(source))]
+    argv = ["ansible-playbook", *sources, str(TOP / "molecule/fleet/stages.yml"), *STRICT, *WEAKER]
+    with subprocess.Popen(
+        argv, stdout=subprocess.PIPE, text=True, env={**os.environ, "ANSIBLE_NOCOLOR": "1"}
+    ) as process:
+        told = []
+        for line in process.stdout:
+            told.append(line)
+            if "UNREACHABLE" in line:
+                away.unlink(missing_ok=True)
+    told = " ".join("".join(told).split())
+    assert process.returncode != 0 and not away.exists(), told
+    assert "STOPPED node1: not reached: " in told, told
+    assert {node: sh(node, "postconf -n") for node in NODES} == before
+    assert json.loads(STATE.read_text())["nodes"]["node1"]["pending"]
 
 
 def test_mail_that_does_not_arrive_in_the_end_fails_the_run(strict):

@@ -109,6 +109,15 @@ def test_a_node_that_is_out_of_the_fleet_is_not_waited_for(fleet, absent):
     assert not fleet.run(hosts=["mx1", "mx2"], note="seen", every=["shows"], here=here)["unready"]
 
 
+def test_a_name_out_of_the_fleet_that_no_host_has_is_told_where_a_node_is_waited_for(fleet):
+    fleet.shown("mx1", "mx2")
+    said = fleet.run(note="seen", every=["shows"], here={"smtp_absent": "mx3.example.com mx2"})["msg"]
+    assert "mx3: no run has looked at it yet" in said
+    assert (
+        "smtp_absent those that are out of the fleet for now. What it names now, mx3.example.com, is no host of" in said
+    )
+
+
 def test_what_was_seen_too_long_ago_does_not_count(fleet):
     fleet.shown("mx1", "mx2", "mx3")
     fleet.run(note="seen")
@@ -117,6 +126,22 @@ def test_what_was_seen_too_long_ago_does_not_count(fleet):
     fleet.path.write_text(json.dumps(document))
     assert fleet.run(hosts=["mx1"], every=["shows"])["unready"] == {"mx3": "it was seen on 2020-01-01 last"}
     assert not fleet.run(hosts=["mx1"], every=["shows"], here={"smtp_fleet_days": 100000})["unready"]
+
+
+def test_a_number_of_days_that_is_none_is_refused_by_the_variables_name(fleet):
+    with pytest.raises(AnsibleActionFail, match="smtp_fleet_days: 'seven' is no number of days; write one"):
+        fleet.run(every=["shows"], here={"smtp_fleet_days": "seven"})
+
+
+def test_lenient_hosts_use_tls_before_one_of_them_demands_it_in_the_run_or_not(fleet):
+    for host in ("mx1", "mx2", "mx3"):
+        fleet.hostvars[host]["smtp_profile"] = "lenient_default"
+    assert (fleet.run()["to_use_tls"], fleet.run()["may_demand_more"]) == ([], [])
+    fleet.hostvars["mx3"]["smtp_server"] = {"level": "encrypt"}
+    assert fleet.run(hosts=["mx1", "mx2"])["to_use_tls"] == ["mx1", "mx2"]
+    assert fleet.run()["may_demand_more"] == ["mx3"]
+    fleet.hostvars["mx1"]["smtp_profile"] = "trusted_agents_strict"
+    assert fleet.run(hosts=["mx1"])["to_use_tls"] == ["mx1"]
 
 
 def test_a_node_that_failed_is_known_as_it_was_before(fleet):

@@ -94,6 +94,11 @@ def test_hosts_without_a_ca_are_a_fleet_by_their_profile():
         (READY, ["shows", "trusts", "demands_nothing"], None),
         (None, ["shows"], "no run has looked at it yet"),
         ({**READY, "seen": "2020-01-01T00:00:00Z"}, [], "it was seen on 2020-01-01 last"),
+        (
+            {**READY, "seen": "2999-01-01T00:00:00Z"},
+            [],
+            "it was seen on 2999-01-01, by a controller whose clock was wrong",
+        ),
         ({**READY, "shows": {"server": ["AA:01"], "client": []}}, ["shows"], "does not show a certificate"),
         ({**READY, "shows": {"server": ["BB:01"], "client": ["BB:01"]}}, ["shows"], "does not show a certificate"),
         ({**READY, "shows": {"server": ["AA:00"], "client": ["AA:00"]}}, ["shows"], "does not show a certificate"),
@@ -185,7 +190,31 @@ def test_what_a_service_between_nodes_has_of_its_own_counts(side, service, overr
 
 def test_who_demands_everything_cannot_demand_more_and_of_whom_nothing_is_known_may():
     nodes = {"mx1": {**READY, "demands": sorted(_fleet.ALL)}, "mx2": {**READY, "demands": ["tls"]}}
-    assert _fleet.demand_more(nodes, ["mx1", "mx2", "mx3"]) == ["mx2", "mx3"]
+    hosts = ["mx1", "mx2", "mx3"]
+    assert _fleet.demand_more(nodes, hosts, dict.fromkeys(hosts, STRICT)) == ["mx2", "mx3"]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, []),
+        ({"smtp_server": {"minimum_protocol": "TLSv1.3"}, "smtp_client": {"level": "dane"}}, []),
+        ({"smtp_server": {"level": "encrypt"}}, ["tls"]),
+        ({"smtp_server": {"level": "encrypt"}, "lenient_default_server": {"level": "may"}}, []),
+        ({"lenient_default_client": {"level": "secure"}}, ["sending"]),
+        ({"smtp_services": [{"name": "smtp", "level": "encrypt"}]}, ["tls"]),
+        ({"smtp_services": [{"name": "192.0.2.1:25/inet", "level": "encrypt"}]}, ["tls"]),
+        ({"smtp_services": [{"name": "relay/unix", "level": "encrypt"}]}, ["sending"]),
+        ({"smtp_services": [{"name": "submission", "level": "encrypt"}, {"name": "127.0.0.1:25"}]}, []),
+    ],
+)
+def test_a_lenient_host_demands_what_the_inventory_has_beside_the_profile(options, expected):
+    assert sorted(_fleet.meant({**LENIENT, **options})) == expected
+    assert _fleet.demand_more({}, ["mx1"], {"mx1": {**LENIENT, **options}}) == (["mx1"] if expected else [])
+
+
+def test_a_host_without_a_profile_will_demand_nothing():
+    assert _fleet.demand_more({}, ["db1"], {"db1": {"smtp_server": {"level": "encrypt"}}}) == []
 
 
 @pytest.mark.parametrize(
@@ -208,11 +237,18 @@ def test_the_canary_is_whom_the_inventory_names_or_the_first_that_differs(wishes
 
 
 @pytest.mark.parametrize(
-    "content", ["[]", "{", '{"version": 2, "nodes": {}}', '{"version": 1, "nodes": {"mx1": 3}}', "null"]
+    "content", ["[]", "{", '{"version": 0, "nodes": {}}', '{"version": 1, "nodes": {"mx1": 3}}', "null"]
 )
 def test_a_document_of_something_else_is_refused_with_a_remedy(content):
-    with pytest.raises(HardeningError, match="file: '/f' does not hold what is known of a fleet; remove it"):
+    with pytest.raises(
+        HardeningError, match="smtp_fleet_state: '/f' does not hold what is known of a fleet; remove it"
+    ):
         _fleet.read_document("/f", content)
+
+
+def test_a_document_of_a_newer_release_is_not_to_be_removed():
+    with pytest.raises(HardeningError, match="smtp_fleet_state: '/f' was written by a newer release .*; install"):
+        _fleet.read_document("/f", '{"version": 2, "nodes": {}}')
 
 
 def test_a_document_says_what_was_written():

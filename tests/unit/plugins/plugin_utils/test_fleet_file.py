@@ -41,6 +41,15 @@ def test_runs_that_write_at_once_lose_nothing_of_each_other(tmp_path):
     assert len(_fleet_file.known(path)) == 20
 
 
+def test_a_link_to_what_controllers_share_stays_one(tmp_path):
+    shared, link = tmp_path / "shared.json", tmp_path / "fleet.json"
+    link.symlink_to(shared)
+    path = _fleet_file.place({"smtp_fleet_state": "fleet.json", "inventory_dir": str(tmp_path)})
+    with _fleet_file.changed(path) as nodes:
+        nodes["mx1"] = {"seen": "now"}
+    assert link.is_symlink() and _fleet_file.known(str(shared)) == {"mx1": {"seen": "now"}}
+
+
 def test_a_folder_that_is_not_there_is_named_with_a_remedy(tmp_path):
     with (
         pytest.raises(HardeningError, match="No such file or directory; name a file on the controller"),

@@ -21,6 +21,7 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils._fold imp
         (["rack1-mx1", "rack2-mx1", "rack3-mx1"], "rack[1-3]-mx1"),
         (["192.0.2.7", "192.0.2.8", "192.0.2.9"], "192.0.2.[7-9]"),
         (["berlin", "mx1", "mx2"], "berlin, mx[1-2]"),
+        (["mx²", "mx1²2"], "mx1²2, mx²"),
     ],
 )
 def test_names_that_differ_in_one_number_stand_as_a_range(names, text):

@@ -17,6 +17,7 @@ from ansible_collections.mailfleet.smtp_hardening.tests.unit.recorded_fleet impo
 )
 
 SIZES = [3, 100, 1000]
+WIDE = "メールサーバー一号機.例え"
 LONG = "This would lower protection: " + "; ".join(f"domain d{n}.test.level from secure to may" for n in range(30))
 REMEDY = "set smtp_allow_weaker: true if that is meant."
 
@@ -160,3 +161,10 @@ def test_pending_changes_that_each_node_has_of_its_own_are_bounded():
 def test_where_nothing_is_pending_one_sentence_says_so():
     settled = {"trusted_agents_strict_mode": SETTLED, "trusted_agents_strict_domain_policy": SETTLED}
     assert planned(2, mx1=settled, mx2=settled) == ["Nothing differs: every node is as its profile says."]
+
+
+def test_letters_that_take_two_columns_count_for_two():
+    one = {**fleet(1)["mx1"], **failed(f"{WIDE * 20} does not answer")}
+    lines = summary(report([WIDE], {WIDE: one}))
+    assert WIDE[:7] in lines[1] and "\0" not in "".join(lines)
+    assert all(len(line) + sum(not letter.isascii() for letter in line) <= 70 for line in lines), lines
