@@ -113,7 +113,7 @@ clean: ## remove this checkout's labs, its environment and all caches
 setup: $(VENV)/.complete $(COLLECTION)
 
 lab-packages:
-	@tools/install-packages aardvark-dns crun iptables libnet-ssleay-perl mmdebstrap netavark openssh-client openssl podman swaks
+	@tools/install-packages aardvark-dns crun iptables libnet-ssleay-perl mmdebstrap netavark nftables openssh-client openssl podman swaks
 
 $(VENV)/.complete: requirements-dev.txt
 	@[ ! -L $(VENV) ] || { echo "$(VENV) is a link to another environment, which would be emptied; remove it first." >&2; exit 1; }
