@@ -23,7 +23,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help harden check test test-again test-all lab lab-destroy lint types unit sanity molecule mutants nodes bench bench-relay \
+.PHONY: help harden check test test-again test-all lab lab-destroy lint types unit sanity importer molecule mutants nodes bench bench-relay \
     clean setup root root-unasked lab-packages
 
 help: ## list the targets
@@ -66,13 +66,14 @@ nodes: root-unasked setup lab-packages # the nodes that the labs of make test be
 lab-destroy: root setup ## remove the lab's nodes and network; the images stay
 	@tools/as-root $(BIN)/ansible-playbook -i $(LAB_INVENTORY) molecule/default/destroy.yml
 
-lint: setup ## ansible-lint, yamllint, ruff, bandit, changelog fragments
+lint: setup ## ansible-lint, yamllint, ruff, bandit, changelog fragments, documentation
 	ruff check .
 	ruff format --check .
 	bandit --quiet --configfile pyproject.toml --recursive plugins tools bench roles/*/files
 	yamllint --strict .
 	ansible-lint --offline
 	antsibull-changelog lint
+	antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs=dependent --skip-rstcheck .
 
 types: setup ## mypy: what one room hands to another is what that expects
 	mypy
@@ -87,6 +88,10 @@ mutants: setup ## change the code in small ways: do the unit tests notice? (MUTA
 
 sanity: setup ## ansible-test sanity
 	@tools/sanity
+
+importer: setup ## what Galaxy checks when the tarball is uploaded (galaxy-importer), and how the documentation is rendered
+	@tools/importer
+	@antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs=all .
 
 molecule: root-unasked setup lab-packages ## Molecule in one lab (SCENARIO=relay for one, REPEAT=20 as often, KEEP=1 leaves the lab)
 	@python tools/run_tests.py scenarios $(SCENARIO)
