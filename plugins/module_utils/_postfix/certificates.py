@@ -139,7 +139,7 @@ def plan_certificate(state: State, asked: Asked, run: Run, check_mode: bool) -> 
         state,
         {**_activations(state, wish, active, uses, path), **served.parameters, **trusted.parameters},
         services=helpers.for_tls(state) if path and any(active.values()) else (),
-        files=_chain_file(path, supplied.chains if renewed else ()) + trusted.files + served.files,
+        files=(_chain_file(path, supplied.chains) if renewed and path else ()) + trusted.files + served.files,
         obsolete=_obsolete(state, wish, supplied.chains) if renewed else (),
         shown=_shown(asked, stored, supplied, reason) + served.shown + trusted.shown,
     )
@@ -390,8 +390,9 @@ def _kept(state: State, name: str) -> Optional[Next]:
         return None
 
 
-def _chain_file(path: Optional[str], chains: Chains) -> Tuple[NewFile, ...]:
-    return (NewFile(path, chains_pem(chains), 0o600),) if path and chains else ()
+def _chain_file(path: str, chains: Chains) -> Tuple[NewFile, ...]:
+    """What main.cf is about to name. Check mode makes no key, and its plan, which nobody writes, says that a file will be there."""
+    return (NewFile(path, chains_pem(chains), 0o600),)
 
 
 def _obsolete(state: State, wish: CertificateWish, brought: Chains) -> Tuple[str, ...]:

@@ -142,6 +142,15 @@ def test_check_mode_foresees_what_a_run_does_and_writes_nothing(trusting_node, f
     assert picture(tmp_path) == after
 
 
+@pytest.mark.parametrize("provider", ["self_signed", "own_ca"])
+def test_a_key_that_check_mode_does_not_make_is_no_reason_to_think_that_a_client_loses_tls(
+    trusting_node, offer, provider
+):
+    trusting_node.append("smtp_tls_security_level = may\n")
+    foreseen = work(trusting_node, provider, offer(provider)[0], check_mode=True, use=["server", "client"])
+    assert (foreseen["changed"], foreseen["lowered"]) == (True, [])
+
+
 def test_a_change_is_remembered_with_its_task(node):
     work(node, task="Bring it", **SERVED)
     assert history.past(node.config_dir)[-1].author == Author("smtp_tls_cert", "Bring it")
