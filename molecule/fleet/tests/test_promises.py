@@ -170,6 +170,19 @@ def test_a_profile_that_nobody_knows_stops_the_run_before_any_node_is_changed(fr
     assert {node: sh(node, "postconf -n") for node in NODES} == before
 
 
+def test_a_strict_host_for_which_no_ca_is_set_stops_the_run_by_the_name_of_what_is_missing(tmp_path):
+    source = tmp_path / "hosts.ini"
+    source.write_text("mx1 ansible_connection=local smtp_profile=trusted_agents_strict\n")
+    done = run("harden_certificates", "--check", inventories=[source])
+    assert done.returncode != 0 and "smtp_fleet_ca: is not set for mx1" in said(done)
+    assert "mailfleet.smtp_hardening.create_fleet_ca" in said(done)
+
+
+def test_check_mode_foresees_the_way_from_lenient_to_strict(fresh):
+    succeed("harden", *LENIENT)
+    assert "3 would change" in succeed("harden", *STRICT, "--check")
+
+
 def test_a_controller_that_was_killed_goes_on_where_it_stopped(fresh):
     argv = ["ansible-playbook", "-i", str(INVENTORY), str(TOP / "playbooks" / "harden.yml"), *STRICT]
     environment = {**os.environ, "ANSIBLE_NOCOLOR": "1"}
