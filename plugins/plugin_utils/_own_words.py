@@ -12,12 +12,17 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._edge imp
 
 _TEMPLATE = re.compile(r"\s*\{\{-?\s*([A-Za-z_]\w*)\b(?!\s*[.(\[])")
 """A value that begins with a variable as a whole: not with a part of one, nor with a function."""
+_DEFAULT = re.compile(
+    r"\s*\{\{-?\s*[A-Za-z_]\w*\s*\|\s*default\(\s*(?!(?:true|false|none|omit)\b)([A-Za-z_]\w*)\s*\)", re.IGNORECASE
+)
+"""The variable that stands in for it where it is not set."""
 _LONGEST_CHAIN = 10
 
 
 def variables_of(task: object, task_vars: Variables) -> Dict[str, str]:
     """Each option that the task takes from a variable, and the variable to set: that from which nobody takes it further."""
-    return {option: _first(name, task_vars) for option, value in _written(task) if (name := _named(value))}
+    named = ((option, _named(value, task_vars)) for option, value in _written(task))
+    return {option: _first(name, task_vars) for option, name in named if name}
 
 
 def in_own_words(text: str, variables: Mapping[str, str]) -> str:
@@ -38,15 +43,18 @@ def _written(task: object) -> Iterator[Tuple[str, object]]:
             yield from options.items()
 
 
-def _named(value: object) -> Optional[str]:
+def _named(value: object, task_vars: Variables) -> Optional[str]:
     found = _TEMPLATE.match(value) if isinstance(value, str) else None
-    return found[1] if found else None
+    if not found:
+        return None
+    instead = _DEFAULT.match(found.string)
+    return instead[1] if instead and found[1] not in task_vars else found[1]
 
 
 def _first(name: str, task_vars: Variables) -> str:
     """Roles' variables take their values from those of the fleet."""
     for _step in range(_LONGEST_CHAIN):
-        further = _named(task_vars.get(name))
+        further = _named(task_vars.get(name), task_vars)
         if further is None or further == name:
             break
         name = further
