@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from typing import Iterator, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._edge import Facts
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._profiles import PROFILES
@@ -83,8 +83,14 @@ def _listeners(variables: Facts) -> Iterator[Failure]:
         problems = seen.get("problems") or ([f"cannot be asked: {seen['error']}"] if seen.get("error") else [])
         if problems and seen.get("service") not in excused:
             name = " at ".join(filter(None, [seen.get("service"), seen["listener"]]))
-            remedy = "see its log and run harden again, or list it in smtp_unproven"
-            yield Failure("listener", name, f"{name} {'; '.join(problems)}", remedy)
+            yield Failure("listener", name, f"{name} {'; '.join(problems)}", _remedy(problems))
+
+
+def _remedy(problems: Sequence[str]) -> str:
+    """Nobody listens where Postfix is stopped, and no exception is meant for that."""
+    if any("Connection refused" in problem for problem in problems):
+        return "see that Postfix runs there and listens, run harden again"
+    return "see its log and run harden again, or list it in smtp_unproven"
 
 
 def _mails(variables: Facts) -> Iterator[Failure]:

@@ -99,6 +99,18 @@ def test_a_listener_that_shows_less_than_was_asked_is_a_failure(over, reason):
     assert all(len(failure.remedy) <= 62 for failure in found), "it stands in one line of the summary"
 
 
+@pytest.mark.parametrize(
+    ("problem", "remedy"),
+    [
+        ("cannot be talked to: [Errno 111] Connection refused", "see that Postfix runs"),
+        ("offers no STARTTLS", "list it in smtp_unproven"),
+    ],
+)
+def test_no_exception_is_proposed_for_a_listener_where_nobody_listens(problem, remedy):
+    (failure,) = failures(seen(observations=[{**LISTENER, "problems": [problem]}]))
+    assert remedy in failure.remedy and len(failure.remedy) <= 62
+
+
 def test_a_listener_that_may_go_unproven_by_name_is_no_failure():
     wrong = {**LISTENER, "problems": ["turns this host away"]}
     excused = {**MODE, "unproven": [{"service": "smtp/inet", "problem": "turns this host away"}]}
