@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from typing import Dict, List, Mapping, Optional, Sequence, Set, cast
+from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Set, cast
 
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._certificates.shown import shown
 from ansible_collections.mailfleet.smtp_hardening.plugins.module_utils._edge import Facts, Result
@@ -26,6 +26,9 @@ from ansible_collections.mailfleet.smtp_hardening.plugins.plugin_utils._verdict 
 SCHEMA, VERSION = "mailfleet.smtp_hardening/report", 1
 _LEFT_OUT = ("chain",)
 """Of certificates: PEM that their fingerprints stand for."""
+_OF_ANSIBLE = "is using the discovered Python interpreter at"
+"""Its advice for inventories, which says nothing of mail."""
+_CERTIFICATE_FIRST = re.compile(r"run smtp_tls_cert with .* first\. \(check mode cannot know")
 
 
 def report(
@@ -139,11 +142,19 @@ def _warnings(variables: Mapping[str, Facts]) -> List[Result]:
     texts: Dict[str, Set[str]] = {}
     for host, one in variables.items():
         waiting = (_rehearsed(seen) for seen in _of_proof(one, "rehearsals") if not seen["delivered"])
-        for text in dict.fromkeys([*map(str, _each(one, "warnings")), *waiting]):
+        for text in dict.fromkeys([*_told(one), *waiting]):
             alike = _of_any_node(text, host, one)
             found.setdefault(alike, []).append(host)
             texts.setdefault(alike, set()).add(text)
     return [{"text": text if len(texts[text]) > 1 else texts[text].pop(), "nodes": found[text]} for text in found]
+
+
+def _told(variables: Facts) -> Iterator[str]:
+    """What modules warn of, unless the run itself sees to it: where it brings the certificate, check mode needs no doubt of that."""
+    brought = bool(certificate_changes(variables))
+    for text in map(str, _each(variables, "warnings")):
+        if _OF_ANSIBLE not in text and not (brought and _CERTIFICATE_FIRST.search(text)):
+            yield text
 
 
 def _of_any_node(text: str, host: str, variables: Facts) -> str:

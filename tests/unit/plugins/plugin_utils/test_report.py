@@ -85,6 +85,18 @@ def test_each_warning_is_told_once_with_its_nodes_whatever_their_names():
     ]
 
 
+@pytest.mark.parametrize("brought", [True, False])
+def test_no_warning_asks_for_what_the_run_itself_brings_or_speaks_of_ansible(brought):
+    lacking = "no certificate is active; run smtp_tls_cert with use: [server] first. (check mode cannot know whether an"
+    python = "Host 'mx1' is using the discovered Python interpreter at '/usr/bin/python3.13', but another could come."
+    over = {
+        "trusted_agents_strict_mode": {**SETTLED, "warnings": [lacking, python]},
+        "trusted_agents_strict_certificate_result": {"changed": brought, "reason": "none is stored"},
+    }
+    document = report(["mx1"], fleet(1, mx1=over))
+    assert [warning["text"] for warning in document["warnings"]] == ([] if brought else [lacking])
+
+
 def test_mail_that_would_wait_if_a_record_were_enforced_is_a_warning():
     rehearsed = {"domain": "x.test", "level": "secure", "delivered": False, "reason": "no STARTTLS"}
     over = {"mx1": {"smtp_harden_seen": {"observations": [LISTENER], "rehearsals": [rehearsed]}}}
