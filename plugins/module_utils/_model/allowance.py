@@ -21,11 +21,19 @@ class Allowance:
     everything: bool = False
     items: FrozenSet[str] = frozenset()
     said: FrozenSet[str] = frozenset()
+    offered: bool = True
+    """Whether the module has the option C(allow_weaker) at all."""
 
     def covers(self, item: str) -> bool:
         """Whether an item may fall: it is named, or what it belongs to is (``client`` for ``client.level``)."""
         owner, _dot, what = item.rpartition(".")
         return self.everything or what in self.said or not self.items.isdisjoint((item, owner))
+
+    def remedy(self, names: str) -> str:
+        """How a refusal ends that names these items."""
+        if not self.offered:
+            return "nothing in this task lets that fall; where it is meant, lower it first by smtp_tls_mode with allow_weaker."
+        return f"set allow_weaker: true if that is meant, or allow_weaker: [{names}] for that alone."
 
 
 NOTHING = Allowance()

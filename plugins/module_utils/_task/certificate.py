@@ -28,7 +28,7 @@ from .work import Brought, bring_about
 
 MODULE = "smtp_tls_cert"
 
-_ALLOWANCE = Allowance(said=frozenset(["trust", "match", "demands"]))
+_ALLOWANCE = Allowance(said=frozenset(["trust", "match", "demands"]), offered=False)
 """CAs and pins are what the task names; it has checks of its own for neighbours that would be left behind."""
 
 

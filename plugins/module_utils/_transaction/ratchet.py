@@ -62,8 +62,7 @@ def check(postfix: Postfix, state: State, plan: Plan, allowance: Allowance) -> C
         names = ", ".join(dict.fromkeys(item.name for item in refused))
         broken_too = "".join(f"{problem} " for problem in list(lost.values())[:1])
         raise HardeningError(
-            f"{broken_too}This would lower protection: {'; '.join(map(str, refused))}; "
-            f"set allow_weaker: true if that is meant, or allow_weaker: [{names}] for that alone."
+            f"{broken_too}This would lower protection: {'; '.join(map(str, refused))}; {allowance.remedy(names)}"
         )
     return Compared(before, after, then, fallen, next(iter(lost.values()), None))
 

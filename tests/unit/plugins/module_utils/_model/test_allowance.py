@@ -82,3 +82,8 @@ def test_a_list_names_items_alone(value):
         read_allowance(value)
     assert str(refusal.value).startswith("allow_weaker: ")
     assert str(refusal.value).endswith(" names no item; list items as the refusal names them, or set true.")
+
+
+def test_no_option_is_proposed_that_the_module_does_not_have():
+    assert "allow_weaker: [client.level]" in NOTHING.remedy("client.level")
+    assert "allow_weaker:" not in Allowance(offered=False).remedy("client.level")
