@@ -26,10 +26,11 @@ def variables_of(task: object, task_vars: Variables) -> Dict[str, str]:
 
 
 def in_own_words(text: str, variables: Mapping[str, str]) -> str:
-    """Where an option is called by its name, at the beginning or as something to set, the variable's name stands instead."""
+    """Where an option is called by its name, at the beginning or as something to set or to list in, the variable's name stands instead."""
     for option, variable in variables.items():
         at_begin, to_set = rf"\A{option}(?=[.:\[])", rf"(?<![\w.]){option}(?=: (?:true\b|false\b|\[))"
-        text = re.sub(rf"{at_begin}|{to_set}", variable, text)
+        to_list = rf"(?<=list in ){option}(?=\.)"
+        text = re.sub(rf"{at_begin}|{to_set}|{to_list}", variable, text)
     return text
 
 

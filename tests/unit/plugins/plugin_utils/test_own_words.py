@@ -75,3 +75,8 @@ VARIABLES = {"allow_weaker": "smtp_allow_weaker", "client": "smtp_client", "doma
 def test_sentences_call_options_by_their_variables_and_leave_other_words_alone(sentence, said):
     assert in_own_words(sentence, VARIABLES) == said
     assert in_own_words(sentence, {}) == sentence
+
+
+def test_what_is_to_be_listed_is_to_be_listed_in_the_variable():
+    said = in_own_words("own_ca.names: mx1 is x; list in own_ca.names what it is called.", {"own_ca": "smtp_fleet_ca"})
+    assert said == "smtp_fleet_ca.names: mx1 is x; list in smtp_fleet_ca.names what it is called."
