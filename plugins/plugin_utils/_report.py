@@ -28,7 +28,7 @@ _LEFT_OUT = ("chain",)
 """Of certificates: PEM that their fingerprints stand for."""
 _OF_ANSIBLE = "is using the discovered Python interpreter at"
 """Its advice for inventories, which says nothing of mail."""
-_CERTIFICATE_FIRST = re.compile(r"run smtp_tls_cert with .* first\. \(check mode cannot know")
+_CERTIFICATE_FIRST = re.compile(r"\bsmtp_tls_cert with .*\(check mode cannot know")
 
 
 def report(
