@@ -380,6 +380,8 @@ DANES = {
     "no digest that the records have": row({**DANE, "tls_dane_digests": "sha512"}, **TO_DANE, peers=FEW[1:]),
     "digests in another order": row({**DANE, "tls_dane_digests": "SHA256, sha512=2"}, **TO_DANE),
     "a digest that nobody knows": row({**DANE, "tls_dane_digests": "sha512 sha256 md9=9"}, **TO_DANE),
+    "a digest without a number": row({**DANE, "tls_dane_digests": "sha256 sha384"}, **TO_DANE, peers=FEW),
+    "a digest twice": row({**DANE, "tls_dane_digests": "sha256 sha256=1"}, **TO_DANE, peers=FEW),
     "DANE only, no digest that the records have": row(
         {**DANE, "smtp_tls_security_level": "dane-only", "tls_dane_digests": "sha512"}, **TO_DANE, peers=FEW[:2]
     ),

@@ -26,6 +26,8 @@ PKI = pathlib.Path("/var/lib/posture-pki")
 SYSTEM = pathlib.Path("/etc/ssl/certs")
 KEPT = {path: pathlib.Path(path).read_text() for path in ("/etc/hosts", "/etc/resolv.conf")}
 FIRST_PORT = 2600
+SPEAKING = threading.Lock()
+"""A worker at a time: print() ends a line in a second step."""
 MODULE = "ansible_collections.mailfleet.smtp_hardening.plugins.modules.smtp_domain_policy"
 
 
@@ -104,7 +106,9 @@ def work(number, jobs, around, contexts, words):
                 break
             begin = time.monotonic()
             answer = {"id": job["id"], **attempt(instance, servers, job)}
-            print(json.dumps({**answer, "seconds": time.monotonic() - begin}), flush=True)
+            line = json.dumps({**answer, "seconds": time.monotonic() - begin})
+            with SPEAKING:
+                print(line, flush=True)
     finally:
         instance.remove()
 

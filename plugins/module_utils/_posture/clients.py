@@ -20,13 +20,17 @@ from .configuration import Configuration
 from .maps import has_patterns, is_by_pattern, is_kept_by_others, split_maps
 from .passwords import shown_by_client
 from .protections import AtLeast, AtMost, Names, Protection, Switch, Unknown
-from .starting import can_start
+from .starting import can_start, is_digest
 from .trust import trusted
 
 TLS_REQUIRED_SINCE = (3, 10)
 """RELEASE_NOTES of Postfix 3.10: tls_required_enable, yes by default."""
 BRACES_SINCE = (3, 10)
 """HISTORY of Postfix: entries of smtp_tls_policy_maps take C({ name = value }), which came with TLSRPT."""
+ODD_DIGESTS_SINCE = (3, 6)
+"""Before, one digest in tls_dane_digests that Postfix does not know, or knows already, was the end of DANE (dane_init in tls_dane.c,
+as seen on 3.5.25; 3.7.11 goes on without it)."""
+_TLSA_DIGESTS = frozenset(["sha256", "sha512"])
 _HOSTNAME = re.compile(r"(?=.{1,255}\Z)(?=[\d.]*[^\d.])\w(?:[-\w.]*\w)?\Z")
 """In whatever script, but not of digits alone (valid_utf8_hostname, valid_hostname.c)."""
 
@@ -137,16 +141,16 @@ def protections(
         "patterns": AtLeast(frozenset(patterns)),
         "passwords": shown_by_client(found, side, level),
     }
+    version = configuration.state.version
     unsure = {*policy.unknown, *_unsure(found, side)}
     if unsure or level is not ClientLevel.NONE:
         values["policy"] = Unknown(frozenset(unsure))
     if any(map(is_kept_by_others, policy.unknown)):  # whoever keeps it may answer dane
-        looked = looks_at_dnssec(found, side)
+        looked = looks_at_dnssec(found, side, version)
         values["dnssec"] = Switch(looked, "yes" if looked else "no")
     if level is ClientLevel.NONE:
         return values
     prefix = governing_prefix(side, level.is_mandatory)
-    version = configuration.state.version
     protocols = policy.attributes.get("protocols")
     values["minimum_protocol"] = lowest(
         admitted(found.get(f"{prefix}_protocols", "") if protocols is None else protocols, version)
@@ -163,7 +167,7 @@ def protections(
     if level.trusts_a_ca:
         values["trust"] = trusted(configuration, found, side, policy.attributes.get("tafile"))
     if level in DANE:
-        values["dane_digests"] = AtLeast(_digests(found))
+        values["dane_digests"] = AtLeast(_digests(found, version))
     if level is ClientLevel.DANE:
         values["insecure_mx"] = known(ClientLevel, found.get(f"{side}_tls_dane_insecure_mx_policy", ""))
     if _may_be_lowered(level, client_level(found, side)) and version >= TLS_REQUIRED_SINCE:
@@ -190,7 +194,7 @@ def _level(configuration: Configuration, found: Mapping[str, str], side: str, po
     """The level that holds: ``dane`` without what DANE needs is ``may`` (dane_init in smtp_tls_policy.c), and where TLS is not
     demanded, a client that cannot speak it, or does not ask, sends without."""
     level = policy.level or client_level(found, side)
-    if level is ClientLevel.DANE and not looks_at_dnssec(found, side):
+    if level is ClientLevel.DANE and not looks_at_dnssec(found, side, configuration.state.version):
         level = ClientLevel.MAY
     silent = (level is ClientLevel.MAY and _never_asks(found, side)) or (
         level in (ClientLevel.MAY, ClientLevel.DANE) and not can_start(configuration, found, side)
@@ -226,7 +230,7 @@ def _may_be_lowered(level: ClientLevel, default: ClientLevel) -> bool:
     return demands(level) or level is ClientLevel.DANE or default is ClientLevel.NONE
 
 
-def looks_at_dnssec(found: Mapping[str, str], side: str = "smtp") -> bool:
+def looks_at_dnssec(found: Mapping[str, str], side: str, version: Tuple[int, int]) -> bool:
     """Whether the parameters let DANE work, as far as they say."""
     resolver_options = split_list(found.get(f"{side}_dns_resolver_options", "").lower())
     return (
@@ -234,15 +238,18 @@ def looks_at_dnssec(found: Mapping[str, str], side: str = "smtp") -> bool:
         and "dns" in split_list(found.get(f"{side}_host_lookup", "dns").lower())
         and not is_yes(found.get("ignore_mx_lookup_error", "no"))
         and not {"res_defnames", "res_dnsrch"} & set(resolver_options)
-        and "sha256" in _digests(found)
+        and "sha256" in _digests(found, version)
     )
 
 
-def _digests(found: Mapping[str, str]) -> FrozenSet[str]:
+def _digests(found: Mapping[str, str], version: Tuple[int, int]) -> FrozenSet[str]:
     """By which TLSA records are compared: at C(dane), one by another is as good as none, and SHA-256 is what almost all have
     (RFC 7672 section 3.1). Each may stand with the number of its matching type (postconf(5), tls_dane_digests)."""
-    named = split_list(found.get("tls_dane_digests", "sha512 sha256").lower())
-    return frozenset(word.partition("=")[0] for word in named) & {"sha256", "sha512"}
+    named = [word.partition("=") for word in split_list(found.get("tls_dane_digests", "sha512 sha256").lower())]
+    read = [name for name, number, _value in named if name in _TLSA_DIGESTS or (number and is_digest(name))]
+    if version < ODD_DIGESTS_SINCE and not len(named) == len(read) == len(set(read)):
+        return frozenset()
+    return _TLSA_DIGESTS & set(read)
 
 
 def _excluded(found: Mapping[str, str], side: str, level: ClientLevel, policy: Policy) -> AtLeast:

@@ -27,11 +27,11 @@ def _lacking(configuration: Configuration, found: Mapping[str, str], side: str) 
     settings = found.get("tls_config_file", "")
     yield settings.startswith("/") and configuration.lacks(settings)
     digest = found.get(f"{side}_tls_fingerprint_digest", "")
-    yield bool(digest) and not _is_digest(digest)
+    yield bool(digest) and not is_digest(digest)
     yield not _is_served(configuration, found.get("tlsmgr_service_name") or "tlsmgr")
 
 
-def _is_digest(name: str) -> bool:
+def is_digest(name: str) -> bool:
     """Whether OpenSSL knows it, under any of its names."""
     try:
         return bool(hashlib.new(name).name)

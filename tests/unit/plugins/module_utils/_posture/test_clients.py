@@ -228,6 +228,21 @@ def test_a_level_is_what_the_client_does_and_dane_without_dnssec_is_may(node, pa
     assert protections(node, parameters)["level"] == level
 
 
+@pytest.mark.parametrize(("version", "level"), [("3.5.25", "may"), ("3.7.11", "dane")])
+@pytest.mark.parametrize("digests", ["sha512 sha256 md9=9", "sha256 md5", "sha256 sha256=1"])
+def test_a_digest_that_nobody_knows_was_the_end_of_dane_before_3_6(node, version, level, digests):
+    node.defaults["mail_version"] = version
+    parameters = {"smtp_tls_security_level": "dane", **DNSSEC, "tls_dane_digests": digests}
+    assert protections(node, parameters)["level"] == level
+
+
+@pytest.mark.parametrize("digests", ["sha512 sha256", "SHA256=1", "sha256 sha384=3"])
+def test_digests_that_are_known_leave_dane_as_it_is_before_3_6(node, digests):
+    node.defaults["mail_version"] = "3.5.25"
+    parameters = {"smtp_tls_security_level": "dane", **DNSSEC, "tls_dane_digests": digests}
+    assert protections(node, parameters)["level"] == "dane"
+
+
 def test_a_digest_that_is_not_looked_at_any_more_is_told(node):
     node.append("".join(f"{n} = {v}\n" for n, v in {"smtp_tls_security_level": "dane", **DNSSEC}.items()))
     assert weaker(node, {"tls_dane_digests": "sha256"}) == ["client.dane_digests from sha256, sha512 to sha256"]
